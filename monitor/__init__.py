@@ -1,0 +1,3 @@
+"""Acoustic monitor: what runs while listening, and what training shares with it."""
+
+__version__ = "0.1.0"

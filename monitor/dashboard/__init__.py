@@ -1,0 +1,1 @@
+"""The live view: a frozen Snapshot in, rich renderables out. Knows nothing of audio or torch."""

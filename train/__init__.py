@@ -1,0 +1,1 @@
+"""Everything offline: data sets, the training loop, calibration, evaluation, plots."""
