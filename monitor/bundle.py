@@ -1,0 +1,235 @@
+"""The bundle: a trained model with all that is needed to judge sound by it, in one safetensors file.
+
+Tensors: the weights (`model.*`), the mean and deviation of each band, the centre and precision of the residual, the
+usual error of each band, and what a stored chirp scores. Metadata: one JSON string with the settings, the thresholds
+and how they were found, the provenance, and a digest of everything. There is no pickle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save
+from torch import Tensor
+
+from monitor.config import Config
+from monitor.errors import BundleError, MonitorError
+from monitor.features import FrameStream, Scale, WindowStream
+from monitor.model import Autoencoder
+from monitor.scoring import NormalResidual, band_errors
+
+SCHEMA = 1
+MAX_BYTES = 1 << 30
+MAX_HEADER_BYTES = 1 << 22
+CHIRP_TOLERANCE = 1e-2  # of the largest error: other processors and GPUs round differently, a drifted library does more
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """One threshold, and how it was found."""
+
+    value: float
+    method: str  # "normal": from normal sound alone; "labelled": at a false-positive rate on labelled recordings
+    recordings: int  # that it was found on
+    seconds: float  # of sound in them
+    expected: float  # false alarms a day ("stream"), or false-positive rate ("recording")
+    note: str = ""  # what to know about it, in a few words
+    date: str = ""
+
+
+@dataclass
+class Bundle:
+    """A trained model and what judges sound by it."""
+
+    config: Config
+    model: Autoencoder
+    mean: Tensor  # (n_mels,) of the unstandardised training frames
+    deviation: Tensor  # (n_mels,)
+    usual_band_error: Tensor  # (n_mels,) mean squared error of each band on held-out normal sound
+    normal_residual: NormalResidual | None  # None where score.kind is "error"
+    thresholds: dict[str, Threshold]  # "score" and "error" of a stream, "recording" of a whole recording
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def scale(self) -> Scale:
+        """What the model sees of a frame."""
+        return Scale(self.config.features, self.mean, self.deviation)
+
+    @torch.inference_mode()
+    def score_chirp(self) -> Tensor:
+        """The reconstruction error of each window of a fixed chirp, on the CPU: (T,)."""
+        features = self.config.features
+        frame_stream = FrameStream(features)
+        frames = torch.cat((frame_stream.push(_chirp(features.sample_rate, features.n_fft)), frame_stream.flush()), 1)
+        window_stream = WindowStream(features.window_frames, features.n_mels)
+        scaled = self.scale().to("cpu")(frames)
+        windows = torch.cat((window_stream.push(scaled), window_stream.flush()), 1)[0]
+        model = self.model.cpu().eval()
+        return band_errors(windows, model(windows), features.n_mels)[1].mean(dim=-1)
+
+
+def save_bundle(bundle: Bundle, path: Path) -> None:
+    """Writes the bundle whole or not at all: to a temporary file beside it, flushed to disk, then renamed.
+
+    Raises:
+        MonitorError: if the file cannot be written.
+    """
+    tensors = {f"model.{name}": t.detach().cpu().contiguous() for name, t in bundle.model.state_dict().items()}
+    tensors |= {
+        "mean": bundle.mean.cpu(),
+        "deviation": bundle.deviation.cpu(),
+        "usual_band_error": bundle.usual_band_error.cpu(),
+        "chirp_error": bundle.score_chirp(),
+    }
+    if bundle.normal_residual is not None:
+        tensors["residual_centre"] = bundle.normal_residual.centre.cpu()
+        tensors["residual_precision"] = bundle.normal_residual.precision.cpu()
+    tensors = {name: t.contiguous().clone() for name, t in tensors.items()}
+    facts = {
+        "schema": SCHEMA,
+        "config": {g: getattr(bundle.config, g).model_dump(mode="json") for g in STORED_GROUPS},
+        "thresholds": {name: dataclasses.asdict(t) for name, t in bundle.thresholds.items()},
+        "provenance": bundle.provenance,
+    }
+    facts["digest"] = _digest(facts, tensors)
+    write_whole(path, save(tensors, {"monitor": json.dumps(facts)}))
+
+
+STORED_GROUPS = ("features", "model", "score", "alarm", "calibration")
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Reads a bundle back, and verifies it before anything is computed with it.
+
+    Raises:
+        BundleError: if it is missing, truncated, altered, foreign, oversized, or scores its chirp differently here.
+    """
+    try:
+        return _load(path)
+    except BundleError:
+        raise
+    except (MonitorError, ValidationError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise BundleError(f"{path}: is not a model of this program, or is damaged ({_first_line(error)}).") from None
+
+
+def _load(path: Path) -> Bundle:
+    if path.is_dir():
+        raise BundleError(f"{path}: is a folder; name the model in it, such as {path / 'model.safetensors'}.")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}.") from None
+    if size > MAX_BYTES or not 2 <= header <= min(MAX_HEADER_BYTES, max(0, size - 8)):
+        raise BundleError(f"{path}: is not a model of this program, or is damaged (its size is wrong).")
+    try:
+        with safetensors.safe_open(path, framework="pt") as stored:
+            facts = json.loads((stored.metadata() or {}).get("monitor", "null"))
+            if not isinstance(facts, dict):
+                raise BundleError(f"{path}: is a safetensors file, but not a model of this program.")
+            if facts.get("schema") != SCHEMA:
+                raise BundleError(
+                    f"{path}: was written in format {facts.get('schema')}, this program reads format {SCHEMA}: "
+                    "train it again, or use the version of the program that wrote it."
+                )
+            config = Config.model_validate(facts["config"])
+            expected = _expected_shapes(config)
+            found = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+            if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
+                raise BundleError(f"{path}: {wrong[0]} is missing or has another shape than its settings imply.")
+            tensors = {name: stored.get_tensor(name) for name in found}
+    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+        raise BundleError(f"{path}: is not a model of this program, or is damaged ({_first_line(error)}).") from None
+    digest = facts.pop("digest", None)
+    if digest != _digest(facts, tensors):
+        raise BundleError(f"{path}: has been altered since it was written: take a fresh copy of it, or train again.")
+    if not all(t.isfinite().all() for t in tensors.values()):
+        raise BundleError(f"{path}: holds numbers that are not finite: train again.")
+    bundle = _assemble(config, facts, tensors)
+    _check_chirp(bundle, tensors["chirp_error"], path)
+    return bundle
+
+
+def _assemble(config: Config, facts: dict[str, Any], tensors: dict[str, Tensor]) -> Bundle:
+    model = Autoencoder.from_config(config)
+    model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
+    normal = None
+    if config.score.kind == "mahalanobis":
+        normal = NormalResidual(tensors["residual_centre"], tensors["residual_precision"])
+    thresholds = {name: Threshold(**t) for name, t in facts["thresholds"].items()}
+    return Bundle(config, model.eval(), tensors["mean"], tensors["deviation"], tensors["usual_band_error"], normal,
+                  thresholds, facts["provenance"])  # fmt: skip
+
+
+def _expected_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    features = config.features
+    with torch.device("meta"):
+        model = Autoencoder.from_config(config)
+    shapes = {f"model.{name}": tuple(t.shape) for name, t in model.state_dict().items()}
+    bands = (features.n_mels,)
+    chirp_frames = 1 + _chirp(features.sample_rate, features.n_fft).shape[1] // features.hop_length
+    shapes |= {"mean": bands, "deviation": bands, "usual_band_error": bands, "chirp_error": (chirp_frames,)}
+    if config.score.kind == "mahalanobis":
+        shapes |= {"residual_centre": bands, "residual_precision": bands * 2}
+    return shapes
+
+
+def _check_chirp(bundle: Bundle, stored: Tensor, path: Path) -> None:
+    difference = (bundle.score_chirp() - stored).abs().max()
+    if not difference <= CHIRP_TOLERANCE * stored.abs().max():
+        raise BundleError(
+            f"{path}: scores its test sound differently here (by {float(difference / stored.abs().max()):.1%}) than "
+            "where it was trained, so a library computes something else: install the versions in its provenance "
+            f"({bundle.provenance.get('versions')}), or train again here."
+        )
+
+
+def _chirp(sample_rate: int, n_fft: int) -> Tensor:
+    # A second, or a few windows where n_fft is long: a rising tone that passes every band.
+    seconds = max(1.0, 40 * n_fft / sample_rate)
+    t = torch.arange(int(seconds * sample_rate), dtype=torch.float64) / sample_rate
+    phase = 2 * torch.pi * (50 * t + (0.45 * sample_rate - 50) / (2 * seconds) * t.square())
+    return (0.1 * torch.sin(phase)).float()[None]
+
+
+def _digest(facts: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensors[name].numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all: a reader, or a crash, never sees half of it.
+
+    Raises:
+        MonitorError: if it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise MonitorError(f"{path}: cannot be written: {error.strerror}.") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

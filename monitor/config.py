@@ -1,0 +1,294 @@
+"""The settings: frozen models of config.yaml, and the presets.
+
+Precedence: command line (`--set`, then `--preset`), file, default. How the file is read stands in `monitor.yaml_marks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from monitor.errors import ConfigError
+from monitor.yaml_marks import Mark, read_marked
+
+Tree = dict[str, Any]
+DEFAULT_FILE = "config.yaml"
+
+
+def _blank_is_none(value: object) -> object:
+    """The ways YAML writes nothing."""
+    return None if value in ("", "~", "null", "none", "None") else value
+
+
+BLANK = BeforeValidator(_blank_is_none)
+Channel = Literal["mix"] | Annotated[int, Field(ge=0, lt=128)]
+
+
+class Group(BaseModel):
+    """A group of settings: frozen, and no key that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Audio(Group):
+    """How sound is taken in."""
+
+    buffer_s: float = Field(30.0, ge=1, le=600)
+
+
+class Features(Group):
+    """From samples to mel frames and windows; stored in the bundle, which decides when listening."""
+
+    sample_rate: int = Field(16000, ge=1000, le=384000)
+    n_fft: int = Field(512, ge=16, le=65536)
+    hop_length: int = Field(160, ge=1, le=65536)
+    n_mels: int = Field(64, ge=4, le=512)
+    fmin: float = Field(0.0, ge=0)
+    fmax: Annotated[float | None, BLANK] = Field(None, gt=0)
+    scale: Literal["log", "power"] = "log"
+    floor: float = Field(1e-10, gt=0, lt=1)
+    standardize: bool = True
+    window_frames: int = Field(20, ge=2, le=512)
+    channel: Channel = "mix"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.n_fft % 2 or self.window_frames % 2:
+            raise ValueError("n_fft and window_frames have to be even numbers")
+        if self.hop_length > self.n_fft:
+            raise ValueError(f"hop_length {self.hop_length} is larger than n_fft {self.n_fft}: sound would be skipped")
+        if not self.fmin < self.f_top <= self.sample_rate / 2:
+            raise ValueError(f"0 ≤ fmin < fmax ≤ sample_rate / 2 has to hold: {self.fmin}, {self.f_top}, {self.sample_rate / 2}")
+        return self
+
+    @property
+    def f_top(self) -> float:
+        """The highest frequency of the mel bands, in Hz."""
+        return self.fmax if self.fmax is not None else self.sample_rate / 2
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds from frame to frame."""
+        return self.hop_length / self.sample_rate
+
+    @property
+    def window_size(self) -> int:
+        """Numbers in a window: frames times bands."""
+        return self.window_frames * self.n_mels
+
+
+class Model(Group):
+    """The size of the autoencoder; stored in the bundle."""
+
+    hidden: tuple[Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]] = (512, 256)
+    bottleneck: int = Field(128, ge=1, le=8192)
+    dropout: float = Field(0.2, ge=0, lt=1)
+
+
+class Score(Group):
+    """From reconstruction to anomaly score; stored in the bundle."""
+
+    kind: Literal["mahalanobis", "error"] = "mahalanobis"
+    window_s: float = Field(2.0, ge=0, le=600)
+    shrinkage: Literal["ledoit-wolf"] | Annotated[float, Field(ge=0, le=1)] = 0.01
+    recording: Literal["mean", "max"] = "mean"
+    cut_frames: int = Field(0, ge=0, le=100_000)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.kind == "mahalanobis" and self.window_s < 0.1:
+            raise ValueError("window_s has to be at least 0.1 where kind is mahalanobis")
+        return self
+
+
+class Train(Group):
+    """The training loop and what it trains on."""
+
+    epochs: int = Field(20, ge=1, le=100_000)
+    batch_size: int = Field(256, ge=2, le=1_000_000)
+    learning_rate: float = Field(2e-3, gt=0, le=10)
+    weight_decay: float = Field(0.0, ge=0, le=10)
+    schedule: Literal["one-cycle", "hold-then-linear"] = "one-cycle"
+    held_out: float = Field(0.2, gt=0, lt=1)
+    seed: int = Field(0, ge=0, lt=2**31)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    cache_dir: Annotated[Path | None, BLANK] = None
+    memory_gb: float = Field(8.0, gt=0)
+
+
+class Calibration(Group):
+    """How the threshold is made."""
+
+    method: Literal["normal", "labelled"] = "normal"
+    false_alarms_per_day: float = Field(1.0, gt=0, le=100_000)
+    fpr: float = Field(0.1, gt=0, lt=1)
+
+
+class Alarm(Group):
+    """From anomaly score to state."""
+
+    persistence_s: float = Field(1.0, ge=0, le=86400)
+    release_ratio: float = Field(0.8, gt=0, le=1)
+    release_s: float = Field(2.0, ge=0, le=86400)
+
+
+class Dashboard(Group):
+    """The live view."""
+
+    fps: float = Field(8.0, ge=1, le=30)
+    ascii: bool = False
+    colour: bool = True
+    log_every_s: float = Field(10.0, gt=0, le=86400)
+
+
+class Config(Group):
+    """All settings, each with its default."""
+
+    audio: Audio = Audio()
+    features: Features = Features()
+    model: Model = Model()
+    score: Score = Score()
+    train: Train = Train()
+    calibration: Calibration = Calibration()
+    alarm: Alarm = Alarm()
+    dashboard: Dashboard = Dashboard()
+
+
+PRESETS: dict[str, dict[str, Tree]] = {
+    "default": {},
+    # The article to the letter, wherever it differs from ours.
+    "toyadmos": {
+        "features": {"scale": "power", "standardize": False},
+        "score": {"kind": "error", "window_s": 0.0, "recording": "max", "cut_frames": 50},
+        "train": {
+            "epochs": 200,
+            "batch_size": 100,
+            "learning_rate": 1e-4,
+            "weight_decay": 1e-4,
+            "schedule": "hold-then-linear",
+        },
+        "calibration": {"method": "labelled", "fpr": 0.1},
+        "alarm": {"persistence_s": 0.0},
+    },
+}
+
+
+def load_config(
+    file: Path | None = None,
+    *,
+    preset: str = "default",
+    overrides: Iterable[str] = (),
+    base: Config | None = None,
+) -> Config:
+    """The settings in force.
+
+    Args:
+        file: a config.yaml; None takes the one in the current folder if there is one.
+        preset: a name in PRESETS.
+        overrides: `group.key=value`, as `--set` takes them; they win over everything.
+        base: what stands in place of the defaults: a bundle's own settings. A value in the file then counts
+            only where it differs from the default, because config.yaml spells out every default.
+
+    Raises:
+        ConfigError: with file, line and column of each thing that is wrong.
+    """
+    marks: dict[tuple[str, ...], Mark] = {}
+    tree: Tree = {}
+    if file is None and Path(DEFAULT_FILE).is_file():
+        file = Path(DEFAULT_FILE)
+    if file is not None:
+        tree, marks = read_marked(file)
+    # The file is judged alone first, so that its mistakes are shown at their place in it.
+    from_file = _validated(tree, marks, str(file))
+    given = changed(from_file) if base is not None else tree
+    command_line, origin = _parse_overrides(overrides)
+    if preset not in PRESETS:
+        raise ConfigError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
+    start = base.model_dump() if base is not None else {}
+    merged = _merge(_merge(_merge(start, given), PRESETS[preset]), command_line)
+    return _validated(merged, origin, "the settings together")
+
+
+def changed(config: Config) -> Tree:
+    """What differs from the defaults, as a tree of groups."""
+    default = Config()
+    groups: Tree = {}
+    for group in Config.model_fields:
+        ours, theirs = getattr(config, group), getattr(default, group)
+        differs = {k: v for k, v in ours.model_dump().items() if v != getattr(theirs, k)}
+        if differs:
+            groups[group] = differs
+    return groups
+
+
+def require_agreement(config: Config, trained: Config, where: str) -> None:
+    """Refuses settings that contradict those a model was trained with.
+
+    Raises:
+        ConfigError: naming the first setting of features, model or score that differs, with both values.
+    """
+    for group in ("features", "model", "score"):
+        wanted, stored = getattr(config, group), getattr(trained, group)
+        for key in type(wanted).model_fields:
+            if getattr(wanted, key) != getattr(stored, key):
+                raise ConfigError(
+                    f"{group}.{key} is {getattr(wanted, key)} in the settings, but {where} was trained with "
+                    f"{getattr(stored, key)}: take the setting back, or train a new model with it."
+                )
+
+
+def _parse_overrides(overrides: Iterable[str]) -> tuple[Tree, dict[tuple[str, ...], Mark]]:
+    tree: Tree = {}
+    marks: dict[tuple[str, ...], Mark] = {}
+    for text in overrides:
+        path, equals, value = text.partition("=")
+        keys = tuple(path.strip().split("."))
+        if not equals or len(keys) != 2 or not all(keys):
+            raise ConfigError(f"--set {text}: write it as group.key=value, such as --set features.n_fft=1024.")
+        parsed: object = value.strip()
+        if value.strip().startswith("["):
+            parsed = [part.strip() for part in value.strip().strip("[]").split(",")]
+        tree.setdefault(keys[0], {})[keys[1]] = parsed
+        marks[keys] = marks.setdefault(keys[:1], f"--set {text}")
+        marks[keys] = f"--set {text}"
+    return tree, marks
+
+
+def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> Tree:
+    merged = {group: dict(values) for group, values in base.items()}
+    for group, values in top.items():
+        if isinstance(values, Mapping):
+            merged.setdefault(group, {}).update(values)
+        else:
+            merged[group] = values
+    return merged
+
+
+def _validated(tree: Tree, marks: Mapping[tuple[str, ...], Mark], where: str) -> Config:
+    try:
+        return Config.model_validate({k: v for k, v in tree.items() if v is not None})
+    except ValidationError as error:
+        lines = [_sentence(e["loc"], e["type"], e["msg"], e["input"], marks, where) for e in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _sentence(
+    loc: tuple[int | str, ...], kind: str, message: str, value: object, marks: Mapping[tuple[str, ...], Mark], where: str
+) -> str:
+    # A union adds the names of its members to the path: cut back to the part that is in the file.
+    path = tuple(str(part) for part in loc)[:2]
+    place = next((marks[path[:n]] for n in range(len(path), 0, -1) if path[:n] in marks), where)
+    name = ".".join(path)
+    if kind == "extra_forbidden":
+        group = Config.model_fields.get(path[0])
+        known = Config.model_fields if len(path) == 1 or group is None else type(group.default).model_fields
+        return f"{place}: unknown setting {name}: known here are {', '.join(known)}."
+    if kind == "value_error":
+        return f"{place}: {name}: {message.removeprefix('Value error, ')}."
+    if kind == "model_type":
+        return f"{place}: {name} has to be a group of settings, one `key: value` a line."
+    wish = message.replace("Input should be", "it has to be")
+    return f"{place}: {name}: {wish[:1].lower() + wish[1:]}, not {value!r}."

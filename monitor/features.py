@@ -1,0 +1,150 @@
+"""From samples to mel frames to windows, as streams. The only definition of either.
+
+Every array has a leading stream axis N: streams pushed together advance together. Any cutting of the input into
+pushes gives the same frames and windows.
+"""
+
+from __future__ import annotations
+
+import torch
+import torchaudio.functional as AF
+from torch import Tensor
+
+from monitor.config import Features
+
+CHUNK = 512  # frames transformed at once: what stays in the processor's cache
+
+
+class FrameStream:
+    """Samples to power mel frames, numerically `librosa.feature.melspectrogram` with its centring.
+
+    A stream begins with n_fft / 2 zeros and is flushed with as many, so n samples give 1 + n // hop_length frames;
+    frame t is centred on sample t · hop_length.
+    """
+
+    def __init__(self, features: Features, streams: int = 1, device: torch.device | str = "cpu") -> None:
+        self._features = features
+        self._streams = streams
+        self._window = torch.hann_window(features.n_fft, device=device)
+        self._filters = AF.melscale_fbanks(
+            features.n_fft // 2 + 1,
+            features.fmin,
+            features.f_top,
+            features.n_mels,
+            features.sample_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        ).to(device)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what was heard: the next sample is the first of its stream."""
+        self._carry = torch.zeros(self._streams, self._features.n_fft // 2, device=self._window.device)
+        self._heard = 0
+
+    def push(self, samples: Tensor) -> Tensor:
+        """Samples (N, n) in, the frames that are complete out: (N, t, n_mels), power, float32."""
+        self._heard += samples.shape[1]
+        buffer = torch.cat((self._carry, samples), dim=1)
+        n_fft, hop = self._features.n_fft, self._features.hop_length
+        count = max(0, (buffer.shape[1] - n_fft) // hop + 1)
+        self._carry = buffer[:, count * hop :].clone()
+        frames = buffer.new_empty(self._streams, count, self._features.n_mels)
+        if count:
+            overlapping = buffer.unfold(1, n_fft, hop)
+            for start in range(0, count, CHUNK):
+                spectrum = torch.fft.rfft(overlapping[:, start : start + CHUNK] * self._window)
+                power = spectrum.real.square().add_(spectrum.imag.square())
+                torch.matmul(power, self._filters, out=frames[:, start : start + CHUNK])
+        return frames
+
+    def flush(self) -> Tensor:
+        """The last frames of the streams (N, t, n_mels); afterwards new streams begin."""
+        ending = torch.zeros_like(self._window[: self._features.n_fft // 2]).expand(self._streams, -1)
+        frames = self.push(ending) if self._heard else ending.new_empty(self._streams, 0, self._features.n_mels)
+        self.reset()
+        return frames
+
+
+class WindowStream:
+    """Frames to windows: the window of frame t is frames t - W/2 … t + W/2 - 1, flattened frame by frame.
+
+    At the ends the missing frames are the first W/2 reversed, or the last W/2 reversed, so T frames give T windows
+    (none if T < W/2: there is nothing to mirror). This is the article's padding.
+    """
+
+    def __init__(self, window_frames: int, n_mels: int, streams: int = 1, device: torch.device | str = "cpu") -> None:
+        self._size, self._half = window_frames, window_frames // 2
+        self._empty = torch.empty(streams, 0, n_mels, device=device)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the frames seen: the next one is the first of its stream."""
+        self._carry = self._empty
+        self._begun = False
+
+    def push(self, frames: Tensor) -> Tensor:
+        """Frames (N, t, n_mels) in, the windows that are complete out: (N, k, W · n_mels).
+
+        The windows overlap in memory, a view without copies; they are for reading only.
+        """
+        buffer = torch.cat((self._carry, frames), dim=1)
+        if not self._begun and buffer.shape[1] >= self._half:
+            buffer = torch.cat((buffer[:, : self._half].flip(1), buffer), dim=1)
+            self._begun = True
+        count = max(0, buffer.shape[1] - self._size + 1) if self._begun else 0
+        self._carry = buffer[:, count:].clone()
+        return overlapping_windows(buffer, self._size)[:, :count]
+
+    def flush(self) -> Tensor:
+        """The last windows of the streams (N, k, W · n_mels); afterwards new streams begin."""
+        mirrored = self._carry[:, -self._half :].flip(1) if self._begun else self._empty
+        windows = self.push(mirrored[:, : self._half - 1])
+        self.reset()
+        return windows
+
+
+def overlapping_windows(frames: Tensor, window_frames: int) -> Tensor:
+    """Every run of `window_frames` frames of (N, T, n_mels) as a view (N, T - W + 1, W · n_mels), without a copy.
+
+    Frames lie one after another in memory, so a window is a contiguous run of numbers that starts n_mels later
+    than the one before.
+    """
+    frames = frames.contiguous()
+    streams, total, n_mels = frames.shape
+    count = max(0, total - window_frames + 1)
+    strides = (frames.stride(0), n_mels, 1)
+    return frames.as_strided((streams, count, window_frames * n_mels), strides, frames.storage_offset())
+
+
+class Scale:
+    """What the model sees of a frame: power as it is, or in dB, then standardised by band.
+
+    The decibels are absolute (10·log10 of the power, no less than `floor`), never relative to the loudest sound
+    of a recording, so that a stream needs no future.
+    """
+
+    def __init__(self, features: Features, mean: Tensor | None = None, deviation: Tensor | None = None) -> None:
+        self._log, self._floor = features.scale == "log", features.floor
+        self.mean = torch.zeros(features.n_mels) if mean is None else mean
+        self.deviation = torch.ones(features.n_mels) if deviation is None else deviation
+
+    def to(self, device: torch.device | str) -> Scale:
+        """Moves the mean and the deviation to a device."""
+        self.mean, self.deviation = self.mean.to(device), self.deviation.to(device)
+        return self
+
+    def __call__(self, power: Tensor) -> Tensor:
+        """Power mel frames (…, n_mels) as the model sees them, the same shape."""
+        return (self.unstandardized(power) - self.mean) / self.deviation
+
+    def unstandardized(self, power: Tensor) -> Tensor:
+        """The frames before the standardisation: dB, or power."""
+        return 10 * torch.log10(power.clamp_min(self._floor)) if self._log else power
+
+
+def band_centres(features: Features) -> Tensor:
+    """The centre of each mel band in Hz: (n_mels,)."""
+    filters = AF.melscale_fbanks(4097, features.fmin, features.f_top, features.n_mels, features.sample_rate,
+                                 norm="slaney", mel_scale="slaney")  # fmt: skip
+    return filters.argmax(dim=0) * (features.sample_rate / 2 / 4096)

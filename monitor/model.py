@@ -1,0 +1,62 @@
+"""The autoencoder: its only definition."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from monitor.config import Config
+from monitor.errors import ConfigError
+
+
+class Autoencoder(nn.Module):
+    """A window through a bottleneck and back: 1280-512-256-128-256-512-1280 with the default settings.
+
+    Encoder: linear, ReLU, batch norm, twice, then linear. Decoder: the same mirrored, with dropout before the last
+    linear. The attributes have the article's names, so that a state_dict saved by its script loads.
+    """
+
+    def __init__(
+        self, window_size: int = 1280, hidden: tuple[int, int] = (512, 256), bottleneck: int = 128, dropout: float = 0.2
+    ) -> None:
+        super().__init__()
+        outer, inner = hidden
+        self.dense_enc1 = nn.Linear(window_size, outer)
+        self.bn1 = nn.BatchNorm1d(outer)
+        self.dense_enc2 = nn.Linear(outer, inner)
+        self.bn2 = nn.BatchNorm1d(inner)
+        self.dense_enc3 = nn.Linear(inner, bottleneck)
+        self.dense_dec1 = nn.Linear(bottleneck, inner)
+        self.bn4 = nn.BatchNorm1d(inner)
+        self.dense_dec2 = nn.Linear(inner, outer)
+        self.bn5 = nn.BatchNorm1d(outer)
+        self.drop1 = nn.Dropout(dropout)
+        self.dense_dec3 = nn.Linear(outer, window_size)
+
+    @classmethod
+    def from_config(cls, config: Config) -> Autoencoder:
+        """A new model, of the size the settings give."""
+        model = config.model
+        return cls(config.features.window_size, model.hidden, model.bottleneck, model.dropout)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Windows (B, window_size) in, their reconstructions out, the same shape."""
+        x = self.bn1(F.relu(self.dense_enc1(windows)))
+        x = self.bn2(F.relu(self.dense_enc2(x)))
+        x = self.dense_enc3(x)
+        x = self.bn4(F.relu(self.dense_dec1(x)))
+        x = self.bn5(F.relu(self.dense_dec2(x)))
+        reconstruction: Tensor = self.dense_dec3(self.drop1(x))
+        return reconstruction
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device for "auto" (a GPU if there is one), "cpu" or "cuda".
+
+    Raises:
+        ConfigError: if a GPU is asked for and there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("There is no GPU that torch can use here: take --device cpu, or auto.")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")

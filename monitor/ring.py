@@ -1,0 +1,89 @@
+"""SampleRing: where the thread that hears hands samples to the thread that computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.snapshot import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Samples out of the ring: `samples` (n, channels) begin at absolute sample index `first`.
+
+    `lost` samples just before them were overwritten before they could be read.
+    """
+
+    samples: FloatArray
+    first: int
+    lost: int
+
+
+class SampleRing:
+    """A preallocated ring of samples for one writer and one reader, without a lock.
+
+    Time is the absolute sample index: the number of samples written before. The writer never waits; what it
+    overruns is counted and told to the reader. It relies on an int attribute being replaced in one step, which
+    Python promises: `claimed` moves before the copy and `written` after it, so that the reader can tell whether
+    what it copied was being overwritten meanwhile.
+    """
+
+    def __init__(self, capacity: int, channels: int = 1) -> None:
+        self.capacity = capacity
+        self.claimed = 0
+        self.written = 0
+        self.read = 0
+        self._samples = np.zeros((capacity, channels), np.float32)
+
+    def write(self, block: FloatArray) -> None:
+        """Appends a block of (n, channels) samples. Safe in an audio callback: it only copies.
+
+        Raises:
+            ValueError: if the block is longer than the ring.
+        """
+        n = len(block)
+        if n > self.capacity:
+            raise ValueError(f"a block of {n} samples does not fit a ring of {self.capacity}")
+        self.claimed = self.written + n
+        start = self.written % self.capacity
+        head = min(n, self.capacity - start)
+        self._samples[start : start + head] = block[:head]
+        if head < n:
+            self._samples[: n - head] = block[head:]
+        self.written += n
+
+    @property
+    def free(self) -> int:
+        """Samples that can be written now without overrunning the reader."""
+        return self.capacity - (self.written - self.read)
+
+    @property
+    def available(self) -> int:
+        """Samples written and not yet read, those already overwritten included."""
+        return self.written - self.read
+
+    def take(self, most: int) -> Taken:
+        """The next samples, at most `most` of them, as a copy; none if there are none.
+
+        After an overrun it goes on with the newest half ring, so that the writer does not overrun it again at once.
+        """
+        lost = 0
+        if self.claimed - self.read > self.capacity:
+            lost = self._skip_to(self.written - self.capacity // 2)
+        first = self.read
+        n = min(most, self.written - first)
+        start = first % self.capacity
+        head = min(n, self.capacity - start)
+        samples = np.concatenate((self._samples[start : start + head], self._samples[: n - head]))
+        if self.claimed - first > self.capacity:  # overrun while we copied
+            lost += self._skip_to(self.written - self.capacity // 2)
+            return Taken(samples[:0], self.read, lost)
+        self.read = first + n
+        return Taken(samples, first, lost)
+
+    def _skip_to(self, index: int) -> int:
+        skipped = index - self.read
+        self.read = index
+        return skipped

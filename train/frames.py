@@ -1,0 +1,183 @@
+"""Mel frames of recordings, made once and kept on disk by content and feature settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from monitor.audio import read_blocks
+from monitor.bundle import write_whole
+from monitor.config import Config, Features
+from monitor.errors import DataError
+from monitor.features import FrameStream
+from monitor.snapshot import FloatArray
+
+FORMAT = 1  # of what is kept: raise it when frames come out differently
+CLIPPED_SHARE = 1e-3  # of the samples at full scale: more than a loud moment or a normalised peak has
+SILENT_PEAK = 1e-5  # half a step of 16 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The power mel frames of one recording: (T, n_mels) float32, perhaps memory-mapped, and what was noticed."""
+
+    path: Path
+    power: FloatArray
+    digest: str  # of the recording's content
+    peak: float = 1.0
+    clipped_share: float = 0.0
+
+
+@dataclass(slots=True)
+class _Observed:
+    peak: float = 0.0
+    clipped: int = 0
+    total: int = 0
+
+    def __call__(self, block: FloatArray) -> None:
+        magnitude = np.abs(block)
+        self.peak = max(self.peak, float(magnitude.max(initial=0.0)))
+        self.clipped += int((magnitude >= 0.9999).sum())
+        self.total += block.size
+
+
+@dataclass
+class FrameCache:
+    """Gives the frames of recordings, from disk where they have been made before."""
+
+    features: Features
+    folder: Path
+    made: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        names = ("sample_rate", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "channel")
+        settings = {name: getattr(self.features, name) for name in names} | {"format": FORMAT}
+        self._settings = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+        self._stream = FrameStream(self.features)
+
+    def frames(self, path: Path) -> Frames:
+        """The frames of one recording (sound, or an array of power mel frames).
+
+        Raises:
+            DataError: if it cannot be read, or is shorter than a window.
+        """
+        frames = self._array(path) if path.suffix == ".npy" else self._sound(path)
+        if len(frames.power) < self.features.window_frames:
+            raise DataError(
+                f"{path}: too short: {len(frames.power)} frames of {self.features.hop_s * 1000:.0f} ms, "
+                f"a window has {self.features.window_frames}."
+            )
+        return frames
+
+    def _array(self, path: Path) -> Frames:
+        try:
+            power = np.load(path, mmap_mode="r", allow_pickle=False)
+            digest = _content_digest(path)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"{path}: is not an array that can be read: {str(error).splitlines()[0]}.") from None
+        n_mels = self.features.n_mels
+        if power.ndim != 2 or power.shape[1] != n_mels or power.dtype.kind not in "fiu":
+            raise DataError(
+                f"{path}: an array of power mel frames has the shape (frames, {n_mels}), this one has {power.shape}."
+            )
+        power = np.ascontiguousarray(power, np.float32)
+        if not np.isfinite(power).all() or (power < 0).any():
+            raise DataError(f"{path}: power mel frames are finite and not negative; these are not (are they in dB?).")
+        return Frames(path, power, digest)
+
+    def _sound(self, path: Path) -> Frames:
+        digest = self._digest(path)
+        entry = self.folder / digest[:2] / f"{digest[:32]}-{self._settings}"
+        facts_file, frames_file = entry.with_suffix(".json"), entry.with_suffix(".f32")
+        try:
+            facts = json.loads(facts_file.read_text())
+            shape = (facts["frames"], self.features.n_mels)
+            power = np.memmap(frames_file, np.float32, "r", shape=shape) if shape[0] else np.empty(shape, np.float32)
+            return Frames(path, power, digest, facts["peak"], facts["clipped_share"])
+        except (OSError, ValueError, KeyError):
+            return self._make(path, digest, facts_file, frames_file)
+
+    def _make(self, path: Path, digest: str, facts_file: Path, frames_file: Path) -> Frames:
+        observed = _Observed()
+        chunks: list[FloatArray] = []
+        self._stream.reset()
+        for block in read_blocks(path, self.features.sample_rate, self.features.channel, observe=observed):
+            chunks.append(self._stream.push(torch.from_numpy(block)[None])[0].numpy())
+        power = np.concatenate([*chunks, self._stream.flush()[0].numpy()])
+        clipped_share = observed.clipped / max(1, observed.total)
+        facts = {"frames": len(power), "peak": observed.peak, "clipped_share": clipped_share}
+        write_whole(frames_file, power.tobytes())
+        write_whole(facts_file, json.dumps(facts).encode())  # last: its presence says that the frames are whole
+        self.made += 1
+        return Frames(path, power, digest, observed.peak, clipped_share)
+
+    def _digest(self, path: Path) -> str:
+        """The content's digest, remembered by path, size and time of change, so that large sets start at once."""
+        try:
+            stat = path.stat()
+            key = hashlib.sha256(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
+            note = self.folder / "seen" / key[:2] / key[2:32]
+            if note.is_file():
+                return note.read_text()
+            digest = _content_digest(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
+        write_whole(note, digest.encode())
+        return digest
+
+
+def cache_folder(config: Config) -> Path:
+    """Where frames are kept: `train.cache_dir`, else the user's cache folder."""
+    if config.train.cache_dir is not None:
+        return config.train.cache_dir.expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "acoustic-monitor" / "frames"
+
+
+def usable(
+    cache: FrameCache,
+    paths: Iterable[Path],
+    *,
+    training: bool,
+    leave_out: Callable[[str], None],
+    advance: Callable[[], None] = lambda: None,
+) -> list[Frames]:
+    """The frames of all recordings that can be used; of each other one `leave_out` is told why.
+
+    For training, silent and clipped recordings are left out too: they are not how the machine sounds. Tests are
+    judged whatever they are like, because a fault may well be loud.
+    """
+    kept: list[Frames] = []
+    for path in paths:
+        try:
+            frames = cache.frames(path)
+        except DataError as error:
+            leave_out(str(error))
+        else:
+            if training and frames.peak < SILENT_PEAK:
+                leave_out(f"{path}: silent.")
+            elif training and frames.clipped_share > CLIPPED_SHARE:
+                leave_out(f"{path}: clipped ({frames.clipped_share:.1%} of its samples are at full scale).")
+            else:
+                kept.append(frames)
+        advance()
+    return kept
+
+
+def manifest_digest(recordings: Iterable[Frames]) -> str:
+    """One digest for a whole set of recordings, by their contents, whatever they are called."""
+    return hashlib.sha256("\n".join(sorted(frames.digest for frames in recordings)).encode()).hexdigest()
+
+
+def _content_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
