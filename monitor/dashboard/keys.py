@@ -1,0 +1,104 @@
+"""Keys without Enter. The terminal gives single characters, and gets its settings back whatever happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+Wait = Callable[[float], str]  # waits for so many seconds at most, and says what was typed
+
+# arrows and function keys begin with an escape and contain letters that nobody typed
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
+
+
+def typed(text: str) -> str:
+    """The characters of `text` that stand for themselves."""
+    return _SEQUENCE.sub("", text)
+
+
+def _no_keys(seconds: float) -> str:
+    time.sleep(max(seconds, 0.0))
+    return ""
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    @contextmanager
+    def keyboard(stream: TextIO | None = None) -> Iterator[Wait]:
+        """A function that waits for keys; no key ever comes where standard input is no terminal."""
+        source = stream or sys.stdin
+        yield _console_keys if source is not None and source.isatty() else _no_keys
+
+    def _console_keys(seconds: float) -> str:
+        end = time.monotonic() + seconds
+        while not msvcrt.kbhit():
+            if time.monotonic() >= end:
+                return ""
+            time.sleep(0.02)
+        text = ""
+        while msvcrt.kbhit():
+            character = msvcrt.getwch()
+            if character in "\x00\xe0":
+                msvcrt.getwch()  # the second half of a function key
+            else:
+                text += character
+        return typed(text)
+
+else:
+    import select
+    import termios
+    import tty
+
+    @contextmanager
+    def keyboard(stream: TextIO | None = None) -> Iterator[Wait]:
+        """A function that waits for keys; no key ever comes where standard input is no terminal."""
+        source = stream or sys.stdin
+        fd = _terminal(source)
+        if fd is None:
+            yield _no_keys
+            return
+        before = termios.tcgetattr(fd)
+        try:
+            tty.setcbreak(fd, termios.TCSANOW)
+            # Ctrl-Z would stop the monitoring with the display, and leave the terminal as it is now.
+            now = termios.tcgetattr(fd)
+            now[6][termios.VSUSP] = b"\x00"
+            termios.tcsetattr(fd, termios.TCSANOW, now)
+            yield _Terminal(fd).wait
+        finally:
+            termios.tcsetattr(fd, termios.TCSANOW, before)
+
+    def _terminal(source: TextIO | None) -> int | None:
+        """The file descriptor to read keys from, None where there is no terminal or it is another job's."""
+        try:
+            if source is None or not source.isatty():
+                return None
+            fd = source.fileno()
+            # a background job that touches the terminal's settings is stopped
+            return fd if os.tcgetpgrp(fd) == os.getpgrp() else None
+        except (OSError, ValueError):
+            return None
+
+    class _Terminal:
+        def __init__(self, fd: int) -> None:
+            self.fd = fd
+            self.open = True
+
+        def wait(self, seconds: float) -> str:
+            if not self.open:
+                return _no_keys(seconds)
+            ready, _, _ = select.select([self.fd], [], [], max(seconds, 0.0))
+            if not ready:
+                return ""
+            try:
+                data = os.read(self.fd, 256)
+            except OSError:  # the terminal has been closed
+                data = b""
+            self.open = bool(data)
+            return typed(data.decode("utf-8", "replace"))

@@ -1,0 +1,203 @@
+"""What is measured now, where it comes from, and what the keys do. Lines of exactly the width asked for."""
+
+from __future__ import annotations
+
+import math
+
+from rich.style import Style
+
+from monitor.dashboard.lines import Line, Part, block, line, rule, spread
+from monitor.dashboard.readings import clock, level, name, number, span
+from monitor.dashboard.theme import Glyphs, Theme
+from monitor.snapshot import Snapshot, State
+
+_QUIET_DBFS = -80.0  # where the meter begins
+_NEARLY_FULL_DBFS = -6.0
+_FULL_DBFS = -0.5  # as good as clipped
+_BUSY = 0.8  # of the time; more load than this will soon drop samples
+
+_CAPTIONS = {
+    State.LISTENING: "sound comes in, no score yet",
+    State.NORMAL: "sounds as it always does",
+    State.WARNING: "above the threshold, not yet for long",
+    State.ANOMALY: "does not sound as it should",
+    State.LOST: "no sound comes in",
+}
+_KEYS = (("q", "quit"), ("space", "pause"), ("+ -", "threshold"), ("s", "save picture"))
+
+
+def caption(state: State) -> str:
+    """The state in a few words."""
+    return _CAPTIONS[state]
+
+
+def readings(
+    snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, now: float
+) -> list[Line]:
+    """Beside the large word: the time, score and error against their thresholds, and the level meter last."""
+    last: Part = (
+        ("ended", theme.warn) if snapshot.finished else (f"up {span(snapshot.uptime_s)}", theme.label)
+    )
+    time = (clock(now), theme.title) if math.isfinite(now) else ("", theme.plain)
+    top = [
+        spread(width, [time], [last]),
+        _against("score", snapshot.score, snapshot.threshold, width, theme, glyphs),
+    ]
+    if snapshot.score_kind == "error":
+        top.append(line(width, ("events ", theme.label), (f"{snapshot.anomalies:>6}", theme.value)))
+    else:
+        top.append(_against("error", snapshot.error, snapshot.error_threshold, width, theme, glyphs))
+    peak: list[Part] = [("peak   ", theme.label), (f"{level(snapshot.peak_dbfs):>6}", theme.value)]
+    bar = meter(snapshot.level_dbfs, snapshot.peak_dbfs, width, theme, glyphs)
+    if rows < 7:
+        return [*block(top, width, rows - 1), bar]
+    ends = spread(width, [(f"{_QUIET_DBFS:.0f}", theme.label)], [("0 dBFS", theme.label)])
+    return [*block([*top, line(width, *peak, (" dBFS", theme.label))], width, rows - 2), bar, ends]
+
+
+def _against(what: str, value: float, threshold: float, width: int, theme: Theme, glyphs: Glyphs) -> Line:
+    """A value, its threshold, and how many times the threshold it is."""
+    ratio = value / threshold if threshold > 0 else math.nan
+    shown: list[Part] = [
+        (f"{what:<7}", theme.label),
+        (f"{number(value):>6}", theme.alert if value > threshold else theme.title),
+        (" / ", theme.label),
+        (number(threshold), theme.line),
+    ]
+    times = f"{glyphs.times}{ratio:.2f}" if ratio < 9.995 else f"{glyphs.times}{number(ratio)}"
+    times = times if math.isfinite(ratio) else ""
+    return spread(width, shown, [(times, theme.label)])
+
+
+def meter(level_dbfs: float, peak_dbfs: float, width: int, theme: Theme, glyphs: Glyphs) -> Line:
+    """A level meter from -80 to 0 dBFS, the held peak as a mark on it, and the level in figures."""
+    figures = f"{level(level_dbfs):>6} dB"
+    cells = max(width - len(figures) - 1, 1)
+    filled = _share(level_dbfs) * cells
+    whole = int(filled)
+    steps = len(glyphs.bar)
+    part = int((filled - whole) * steps)
+    bar = glyphs.bar[-1] * whole + (glyphs.bar[part - 1] if part and whole < cells else "")
+    bar += glyphs.rest * (cells - len(bar))
+    style = _loudness(max(level_dbfs, peak_dbfs), theme)
+    lit = whole + (1 if part and whole < cells else 0)
+    parts: list[Part] = [(bar[:lit], style), (bar[lit:], theme.frame)]
+    if math.isfinite(peak_dbfs):
+        at = min(int(_share(peak_dbfs) * cells), cells - 1)
+        if at >= lit:
+            parts = [
+                (bar[:lit], style),
+                (bar[lit:at], theme.frame),
+                (glyphs.hold, style),
+                (bar[at + 1 :], theme.frame),
+            ]
+    return line(width, *parts, (" ", theme.plain), (figures, theme.value))
+
+
+def _share(dbfs: float) -> float:
+    if math.isnan(dbfs):
+        return 0.0
+    return min(max((dbfs - _QUIET_DBFS) / -_QUIET_DBFS, 0.0), 1.0)
+
+
+def _loudness(dbfs: float, theme: Theme) -> Style:
+    if dbfs >= _FULL_DBFS:
+        return theme.alert
+    return theme.warn if dbfs >= _NEARLY_FULL_DBFS else theme.good
+
+
+def one_line(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
+    """State, score and time in one row, for terminals too small for the large word."""
+    first: list[Part] = [
+        (f" {snapshot.state.value} ", theme.word[snapshot.state] + _REVERSE),
+        (f" {number(snapshot.score)}", theme.alert if snapshot.score > snapshot.threshold else theme.title),
+        (" / ", theme.label),
+        (number(snapshot.threshold), theme.line),
+    ]
+    time = clock(now) if math.isfinite(now) else span(snapshot.position_s)
+    loud = f"{level(snapshot.level_dbfs)} dB {glyphs.dot} "
+    if width >= 48:
+        return spread(width, first, [(loud, theme.label), (time, theme.value)])
+    return spread(width, first, [(time, theme.label)])
+
+
+_REVERSE = Style(bold=True)
+
+
+def status(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs) -> list[Line]:
+    """Where the sound comes from and how the monitor fares, in one or two rows."""
+    dot: Part = (f" {glyphs.dot} ", theme.frame)
+    source = (name(snapshot.source, glyphs), theme.value)
+    model = (name(snapshot.model, glyphs), theme.value)
+    where: Part = (_position(snapshot), theme.value)
+    first = spread(width, [("from ", theme.label), source, dot, ("model ", theme.label), model], [where])
+    facts: list[Part] = []
+    for label, text, style in _fares(snapshot, theme, glyphs):
+        facts += [(f"{label} ", theme.label), (text, style), dot]
+    room = width - sum(len(text) for text, _ in facts)
+    note = f"threshold {name(snapshot.threshold_note, glyphs)}"
+    if len(note) > room:
+        note = note[: max(room - 1, 0)].rstrip() + glyphs.ellipsis
+    return [first, line(width, *facts, (note, theme.label))][:rows]
+
+
+def _position(snapshot: Snapshot) -> str:
+    if snapshot.duration_s is None:
+        return f"heard {span(snapshot.position_s)}"
+    return f"{span(snapshot.position_s)} of {span(snapshot.duration_s)}"
+
+
+def _fares(snapshot: Snapshot, theme: Theme, glyphs: Glyphs) -> list[tuple[str, str, Style]]:
+    speed = "-" if math.isnan(snapshot.speed) else f"{glyphs.times}{number(snapshot.speed)}"
+    load = "-" if math.isnan(snapshot.load) else f"{100 * snapshot.load:.0f} %"
+    dropped = f"{snapshot.dropped_samples:,}".replace(",", " ")
+    return [
+        ("speed", speed, theme.value),
+        ("load", load, theme.warn if snapshot.load > _BUSY else theme.value),
+        ("dropped", dropped, theme.warn if snapshot.dropped_samples else theme.value),
+    ]
+
+
+def details(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs) -> list[Line]:
+    """The same as the status rows, one fact a row, where there is room for a panel."""
+    speed, load, dropped = _fares(snapshot, theme, glyphs)
+    rows: list[tuple[str, str, Style]] = [
+        ("source", name(snapshot.source, glyphs), theme.value),
+        ("model", name(snapshot.model, glyphs), theme.value),
+        ("score", name(snapshot.score_kind, glyphs), theme.value),
+        ("threshold", number(snapshot.threshold), theme.line),
+        ("", name(snapshot.threshold_note, glyphs), theme.label),
+        ("position", _position(snapshot), theme.value),
+        speed,
+        load,
+        (dropped[0], f"{dropped[1]} samples", dropped[2]),
+    ]
+    made = [rule(width, theme, glyphs, [("Monitor", theme.title)])]
+    for label, text, style in rows:
+        made.append(line(width, (f"{label:<10} ", theme.label), (shorten(text, width - 11, glyphs), style)))
+    return made
+
+
+def shorten(text: str, width: int, glyphs: Glyphs) -> str:
+    """The text with its middle left out where it is longer than `width`: both ends of a path tell most."""
+    if len(text) <= width or width < 5:
+        return text
+    head = (width - 1) // 2
+    return text[:head] + glyphs.ellipsis + text[len(text) - (width - 1 - head) :]
+
+
+def footer(width: int, message: str, paused: bool, theme: Theme, glyphs: Glyphs) -> Line:
+    """What the keys do, and what the viewer is told."""
+    note: list[Part] = []
+    if message:
+        note = [(f" {name(message, glyphs)} ", theme.note)]
+    elif paused:
+        note = [(" display paused, monitoring goes on ", theme.note)]
+    keys: list[Part] = []
+    for key, what in _KEYS:
+        shown = "resume" if paused and key == "space" else what
+        keys += [(key, theme.key), (f" {shown}   ", theme.label)]
+    room = width - sum(len(text) for text, _ in note) - 1
+    while keys and sum(len(text) for text, _ in keys) > room:
+        del keys[-2:]
+    return spread(width, keys, note) if keys else line(width, *note)

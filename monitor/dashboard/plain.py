@@ -1,0 +1,96 @@
+"""The monitor in lines of text, for log files, pipes and terminals that cannot do more."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from monitor.dashboard.readings import duration, level, name, number, span
+from monitor.dashboard.theme import ASCII
+from monitor.snapshot import Event, Snapshot, State
+
+_Key = tuple[str, str, float, float]
+
+
+class PlainLog:
+    """Writes a line for each change of state, each event that begins or ends, and now and then a summary.
+
+    Every line begins with the local time in ISO form, and is plain ASCII. Summaries come by the wall clock: a
+    replay that runs a thousand times as fast would fill the log otherwise, and a lost source must not silence it.
+    """
+
+    def __init__(
+        self, write: Callable[[str], None], every_s: float = 10.0, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Takes where lines go (they come without a newline), and how often to summarise in seconds."""
+        self._write = write
+        self._every_s = every_s
+        self._clock = clock
+        self._state: State | None = None
+        self._told: dict[_Key, bool] = {}  # events that were told of, and whether as ended
+        self._next_s = -math.inf  # in seconds of `uptime_s`
+        self._finished = False
+
+    def say(self, text: str) -> None:
+        """Writes one line of its own."""
+        at = datetime.fromtimestamp(self._clock()).astimezone().isoformat(timespec="seconds")
+        self._write(f"{at} {name(text, ASCII)}")
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Writes what is new in `snapshot`."""
+        if self._state is None:
+            self.say(
+                f"hearing {snapshot.source}; model {snapshot.model}; {snapshot.score_kind} score,"
+                f" threshold {number(snapshot.threshold)} ({snapshot.threshold_note})"
+            )
+        self._tell_events(snapshot.events)
+        changed = snapshot.state is not self._state
+        ended = snapshot.finished and not self._finished
+        if changed or ended or snapshot.uptime_s >= self._next_s:
+            before = f" (was {self._state})" if changed and self._state is not None else ""
+            self.say(_summary(snapshot, before))
+            self._next_s = snapshot.uptime_s + self._every_s
+        if ended:
+            count = snapshot.anomalies
+            self.say(f"ended after {span(snapshot.position_s)}; {count} anomal{'y' if count == 1 else 'ies'}")
+        self._state, self._finished = snapshot.state, snapshot.finished
+
+    def _tell_events(self, events: tuple[Event, ...]) -> None:
+        told: dict[_Key, bool] = {}
+        for event in events:
+            key = (event.kind, event.source, event.start_s, event.wall_time)
+            over = event.end_s is not None
+            if key not in self._told or self._told[key] != over:
+                self.say(_event(event))
+            told[key] = over
+        self._told = told
+
+
+def _summary(snapshot: Snapshot, before: str) -> str:
+    parts = [f"{snapshot.state}{before}", f"score {number(snapshot.score)} of {number(snapshot.threshold)}"]
+    if snapshot.score_kind != "error":
+        parts.append(f"error {number(snapshot.error)} of {number(snapshot.error_threshold)}")
+    parts += [
+        f"level {level(snapshot.level_dbfs)} dBFS",
+        f"at {span(snapshot.position_s)}",
+        f"speed x{number(snapshot.speed)}",
+        f"load {number(100 * snapshot.load)} %",
+    ]
+    if snapshot.dropped_samples:
+        parts.append(f"{snapshot.dropped_samples} samples dropped")
+    return "  ".join(parts)
+
+
+def _event(event: Event) -> str:
+    at = f"at {span(event.start_s)} in {event.source}"
+    long = "" if event.duration_s is None else duration(event.duration_s)
+    if event.kind == "anomaly":
+        peak = f"peak {number(event.peak)}, threshold {number(event.threshold)}"
+        return f"anomaly ended after {long}, began {at}: {peak}" if long else f"anomaly began {at}: {peak}"
+    if event.kind == "gap":
+        return f"gap of {event.lost_samples} samples {at}"
+    if event.kind == "lost":
+        return f"sound is back after {long}, was lost {at}" if long else f"sound lost {at}"
+    return f"{event.kind} ended after {long}, began {at}" if long else f"{event.kind} began {at}"

@@ -1,0 +1,97 @@
+"""How numbers, durations, times of day and foreign names are written, always in few characters."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from monitor.dashboard.theme import Glyphs
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_OLD_S = 20 * 3600.0
+
+
+def number(value: float) -> str:
+    """Three significant digits in at most six characters: 0.0312, 3.12, 312, 31.2k, 3e-05; '-' for NaN."""
+    if math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    size = abs(value)
+    if size == 0.0:
+        return "0"
+    if size < 0.001:
+        return f"{value:.0e}"
+    if size >= 999.5e9:
+        return f"{value:.0e}".replace("e+", "e")
+    for limit, unit, suffix in (
+        (999.5, 1.0, ""),
+        (999.5e3, 1e3, "k"),
+        (999.5e6, 1e6, "M"),
+        (math.inf, 1e9, "G"),
+    ):
+        if size < limit:
+            scaled = value / unit
+            digits = max(0, 2 - math.floor(math.log10(abs(float(f"{scaled:.3g}")))))
+            return f"{scaled:.{digits}f}{suffix}"
+    return "?"
+
+
+def tick(value: float) -> str:
+    """A number without the zeros that carry nothing: 0.5, 20, 1.5k."""
+    text = number(value)
+    suffix = text[-1] if text[-1].isalpha() else ""
+    digits = text[: len(text) - len(suffix)]
+    if "." in digits and "e" not in digits:
+        digits = digits.rstrip("0").rstrip(".")
+    return digits + suffix
+
+
+def hertz(value: float) -> str:
+    """A frequency in at most four characters: 440, 1.2k, 12k."""
+    if value < 999.5:
+        return f"{value:.0f}"
+    return f"{value / 1000:.1f}k" if value < 9950 else f"{value / 1000:.0f}k"
+
+
+def level(value: float) -> str:
+    """A level in dBFS: -32.1, or -inf for silence."""
+    return number(value) if math.isnan(value) or math.isinf(value) else f"{value:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """0.31 s, 12.3 s, 3:05, 1:03:05 or 2d 03:05, whichever tells most in at most nine characters."""
+    if math.isnan(seconds) or math.isinf(seconds):
+        return "-"
+    if seconds < 9.995:
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    return span(seconds)
+
+
+def span(seconds: float) -> str:
+    """Hours, minutes and seconds of something that goes on: 0:05, 3:05, 1:03:05, 2d 03:05."""
+    whole = int(seconds) if math.isfinite(seconds) else 0
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days}d {hour:02d}:{minute:02d}"
+    return f"{hour}:{minute:02d}:{second:02d}" if hour else f"{minute}:{second:02d}"
+
+
+def clock(wall_time: float, now: float = math.nan) -> str:
+    """The local time of day, or weekday and minute where `now` is most of a day later."""
+    if not math.isfinite(wall_time):
+        return "-"
+    there = time.localtime(wall_time)
+    if now - wall_time > _OLD_S:
+        return f"{_DAYS[there.tm_wday]} {there.tm_hour:02d}:{there.tm_min:02d}"
+    return f"{there.tm_hour:02d}:{there.tm_min:02d}:{there.tm_sec:02d}"
+
+
+def name(text: str, glyphs: Glyphs) -> str:
+    """A name from outside, with nothing in it that could move the cursor, or that ASCII has not."""
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    return shown.encode("ascii", "replace").decode("ascii") if glyphs.ascii else shown
