@@ -8,7 +8,7 @@ import numpy as np
 from rich.style import Style
 
 from monitor.dashboard.columns import band_rows, row_maximum
-from monitor.dashboard.lines import Line, Part, line, rule
+from monitor.dashboard.lines import Line, Part, bar_of, line, rule
 from monitor.dashboard.readings import hertz, number, tick
 from monitor.dashboard.scale import Scales
 from monitor.dashboard.theme import Glyphs, Theme
@@ -76,10 +76,7 @@ def _bar(
     glyphs: Glyphs,
 ) -> Line:
     label: Part = (f"{hertz(frequency):>{_LABEL - 2}}  ", theme.label)
-    length = _cells(value, high, cells)
-    whole = int(length)
-    part = int((length - whole) * len(glyphs.bar))
-    bar = glyphs.bar[-1] * whole + (glyphs.bar[part - 1] if part and whole < cells else "")
+    bar = bar_of(_cells(value, high, cells), cells, glyphs.bar if value >= _WARN else glyphs.thin)
     parts: list[Part] = [label, (bar, _style(value, theme))]
     at = int(usual)
     if len(bar) <= at < cells:

@@ -71,7 +71,7 @@ def _plot(history: History, axis: Axis, width: int, rows: int, theme: Theme, gly
             Segment(edge, theme.frame),
         ]
         if row == line_row:
-            body = _threshold_row(dots.text(codes[row]), codes[row].tolist(), theme, glyphs)
+            body = _threshold_row(codes[row].tolist(), theme, glyphs)
         elif line_row is not None and row < line_row:
             text = dots.text(codes[row])
             body = [Segment(text.replace("|", "#") if glyphs.ascii else text, theme.alert)]
@@ -81,13 +81,13 @@ def _plot(history: History, axis: Axis, width: int, rows: int, theme: Theme, gly
     return made
 
 
-def _threshold_row(text: str, codes: list[int], theme: Theme, glyphs: Glyphs) -> Line:
-    """The row whose upper edge is the threshold: its line runs wherever the history leaves room."""
+def _threshold_row(codes: list[int], theme: Theme, glyphs: Glyphs) -> Line:
+    """The row whose lower edge is the threshold: its line runs all through, below what is above it."""
     if glyphs.ascii:
-        shown = text.replace(" ", "-")
+        shown = "".join(["#" if code else "_" for code in codes])
     else:
-        shown = "".join([BRAILLE.characters[code | 0x09] for code in codes])
-    return runs([1 if code else 0 for code in codes], shown, (theme.line, theme.trace))
+        shown = "".join([BRAILLE.characters[code | 0xC0] for code in codes])
+    return runs([1 if code else 0 for code in codes], shown, (theme.line, theme.alert))
 
 
 def _labels(axis: Axis, rows: int, height: int, line: int | None, down: int) -> dict[int, str]:

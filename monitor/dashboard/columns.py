@@ -1,9 +1,9 @@
 """Histories brought to the columns of a chart or a spectrogram, so that columns scroll and never shimmer.
 
 A minute has more slots than a terminal has columns, or fewer. Column c covers the slots from ⌊c·r⌋ to
-⌊(c+1)·r⌋, where r is slots per column and c counts from the beginning of the stream, not from the left edge. So a column
-that is complete keeps its slots, and with them its value, for as long as it is on the screen; only the newest
-column can still change. Where r is below 1, neighbouring columns show the same slot.
+⌊(c+1)·r⌋, where r is slots per column and c counts from the beginning of the stream, not from the left edge.
+So a column that is complete keeps its slots, and with them its value, for as long as it is on the screen;
+only the newest column can still change. Where r is below 1, neighbouring columns show the same slot.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from monitor.snapshot import Event, Snapshot
 def events(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, now: float) -> list[Line]:
     """A title and `rows` lines, as many of the last events as fit."""
     count = snapshot.anomalies
-    many: list[Part] = [
-        (f"{count} anomal{'y' if count == 1 else 'ies'}", theme.alert if count else theme.label)
-    ]
+    alarm = any(event.kind == "anomaly" and event.end_s is None for event in snapshot.events)
+    style = theme.alert if alarm else theme.label
+    many: list[Part] = [(f"{count} anomal{'y' if count == 1 else 'ies'}", style)]
     made = [rule(width, theme, glyphs, [("Events", theme.title)], many)]
     for event in list(reversed(snapshot.events))[:rows]:
         made.append(_row(event, width, theme, glyphs, now))

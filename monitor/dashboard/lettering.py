@@ -70,7 +70,7 @@ def large_word(
     for number, row in enumerate(rows):
         text = f" {row}"
         line: Line = [Segment(text, style)]
-        if number == len(rows) // 2 and caption and len(caption) <= room:
+        if number == (len(rows) - 1) // 2 and caption and len(caption) <= room:
             line += [Segment(f"    {caption:<{room}}", ground if state in theme.loud else theme.label)]
         else:
             line += [Segment(" " * (width - used), ground)]

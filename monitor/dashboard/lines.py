@@ -70,6 +70,13 @@ def beside(left: list[Line], right: list[Line], gap: int) -> list[Line]:
     return [a + space + b for a, b in zip(left, right, strict=True)]
 
 
+def bar_of(length: float, cells: int, steps: str) -> str:
+    """A bar of `length` cells, `cells` at most, whose end is one of the fractions of a cell in `steps`."""
+    whole = min(int(length), cells)
+    part = int((length - whole) * len(steps))
+    return steps[-1] * whole + (steps[part - 1] if part and whole < cells else "")
+
+
 def runs(codes: Sequence[int], text: str, styles: Sequence[Style]) -> Line:
     """Run-length segments: character i of `text` in style `styles[codes[i]]`."""
     made: Line = []

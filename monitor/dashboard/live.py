@@ -1,7 +1,7 @@
 """The loop that draws: takes the latest Snapshot some times a second, listens to keys, and fails alone.
 
-rich's own refresh thread is not used: an exception on it ends it silently. Only rows that changed are written,
-so that a remote terminal on a thin line keeps up.
+rich's own refresh thread is not used: an exception on it ends it silently. Only rows that changed are
+written, so that a remote terminal on a thin line keeps up.
 """
 
 from __future__ import annotations

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from textwrap import wrap
 
 from rich.style import Style
 
-from monitor.dashboard.lines import Line, Part, block, line, rule, spread
+from monitor.dashboard.lines import Line, Part, bar_of, block, line, rule, spread
 from monitor.dashboard.readings import clock, level, name, number, span
 from monitor.dashboard.theme import Glyphs, Theme
 from monitor.snapshot import Snapshot, State
@@ -14,6 +15,7 @@ from monitor.snapshot import Snapshot, State
 _QUIET_DBFS = -80.0  # where the meter begins
 _NEARLY_FULL_DBFS = -6.0
 _FULL_DBFS = -0.5  # as good as clipped
+_NEWS_S = 600.0
 _BUSY = 0.8  # of the time; more load than this will soon drop samples
 
 _CAPTIONS = {
@@ -47,12 +49,16 @@ def readings(
         top.append(line(width, ("events ", theme.label), (f"{snapshot.anomalies:>6}", theme.value)))
     else:
         top.append(_against("error", snapshot.error, snapshot.error_threshold, width, theme, glyphs))
-    peak: list[Part] = [("peak   ", theme.label), (f"{level(snapshot.peak_dbfs):>6}", theme.value)]
     bar = meter(snapshot.level_dbfs, snapshot.peak_dbfs, width, theme, glyphs)
     if rows < 7:
         return [*block(top, width, rows - 1), bar]
-    ends = spread(width, [(f"{_QUIET_DBFS:.0f}", theme.label)], [("0 dBFS", theme.label)])
-    return [*block([*top, line(width, *peak, (" dBFS", theme.label))], width, rows - 2), bar, ends]
+    peak: list[Part] = [
+        ("peak ", theme.label),
+        (level(snapshot.peak_dbfs), theme.value),
+        (" dBFS", theme.label),
+    ]
+    top.insert(1, line(width))
+    return [*block(top, width, rows - 2), bar, spread(width, [("level", theme.label)], peak)]
 
 
 def _against(what: str, value: float, threshold: float, width: int, theme: Theme, glyphs: Glyphs) -> Line:
@@ -73,14 +79,10 @@ def meter(level_dbfs: float, peak_dbfs: float, width: int, theme: Theme, glyphs:
     """A level meter from -80 to 0 dBFS, the held peak as a mark on it, and the level in figures."""
     figures = f"{level(level_dbfs):>6} dB"
     cells = max(width - len(figures) - 1, 1)
-    filled = _share(level_dbfs) * cells
-    whole = int(filled)
-    steps = len(glyphs.bar)
-    part = int((filled - whole) * steps)
-    bar = glyphs.bar[-1] * whole + (glyphs.bar[part - 1] if part and whole < cells else "")
-    bar += glyphs.rest * (cells - len(bar))
+    bar = bar_of(_share(level_dbfs) * cells, cells, glyphs.bar)
+    lit = len(bar)
+    bar += glyphs.rest * (cells - lit)
     style = _loudness(max(level_dbfs, peak_dbfs), theme)
-    lit = whole + (1 if part and whole < cells else 0)
     parts: list[Part] = [(bar[:lit], style), (bar[lit:], theme.frame)]
     if math.isfinite(peak_dbfs):
         at = min(int(_share(peak_dbfs) * cells), cells - 1)
@@ -108,23 +110,29 @@ def _loudness(dbfs: float, theme: Theme) -> Style:
 
 def one_line(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
     """State, score and time in one row, for terminals too small for the large word."""
-    first: list[Part] = [
-        (f" {snapshot.state.value} ", theme.word[snapshot.state] + _REVERSE),
-        (f" {number(snapshot.score)}", theme.alert if snapshot.score > snapshot.threshold else theme.title),
+    word: Part = (f" {snapshot.state.value} ", theme.word[snapshot.state] + Style(bold=True))
+    return _now_row(snapshot, [word, (" ", theme.plain)], width, theme, glyphs, now)
+
+
+def below_word(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
+    """Score, level and time in one row below the large word, where nothing fits beside it."""
+    return _now_row(snapshot, [("score ", theme.label)], width, theme, glyphs, now)
+
+
+def _now_row(
+    snapshot: Snapshot, first: list[Part], width: int, theme: Theme, glyphs: Glyphs, now: float
+) -> Line:
+    score: list[Part] = [
+        (number(snapshot.score), theme.alert if snapshot.score > snapshot.threshold else theme.title),
         (" / ", theme.label),
         (number(snapshot.threshold), theme.line),
     ]
-    time = clock(now) if math.isfinite(now) else span(snapshot.position_s)
-    loud = f"{level(snapshot.level_dbfs)} dB {glyphs.dot} "
-    if width >= 48:
-        return spread(width, first, [(loud, theme.label), (time, theme.value)])
-    return spread(width, first, [(time, theme.label)])
+    time: Part = (clock(now) if math.isfinite(now) else span(snapshot.position_s), theme.value)
+    loud: Part = (f"{level(snapshot.level_dbfs)} dB {glyphs.dot} ", theme.label)
+    return spread(width, [*first, *score], [loud, time] if width >= 48 else [time])
 
 
-_REVERSE = Style(bold=True)
-
-
-def status(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs) -> list[Line]:
+def status(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, now: float) -> list[Line]:
     """Where the sound comes from and how the monitor fares, in one or two rows."""
     dot: Part = (f" {glyphs.dot} ", theme.frame)
     source = (name(snapshot.source, glyphs), theme.value)
@@ -132,7 +140,7 @@ def status(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyp
     where: Part = (_position(snapshot), theme.value)
     first = spread(width, [("from ", theme.label), source, dot, ("model ", theme.label), model], [where])
     facts: list[Part] = []
-    for label, text, style in _fares(snapshot, theme, glyphs):
+    for label, text, style in _fares(snapshot, theme, glyphs, now):
         facts += [(f"{label} ", theme.label), (text, style), dot]
     room = width - sum(len(text) for text, _ in facts)
     note = f"threshold {name(snapshot.threshold_note, glyphs)}"
@@ -147,26 +155,28 @@ def _position(snapshot: Snapshot) -> str:
     return f"{span(snapshot.position_s)} of {span(snapshot.duration_s)}"
 
 
-def _fares(snapshot: Snapshot, theme: Theme, glyphs: Glyphs) -> list[tuple[str, str, Style]]:
+def _fares(snapshot: Snapshot, theme: Theme, glyphs: Glyphs, now: float) -> list[tuple[str, str, Style]]:
     speed = "-" if math.isnan(snapshot.speed) else f"{glyphs.times}{number(snapshot.speed)}"
     load = "-" if math.isnan(snapshot.load) else f"{100 * snapshot.load:.0f} %"
+    # a hole of last week is no news: only a fresh one is coloured
+    fresh = any(event.kind == "gap" and not now - event.wall_time > _NEWS_S for event in snapshot.events)
     dropped = f"{snapshot.dropped_samples:,}".replace(",", " ")
     return [
         ("speed", speed, theme.value),
         ("load", load, theme.warn if snapshot.load > _BUSY else theme.value),
-        ("dropped", dropped, theme.warn if snapshot.dropped_samples else theme.value),
+        ("dropped", dropped, theme.warn if fresh else theme.value),
     ]
 
 
-def details(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs) -> list[Line]:
+def details(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: float) -> list[Line]:
     """The same as the status rows, one fact a row, where there is room for a panel."""
-    speed, load, dropped = _fares(snapshot, theme, glyphs)
+    speed, load, dropped = _fares(snapshot, theme, glyphs, now)
     rows: list[tuple[str, str, Style]] = [
         ("source", name(snapshot.source, glyphs), theme.value),
         ("model", name(snapshot.model, glyphs), theme.value),
         ("score", name(snapshot.score_kind, glyphs), theme.value),
         ("threshold", number(snapshot.threshold), theme.line),
-        ("", name(snapshot.threshold_note, glyphs), theme.label),
+        *(("", text, theme.label) for text in wrap(name(snapshot.threshold_note, glyphs), width - 11)[:2]),
         ("position", _position(snapshot), theme.value),
         speed,
         load,

@@ -32,6 +32,8 @@ _SHAPES: dict[str, tuple[Box, ...]] = {
     "╵": ((0, 0, 1, 6),),
     "┃": ((3, 0, 2, _H),),
     "┊": tuple((3.5, y, 1, 2.5) for y in (1, 5, 9, 13)),
+    "━": ((0, 7, _W, 2),),
+    "╸": ((0, 7, 4, 2),),
     "╌": ((0.5, 7.5, 3, 1), (4.5, 7.5, 3, 1)),
     **{block: ((0, 0, (i + 1) * _W / 8, _H),) for i, block in enumerate("▏▎▍▌▋▊▉█")},
 }
@@ -92,7 +94,7 @@ def _take_shapes(text: str, x: float, y: float, paths: list[str]) -> str:
         character = text[start]
         end = start + 1
         code = ord(character) - 0x2800
-        if character in "▀▄█─":  # these join, and are drawn as one
+        if character in "▀▄█─━":  # these join, and are drawn as one
             while end < len(text) and text[end] == character:
                 end += 1
         if character in _SHAPES:

@@ -18,7 +18,8 @@ class PlainLog:
     """Writes a line for each change of state, each event that begins or ends, and now and then a summary.
 
     Every line begins with the local time in ISO form, and is plain ASCII. Summaries come by the wall clock: a
-    replay that runs a thousand times as fast would fill the log otherwise, and a lost source must not silence it.
+    replay that runs a thousand times as fast would fill the log otherwise, and a lost source must not silence
+    it.
     """
 
     def __init__(

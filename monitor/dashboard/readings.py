@@ -51,7 +51,7 @@ def hertz(value: float) -> str:
     """A frequency in at most four characters: 440, 1.2k, 12k."""
     if value < 999.5:
         return f"{value:.0f}"
-    return f"{value / 1000:.1f}k" if value < 9950 else f"{value / 1000:.0f}k"
+    return f"{value / 1000:.1f}k".replace(".0k", "k") if value < 9950 else f"{value / 1000:.0f}k"
 
 
 def level(value: float) -> str:

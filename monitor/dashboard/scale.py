@@ -54,7 +54,7 @@ class Axis:
         if line is None or self.threshold is None:
             rows = np.rint(self._share(clipped, self.low, self.high) * (height - 1))
         else:
-            below = np.rint(self._share(np.minimum(clipped, self.threshold), self.low, self.threshold) * line)
+            below = np.rint(self._share(clipped, self.low, self.threshold) * (line - 1))
             top = height - 2 - line
             above = line + 1 + np.rint(self._share(clipped, self.threshold, self.high) * top)
             # a float32 history beside a float64 threshold: equal must not look above
@@ -63,13 +63,15 @@ class Axis:
         return np.where(known, rows, -1).astype(np.int64)
 
     def line(self, height: int, step: int) -> int | None:
-        """The pixel row of the threshold: the top of a cell of `step` pixels, but not of the topmost cell."""
+        """The pixel row of the threshold: the bottom of a cell of `step` pixels, but not of the lowest cell.
+
+        So no cell has both what is above and what is below, and each can have the colour that it deserves.
+        """
         cells = height // step
         if self.threshold is None or cells < 2:
             return None
         share = float(self._share(np.array([self.threshold]), self.low, self.high)[0])
-        cell = round((share * height - step) / step)
-        return min(max(cell, 0), cells - 2) * step + step - 1
+        return min(max(round(share * cells), 1), cells - 1) * step
 
     def ticks(self, most: int) -> list[float]:
         """Round numbers to write beside the axis, the ends first; not many more than `most`."""

@@ -15,7 +15,7 @@ from monitor.dashboard.chart import History, chart, time_axis
 from monitor.dashboard.events import events
 from monitor.dashboard.lettering import WIDEST, large_word, word_rows
 from monitor.dashboard.lines import Line, beside, blank, block
-from monitor.dashboard.panels import caption, details, footer, one_line, readings, status
+from monitor.dashboard.panels import below_word, caption, details, footer, one_line, readings, status
 from monitor.dashboard.picture import svg
 from monitor.dashboard.scale import Scales
 from monitor.dashboard.spectrogram import spectrogram
@@ -160,7 +160,7 @@ def _lines(snapshot: Snapshot, view: View, width: int, height: int, theme: Theme
     if at.size:
         word = large_word(snapshot.state, at.left, at.size, theme, glyphs, caption(snapshot.state))
         if not at.side:
-            word.append(one_line(snapshot, at.left, theme, glyphs, view.now))
+            word.append(below_word(snapshot, at.left, theme, glyphs, view.now))
     left: list[Line] = []
     if at.first:
         left += chart(score if both else error, at.left, at.first, theme, glyphs, view.scales.axes)
@@ -175,7 +175,7 @@ def _lines(snapshot: Snapshot, view: View, width: int, height: int, theme: Theme
         side: list[Line] = []
         bottom: list[Line] = []
         if at.details:
-            side += [*details(snapshot, at.side, theme, glyphs), *blank(at.side, 1)]
+            side += [*details(snapshot, at.side, theme, glyphs, view.now), *blank(at.side, 1)]
         if at.spectrogram:
             bottom = bands(snapshot, at.side, at.spectrogram, theme, glyphs, view.scales)
         free = at.histories - len(side) - len(bottom) - 1
@@ -187,7 +187,7 @@ def _lines(snapshot: Snapshot, view: View, width: int, height: int, theme: Theme
         if at.events:
             made += events(snapshot, width, at.events, theme, glyphs, view.now)
     if at.status:
-        made += status(snapshot, width, at.status, theme, glyphs)
+        made += status(snapshot, width, at.status, theme, glyphs, view.now)
     made = block(made, width, height - at.footer)
     if at.footer:
         made.append(footer(width, view.message, view.paused, theme, glyphs))

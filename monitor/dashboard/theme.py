@@ -102,6 +102,7 @@ class Glyphs:
     tick: str  # the y axis at a label
     mark: str  # the x axis at a label
     bar: str  # growing fractions of a cell, the last one full
+    thin: str  # the same for what is as it should be
     rest: str  # of a meter, where the level is not
     hold: str  # the held peak
     usual: str  # the 1 of the band error
@@ -116,10 +117,10 @@ class Glyphs:
 
 
 UNICODE = Glyphs(
-    ascii=False, rule="─", side="│", tick="┤", mark="╵", bar="▏▎▍▌▋▊▉█", rest="·", hold="┃", usual="┊",
-    ramp=" ░▒▓█", halves=" ▀▄█", dot="·", times="×", ellipsis="…", anomaly="▲", gap="╌", lost="✕",
+    ascii=False, rule="─", side="│", tick="┤", mark="╵", bar="▏▎▍▌▋▊▉█", thin="╸━", rest="·", hold="┃",
+    usual="┊", ramp=" ░▒▓█", halves=" ▀▄█", dot="·", times="×", ellipsis="…", anomaly="▲", gap="╌", lost="✕",
 )  # fmt: skip
 ASCII = Glyphs(
-    ascii=True, rule="-", side="|", tick="+", mark="'", bar="=", rest=".", hold="|", usual=":",
+    ascii=True, rule="-", side="|", tick="+", mark="'", bar="=", thin="-", rest=".", hold="|", usual=":",
     ramp=" .:-=+*#%@", halves=" \"o#", dot="|", times="x", ellipsis="~", anomaly="!", gap="~", lost="x",
 )  # fmt: skip
