@@ -1,0 +1,211 @@
+"""What normal sound is to a trained model: the residual's centre and precision, and the thresholds."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.covariance import ledoit_wolf, shrunk_covariance
+from torch import Tensor
+
+from monitor.bundle import Bundle, Threshold
+from monitor.config import Calibration, Score
+from monitor.errors import DataError
+from monitor.scoring import NormalResidual, RecordingScore, Scorer, rolling_length
+from monitor.stream import ErrorStream, Scores, ScoreStream
+from train.frames import Frames
+
+DAY_S = 86400.0
+CHUNK = 4096  # frames pushed at once: memory does not grow with a recording
+PIECE_S = 10.0  # of sound whose mean residual counts as one observation of what is normal
+TAIL_SHARE = 0.1  # of the decisions: the tail that is extrapolated
+MAX_STRETCH = 2.0  # a threshold is not extrapolated further than this times the highest normal score
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRecording:
+    """A recording and all that the thresholds are made of."""
+
+    frames: Frames
+    score: float  # of the whole recording; NaN if it is too short for score.cut_frames
+    seconds: float
+    score_blocks: Array  # (blocks,) highest anomaly score in each run of score.window_s
+    error_blocks: Array  # (blocks,) highest rolling error in each
+
+
+def scores_of(stream: ScoreStream, frames: Frames) -> Iterator[Scores]:
+    """The scores of one recording, in pieces, from its mel frames; a new stream begins and ends with it."""
+    stream.reset()
+    for start in range(0, len(frames.power), CHUNK):
+        yield stream.push_frames(torch.from_numpy(np.array(frames.power[start : start + CHUNK]))[None])
+    yield stream.flush_frames()
+
+
+def score_recordings(bundle: Bundle, recordings: Iterable[Frames], device: torch.device) -> list[ScoredRecording]:
+    """Scores recordings one by one, each as a stream of its own."""
+    stream = ScoreStream(bundle, 1, device)
+    config = bundle.config
+    length = rolling_length(config.score, config.features)
+    scored: list[ScoredRecording] = []
+    for frames in recordings:
+        whole = RecordingScore(config.score, Scorer(config.score, bundle.normal_residual), config.features.n_mels)
+        rolling: list[Array] = []
+        errors: list[Array] = []
+        for scores in scores_of(stream, frames):
+            whole.push(scores.residual[0], scores.band_error[0], scores.score[0])
+            rolling.append(scores.score[0].numpy())
+            errors.append(scores.rolling_error[0].numpy())
+        seconds = len(frames.power) * config.features.hop_s
+        blocks = (_block_maxima(np.concatenate(part), length) for part in (rolling, errors))
+        scored.append(ScoredRecording(frames, whole.value(), seconds, *blocks))
+    return scored
+
+
+def _block_maxima(rolling: Array, length: int) -> Array:
+    """The highest of each run of `length` rolling scores: decisions that share no window. Short rests count too."""
+    valid = rolling[~np.isnan(rolling)]
+    if not len(valid):
+        return valid
+    return np.maximum.reduceat(valid, np.arange(0, len(valid), length))
+
+
+def normal_residual(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> NormalResidual:
+    """The centre and the precision of the mean residual on normal sound.
+
+    One observation is the mean residual of ten seconds of a recording (or of all of it, where it is shorter), so
+    that what differs from recording to recording is part of what is normal; where that gives fewer than two
+    observations a band, of score.window_s.
+
+    Raises:
+        DataError: if there are fewer than two observations.
+    """
+    config = bundle.config
+    short = rolling_length(config.score, config.features)
+    merged = max(1, round(PIECE_S / (short * config.features.hop_s)))
+    fine = [_piece_means(rows, short) for rows in _residuals(bundle, recordings, device)]
+    pieces = np.concatenate([_piece_means(piece, merged) for piece in fine])
+    if len(pieces) < 2 * config.features.n_mels:
+        pieces = np.concatenate(fine)
+    if len(pieces) < 2:
+        raise DataError("Too little normal sound to learn what is normal: two recordings at least, or longer ones.")
+    return fit_normal_residual(pieces, config.score)
+
+
+def fit_normal_residual(means: Array, score: Score) -> NormalResidual:
+    """Centre and precision of mean residuals (n, n_mels), the covariance shrunk as `score.shrinkage` says.
+
+    A number s gives (1 - s)·S + s·(trace S / n_mels)·I; `ledoit-wolf` chooses s (Ledoit & Wolf, 2004).
+    """
+    centre = means.mean(axis=0)
+    if score.shrinkage == "ledoit-wolf":
+        covariance = ledoit_wolf(means)[0]
+    else:
+        covariance = shrunk_covariance(np.cov(means.T, bias=True), score.shrinkage)
+    # A model that reconstructs perfectly has no covariance: the least that float64 can invert.
+    covariance += np.eye(len(centre)) * max(1e-12 * float(np.trace(covariance)) / len(centre), 1e-30)
+    return NormalResidual(torch.from_numpy(centre), torch.from_numpy(np.linalg.inv(covariance)))
+
+
+def _residuals(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Iterator[Array]:
+    stream = ErrorStream(bundle, 1, device)
+    n_mels = bundle.config.features.n_mels
+    for frames in recordings:
+        stream.reset()
+        chunks = torch.from_numpy(np.array(frames.power))[None].split(CHUNK, dim=1)
+        rows = torch.cat([*(stream.push(chunk) for chunk in chunks), stream.flush()], dim=1)
+        yield rows[0, :, :n_mels].double().cpu().numpy()
+
+
+def _piece_means(rows: Array, length: int) -> Array:
+    """Means of runs of `length` rows (n, M), a shorter rest left out unless it is all there is."""
+    count = max(1, len(rows) // length)
+    length = min(length, len(rows))
+    means: Array = rows[: count * length].reshape(count, length, -1).mean(axis=1)
+    return means
+
+
+def usual_band_error(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Tensor:
+    """The mean squared error of each band on normal recordings: (n_mels,)."""
+    stream = ScoreStream(bundle, 1, device)
+    total, count = torch.zeros(bundle.config.features.n_mels, dtype=torch.float64), 0
+    for frames in recordings:
+        for scores in scores_of(stream, frames):
+            total += scores.band_error[0].double().sum(dim=0)
+            count += scores.band_error.shape[1]
+    return (total / count).float()
+
+
+def thresholds_from_normal(bundle: Bundle, scored: Sequence[ScoredRecording]) -> dict[str, Threshold]:
+    """The thresholds of a stream's score and error, and of a recording's score, from normal sound alone."""
+    calibration, score = bundle.config.calibration, bundle.config.score
+    seconds = sum(recording.seconds for recording in scored)
+    block_s = rolling_length(score, bundle.config.features) * bundle.config.features.hop_s
+    common = Threshold(0.0, "normal", len(scored), seconds, 0.0, "", datetime.date.today().isoformat())
+    whole = np.array([r.score for r in scored])
+    whole = whole[~np.isnan(whole)]
+    if not len(whole):
+        raise DataError("No recording is long enough to be scored: make score.cut_frames smaller, or record longer.")
+    recording = replace(
+        common,
+        value=float(np.quantile(whole, 1 - calibration.fpr, method="higher")),
+        expected=calibration.fpr,
+        note=f"{len(whole)} normal recordings, {calibration.fpr:.0%} of them above",
+    )
+    if score.recording == "max":
+        # The score of a recording is its worst moment, so a moment is judged by the same threshold.
+        return {"score": recording, "error": recording, "recording": recording}
+    found = {"recording": recording}
+    for name, blocks in (
+        ("score", np.concatenate([r.score_blocks for r in scored])),
+        ("error", np.concatenate([r.error_blocks for r in scored])),
+    ):
+        if not len(blocks):  # all recordings are shorter than score.window_s: their own scores are the nearest there is
+            blocks = whole
+        value, note = tail_threshold(blocks, block_s, calibration)
+        found[name] = replace(common, value=value, expected=calibration.false_alarms_per_day, note=note)
+    return found
+
+
+def tail_threshold(decisions: Array, decision_s: float, calibration: Calibration) -> tuple[float, str]:
+    """The value that normal sound exceeds `false_alarms_per_day` times a day, and a note on how sure that is.
+
+    The highest tenth of the decisions is fitted with a generalised Pareto distribution (Pickands, 1975) and
+    extrapolated to the rare level asked for, but never beyond twice the highest normal score seen.
+
+    Args:
+        decisions: independent scores of normal sound, one every `decision_s` seconds.
+    """
+    per_day = DAY_S / decision_s
+    rate = min(0.5, calibration.false_alarms_per_day / per_day)
+    highest = float(decisions.max())
+    start = float(np.quantile(decisions, 1 - TAIL_SHARE))
+    excess = decisions[decisions > start] - start
+    if rate * len(decisions) >= 10:
+        value = float(np.quantile(decisions, 1 - rate))
+    elif len(excess) >= 5 and excess.std() > 0:
+        shape, _, scale = stats.genpareto.fit(excess, floc=0)
+        shape = float(np.clip(shape, 0.0, 0.5))  # a bounded tail promises too much, a heavier one is a bad fit
+        scale = float(excess.mean() * (1 - shape))
+        value = start + float(stats.genpareto.isf(rate * len(decisions) / len(excess), shape, scale=scale))
+        value = min(max(value, highest), MAX_STRETCH * highest)
+    else:
+        value = MAX_STRETCH * highest
+    minutes = len(decisions) * decision_s / 60
+    needed = 10 / rate * decision_s / 60  # ten such events, to know their rate within a third
+    budget = f"{calibration.false_alarms_per_day:g} false alarm(s) a day"
+    if minutes >= needed:
+        return value, f"for {budget}, measured on {minutes:.0f} min of normal sound"
+    return value, f"for {budget}, extrapolated from {minutes:.1f} min of normal sound"
+
+
+def calibrate(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Bundle:
+    """The bundle with thresholds from these normal recordings, which it must not have been trained on."""
+    scored = score_recordings(bundle, recordings, device)
+    return replace(bundle, thresholds=thresholds_from_normal(bundle, scored))

@@ -1,0 +1,297 @@
+"""What `monitor train`, `evaluate` and `calibrate` do, from recordings to files."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+import monitor
+from monitor.bundle import Bundle, save_bundle, write_whole
+from monitor.config import Config
+from monitor.errors import DataError, MonitorError
+from monitor.features import Scale
+from monitor.model import Autoencoder, choose_device
+from train import calibrate as calibration
+from train import report
+from train.dataset import LOOKED_FOR, Recordings, find_recordings, normal_files, split
+from train.evaluate import Labelled, labelled_threshold, metrics
+from train.fit import Epoch, fit
+from train.frames import FrameCache, Frames, cache_folder, manifest_digest, usable
+from train.workset import WorkSet, standardization
+
+BUNDLE_FILE = "model.safetensors"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+
+
+class Progress(Protocol):
+    """What is told while it goes on; the command line shows it, tests leave it out."""
+
+    def say(self, text: str) -> None:
+        """A line worth reading."""
+
+    def reading(self, done: int, total: int) -> None:
+        """So many recordings have been read."""
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """A training step is done."""
+
+    def epoch(self, epoch: Epoch, epochs: int) -> None:
+        """An epoch is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The frames of a data set's recordings that can be used."""
+
+    found: Recordings
+    training: list[Frames]
+    held_out: list[Frames]
+    test: list[tuple[Frames, bool]]  # and whether it is an anomaly
+
+
+def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: bool = False) -> dict[str, Any]:
+    """Trains on a data set's normal recordings; leaves bundle, metrics, history and pictures in `out`.
+
+    Returns:
+        the metrics, as in metrics.json.
+
+    Raises:
+        MonitorError: if there is too little to train on, or nothing to resume.
+    """
+    device = choose_device(config.train.device)
+    checkpoint = out / CHECKPOINT_FILE
+    if resume and not checkpoint.exists() and not (out / BUNDLE_FILE).exists():
+        raise MonitorError(f"{out}: there is no interrupted training to resume; train without --resume.")
+    if config.calibration.method == "labelled":
+        _require_labels(find_recordings(data))
+    prepared = _prepare(config, data, progress)
+    work = _work_digest(config, prepared)
+    if checkpoint.exists() and not resume:
+        progress.say(f"{checkpoint}: an earlier training is left behind; this one starts from the beginning.")
+        checkpoint.unlink()
+    mean, deviation = standardization(prepared.training, config)
+    scale = Scale(config.features, mean, deviation)
+    spill = cache_folder(config) / "work"
+    training = WorkSet(prepared.training, scale, config, spill / f"{work[:32]}-train.f32")
+    held_out = WorkSet(prepared.held_out, scale, config, spill / f"{work[:32]}-held-out.f32")
+    try:
+        progress.say(
+            f"Training on {len(prepared.training)} recordings ({len(training)} windows), {len(prepared.held_out)} held "
+            f"out, on {_device_name(device)}."
+        )
+        model, history = fit(
+            config,
+            training,
+            held_out,
+            device,
+            checkpoint,
+            work=work,
+            resume=resume,
+            on_step=progress.step,
+            on_epoch=lambda epoch: progress.epoch(epoch, config.train.epochs),
+        )
+    finally:
+        training.close()
+        held_out.close()
+    bundle = _bundle(config, prepared, model, device, mean, deviation, history)
+    _keep_previous(out / BUNDLE_FILE)
+    save_bundle(bundle[0], out / BUNDLE_FILE)
+    lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in history)
+    write_whole(out / "history.jsonl", lines.encode())
+    found = metrics(bundle[0], bundle[1]) | {
+        "held_out_loss": history[-1].held_out_loss,
+        "train_recordings": len(prepared.training),
+        "held_out_recordings": len(prepared.held_out),
+    }
+    write_json(out / "metrics.json", found)
+    report.loss_over_epochs(history, out / "loss.png")
+    report.pictures(bundle[0], bundle[1], found, out)
+    checkpoint.unlink(missing_ok=True)
+    return found
+
+
+def evaluate(bundle: Bundle, config: Config, data: Path, progress: Progress, plots: Path | None) -> dict[str, Any]:
+    """Scores a data set's test recordings (all of them, where it is just a folder) and says how well it goes.
+
+    Raises:
+        DataError: if there is nothing to test on.
+    """
+    device = choose_device(config.train.device)
+    found = find_recordings(data)
+    normals = found.test_normal
+    if not normals and not found.test_anomaly:
+        normals = found.train_normal
+    cache = FrameCache(bundle.config.features, cache_folder(config))
+    reader = _Reader(cache, progress, len(normals) + len(found.test_anomaly))
+    test = [(f, False) for f in reader.read(normals)] + [(f, True) for f in reader.read(found.test_anomaly)]
+    if found.unlabelled:
+        progress.say(f"{len(found.unlabelled)} recordings have neither normal nor anomaly in their names: left out.")
+    if not test:
+        raise DataError(f"{data}: no recording there that can be evaluated. Looked for {LOOKED_FOR}.")
+    files = _labelled(bundle, found, test, device)
+    result = metrics(bundle, files)
+    if plots is not None:
+        report.pictures(bundle, files, result, plots)
+    return result
+
+
+def calibrate(bundle: Bundle, config: Config, normal: Sequence[Path], progress: Progress) -> Bundle:
+    """The bundle with new thresholds from normal recordings.
+
+    Raises:
+        DataError: if none of them can be used.
+    """
+    cache = FrameCache(bundle.config.features, cache_folder(config))
+    files = normal_files(normal)
+    recordings = _Reader(cache, progress, len(files)).read(files, training=True)
+    if not recordings:
+        raise DataError("None of these recordings can be used to calibrate.")
+    settings = bundle.config.model_copy(update={"calibration": config.calibration})
+    calibrated = calibration.calibrate(replace(bundle, config=settings), recordings, choose_device(config.train.device))
+    history = [*bundle.provenance.get("calibrations", []), {"date": _now(), "manifest": manifest_digest(recordings)}]
+    return replace(calibrated, provenance=bundle.provenance | {"calibrations": history})
+
+
+@dataclass
+class _Reader:
+    """Reads recordings through the cache, with progress, and says which are left out and why."""
+
+    cache: FrameCache
+    progress: Progress
+    total: int
+    done: int = 0
+
+    def read(self, paths: Sequence[Path], *, training: bool = False) -> list[Frames]:
+        return usable(
+            self.cache,
+            paths,
+            training=training,
+            leave_out=lambda why: self.progress.say(f"Left out: {why}"),
+            advance=self._advance,
+        )
+
+    def _advance(self) -> None:
+        self.done += 1
+        self.progress.reading(self.done, self.total)
+
+
+def _prepare(config: Config, data: Path, progress: Progress) -> Prepared:
+    found = find_recordings(data)
+    if not found.train_normal:
+        raise DataError(f"{data}: no normal recordings to train on. Looked for {LOOKED_FOR}.")
+    cache = FrameCache(config.features, cache_folder(config))
+    total = len(found.train_normal) + len(found.test_normal) + len(found.test_anomaly)
+    reader = _Reader(cache, progress, total)
+    normal = reader.read(found.train_normal, training=True)
+    if not normal:
+        raise DataError(f"{data}: none of its {len(found.train_normal)} normal recordings can be used.")
+    training, held_out = _split_frames(normal, config, progress)
+    test = [(f, False) for f in reader.read(found.test_normal)] + [(f, True) for f in reader.read(found.test_anomaly)]
+    if not any(not anomaly for _, anomaly in test):
+        # Held-out recordings are the only normal ones the model has not seen.
+        test = [(frames, False) for frames in held_out] + test
+    return Prepared(found, training, held_out, test)
+
+
+def _split_frames(normal: list[Frames], config: Config, progress: Progress) -> tuple[list[Frames], list[Frames]]:
+    if len(normal) > 1:
+        by_path = {frames.path: frames for frames in normal}
+        training, held_out = split(list(by_path), config.train.held_out, config.train.seed)
+        return [by_path[path] for path in training], [by_path[path] for path in held_out]
+    whole, needed = normal[0], config.features.window_frames
+    cut = len(whole.power) - max(needed, round(config.train.held_out * len(whole.power)))
+    if cut < needed:
+        raise DataError(f"{whole.path}: one recording this short cannot be split into training and held-out sound.")
+    progress.say("Only one recording: its end is held out. Thresholds are more to be trusted from several recordings.")
+    return [replace(whole, power=whole.power[:cut])], [replace(whole, power=whole.power[cut:])]
+
+
+def _bundle(
+    config: Config,
+    prepared: Prepared,
+    model: Autoencoder,
+    device: torch.device,
+    mean: torch.Tensor,
+    deviation: torch.Tensor,
+    history: Sequence[Epoch],
+) -> tuple[Bundle, list[Labelled]]:
+    provenance = {
+        "date": _now(),
+        "manifest": manifest_digest(prepared.training),
+        "recordings": len(prepared.training),
+        "seconds": round(sum(len(f.power) for f in prepared.training) * config.features.hop_s, 1),
+        "seed": config.train.seed,
+        "train": config.train.model_dump(mode="json", exclude={"cache_dir"}),
+        "held_out_loss": history[-1].held_out_loss,
+        "versions": _versions(),
+    }
+    bundle = Bundle(config, model, mean, deviation, torch.ones_like(mean), None, {}, provenance)
+    if config.score.kind == "mahalanobis":
+        bundle = replace(bundle, normal_residual=calibration.normal_residual(bundle, prepared.training, device))
+    bundle = replace(bundle, usual_band_error=calibration.usual_band_error(bundle, prepared.held_out, device))
+    bundle = calibration.calibrate(bundle, prepared.held_out, device)
+    files = _labelled(bundle, prepared.found, prepared.test, device)
+    if config.calibration.method == "labelled":
+        bundle = labelled_threshold(bundle, files)
+    return bundle, files
+
+
+def _labelled(
+    bundle: Bundle, found: Recordings, test: Sequence[tuple[Frames, bool]], device: torch.device
+) -> list[Labelled]:
+    scored = calibration.score_recordings(bundle, [frames for frames, _ in test], device)
+    pairs = zip(scored, test, strict=True)
+    return [Labelled(found.name(one.frames.path), anomaly, one) for one, (_, anomaly) in pairs]
+
+
+def _require_labels(found: Recordings) -> None:
+    if not found.test_normal or not found.test_anomaly:
+        raise DataError(
+            "calibration.method is labelled, which needs normal and anomalous test recordings, and "
+            f"{found.root} has {len(found.test_normal)} and {len(found.test_anomaly)}: "
+            "add them, or calibrate from normal sound alone with --set calibration.method=normal."
+        )
+
+
+def _work_digest(config: Config, prepared: Prepared) -> str:
+    settings = [getattr(config, g).model_dump(mode="json", exclude={"cache_dir", "device", "memory_gb"})
+                for g in ("features", "model", "train")]  # fmt: skip
+    parts = [json.dumps(settings, sort_keys=True), *(manifest_digest(r) for r in (prepared.training, prepared.held_out))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _keep_previous(path: Path) -> None:
+    """A model is never overwritten without a copy: it may be the one that listens next door."""
+    if path.exists():
+        shutil.copy2(path, path.with_name(f"{path.stem}.previous{path.suffix}"))
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes a JSON file whole or not at all."""
+    write_whole(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+
+def _versions() -> dict[str, str]:
+    names = ("torch", "torchaudio", "numpy", "soxr", "soundfile")
+    ours = {"monitor": monitor.__version__, "python": platform.python_version()}
+    return ours | {name: version(name) for name in names}
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
