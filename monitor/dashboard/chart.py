@@ -15,7 +15,7 @@ from monitor.dashboard.scale import Axis, choose
 from monitor.dashboard.theme import Glyphs, Theme
 from monitor.snapshot import FloatArray
 
-GUTTER = 6  # cells for the labels of every y axis, so that all x axes begin in the same column
+GUTTER = 7  # cells for the labels of every y axis, so that all x axes begin in the same column
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ _OLD_S = 20 * 3600.0
 
 
 def number(value: float) -> str:
-    """Three significant digits in at most six characters: 0.0312, 3.12, 312, 31.2k, 3e-05; '-' for NaN."""
+    """Two or three digits in six characters, seven with a minus: 0.0031, 3.12, 31.2k, 3.1e-5; - for NaN."""
     if math.isnan(value):
         return "-"
     if math.isinf(value):
@@ -20,10 +20,11 @@ def number(value: float) -> str:
     size = abs(value)
     if size == 0.0:
         return "0"
-    if size < 0.001:
-        return f"{value:.0e}"
-    if size >= 999.5e9:
-        return f"{value:.0e}".replace("e+", "e")
+    if size < 0.001 or size >= 999.5e9:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    if size < 0.00995:
+        return f"{value:.4f}"
     for limit, unit, suffix in (
         (999.5, 1.0, ""),
         (999.5e3, 1e3, "k"),
@@ -42,7 +43,9 @@ def tick(value: float) -> str:
     text = number(value)
     suffix = text[-1] if text[-1].isalpha() else ""
     digits = text[: len(text) - len(suffix)]
-    if "." in digits and "e" not in digits:
+    if "e" in digits:
+        return digits.replace(".0e", "e")
+    if "." in digits:
         digits = digits.rstrip("0").rstrip(".")
     return digits + suffix
 

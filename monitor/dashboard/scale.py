@@ -101,6 +101,7 @@ def choose(values: FloatArray, threshold: float, before: Axis | None = None) -> 
     usual = float(np.quantile(known, 0.05)) if len(known) else 0.0
     need = max(largest, 1.3 * line if line else 0.0) or 1.0
     floor = max(min(x for x in (usual, line or need) if x > 0) if usual > 0 else need / 10, need / _DECADES)
+    floor = min(floor, line) if line else floor
     ratio = need / floor
     log = ratio > _WIDE or (before is not None and before.log and ratio > _NARROW)
     high = round_up(need)
@@ -108,7 +109,7 @@ def choose(values: FloatArray, threshold: float, before: Axis | None = None) -> 
     if before is not None and before.log == log:
         if need <= before.high <= round_up(need * _SLACK):
             high = before.high
-        if min(_low(floor / _SLACK, need, log), low) <= before.low <= floor:
+        if min(_low(floor / _SLACK, need, log), low) <= before.low <= floor / 1.1:
             low = before.low
     return Axis(low, high, log, line)
 
