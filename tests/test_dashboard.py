@@ -20,7 +20,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from monitor.dashboard.chart import GUTTER
-from monitor.dashboard.live import show
+from monitor.dashboard.live import Viewer, show
 from monitor.dashboard.plain import PlainLog
 from monitor.dashboard.readings import duration, hertz, number, span
 from monitor.dashboard.screen import Screen, View, plan, render, save_svg
@@ -200,7 +200,7 @@ def test_ascii_means_nothing_outside_ascii(state: State, colour: bool) -> None:
 
 @pytest.mark.parametrize("state", list(State))
 def test_no_colour_codes_without_colour(state: State) -> None:
-    colours = re.compile(r"\x1b\[[0-9;]*\b(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])\b")
+    colours = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])[;m]")
     assert colours.search(printed(snapshot(state)))
     assert not colours.search(printed(snapshot(state), view=View(colour=False)))
     assert not colours.search(printed(snapshot(state), no_color=True))
@@ -411,6 +411,18 @@ def test_a_failure_to_draw_restores_the_screen_and_goes_on_in_plain_lines(
     assert "\x1b[?25h" in rest
 
 
+def test_only_rows_that_changed_are_written_again() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, height=24, _environ={"TERM": "xterm"})
+    still, later = snapshot(), snapshot(load=0.5)
+    frames = iter([still, still, still, later])
+    viewer = Viewer(lambda: next(frames), Asked(), countdown(4), console, View(), Path())
+    assert viewer.run(lambda _: "", 1000.0) is None
+    assert out.getvalue().count("Spectrogram") == 1
+    assert out.getvalue().count("USB Audio") == 1
+    assert out.getvalue().count("load") == 2
+
+
 # ---------------------------------------------------------------- a terminal with keys
 
 CHILD = """
@@ -489,6 +501,8 @@ class TestTerminal:
     def test_keys_do_what_they_say_and_the_terminal_is_as_before(
         self, start: Callable[..., int], tmp_path: Path
     ) -> None:
+        import termios
+
         fd = start()
         self.until(fd, "save picture")
         os.write(fd, b"+")
@@ -508,7 +522,8 @@ class TestTerminal:
         self.until(fd, "pause")
         self.resize(fd, 110, 30)
         self.until(fd, "\x1b[30;1H")
-        os.write(fd, b"\x1a")  # Ctrl-Z must not stop the monitoring
+        # Ctrl-Z must not stop the monitoring
+        assert termios.tcgetattr(fd)[6][termios.VSUSP] == b"\x00"
         os.write(fd, b"q")
         rest = self.until(fd, " settings 1.0500")
         assert "\x1b[?1049l" in rest
