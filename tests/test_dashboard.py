@@ -411,6 +411,16 @@ def test_a_failure_to_draw_restores_the_screen_and_goes_on_in_plain_lines(
     assert "\x1b[?25h" in rest
 
 
+def test_a_console_that_cannot_encode_blocks_gets_ascii() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="cp1252")
+    console = Console(file=out, force_terminal=True, width=80, height=24, _environ={"TERM": "xterm"})
+    show(snapshot, Asked(), countdown(2), console=console)
+    out.flush()
+    assert b"Spectrogram" in raw.getvalue()
+    assert raw.getvalue().isascii()
+
+
 def test_only_rows_that_changed_are_written_again() -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, height=24, _environ={"TERM": "xterm"})

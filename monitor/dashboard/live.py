@@ -63,12 +63,13 @@ def show(
         controls: what the keys q, + and - act on.
         done: whether there is nothing more to show.
         fps: frames a second.
-        ascii: nothing outside ASCII.
+        ascii: nothing outside ASCII; so it is too where the console cannot encode more.
         colour: False for none; NO_COLOR in the environment does the same.
         console: where to draw, standard output by default.
         snapshot_dir: where the key s saves pictures.
     """
     console = console or Console(no_color=None if colour else True, highlight=False)
+    ascii = ascii or not console.encoding.lower().startswith("utf")
     plain = PlainLog(lambda text: _write(console, text))
     if console.is_terminal and not console.is_dumb_terminal:
         viewer = Viewer(latest, controls, done, console, View(ascii=ascii, colour=colour), snapshot_dir)
