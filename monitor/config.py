@@ -292,3 +292,15 @@ def _sentence(
         return f"{place}: {name} has to be a group of settings, one `key: value` a line."
     wish = message.replace("Input should be", "it has to be")
     return f"{place}: {name}: {wish[:1].lower() + wish[1:]}, not {value!r}."
+
+
+def as_yaml(config: Config) -> str:
+    """All settings as YAML, those that are not the default marked with a star in a comment."""
+    different = changed(config)
+    lines: list[str] = []
+    for group in Config.model_fields:
+        lines.append(f"{group}:")
+        for key, value in getattr(config, group).model_dump(mode="json").items():
+            text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            lines.append(f"  {key}: {text}{'    # *' if key in different.get(group, {}) else ''}")
+    return "\n".join(lines)

@@ -104,8 +104,7 @@ def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: 
         training.close()
         held_out.close()
     bundle = _bundle(config, prepared, model, device, mean, deviation, history)
-    _keep_previous(out / BUNDLE_FILE)
-    save_bundle(bundle[0], out / BUNDLE_FILE)
+    save_over(bundle[0], out / BUNDLE_FILE)
     lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in history)
     write_whole(out / "history.jsonl", lines.encode())
     found = metrics(bundle[0], bundle[1]) | {
@@ -270,12 +269,6 @@ def _work_digest(config: Config, prepared: Prepared) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _keep_previous(path: Path) -> None:
-    """A model is never overwritten without a copy: it may be the one that listens next door."""
-    if path.exists():
-        shutil.copy2(path, path.with_name(f"{path.stem}.previous{path.suffix}"))
-
-
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a JSON file whole or not at all."""
     write_whole(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
@@ -295,3 +288,10 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
+
+
+def save_over(bundle: Bundle, path: Path) -> None:
+    """Writes a bundle; the one that was there is kept beside it as *.previous: it may be listening next door."""
+    if path.exists():
+        shutil.copy2(path, path.with_name(f"{path.stem}.previous{path.suffix}"))
+    save_bundle(bundle, path)

@@ -1,0 +1,66 @@
+"""The last minute of a stream, in slots of a tenth of a second: what the dashboard draws."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.snapshot import FloatArray
+
+SLOT_S = 0.1
+SLOTS = 600
+
+
+class History:
+    """Worst error and score, and mean level of each band, by slot. Constant memory; what is not there is NaN."""
+
+    def __init__(self, n_mels: int, hop_s: float) -> None:
+        self._hop_s = hop_s
+        self.slot_s = max(SLOT_S, hop_s)
+        self._newest = -1
+        self._worst = np.full((SLOTS, 2), np.nan, np.float32)
+        self._level_sum = np.zeros((SLOTS, n_mels), np.float32)
+        self._level_count = np.zeros(SLOTS, np.int64)
+
+    def add_scores(self, first: int, error: NDArray[np.float64], score: NDArray[np.float64]) -> None:
+        """Rolling errors and scores (k,) of the windows from hop number `first` of the stream on."""
+        kept = slice(max(0, len(error) - SLOTS * int(self.slot_s / self._hop_s)), None)
+        slots = self._slots(first, len(error))[kept]
+        pairs = np.stack((error, score), axis=1)[kept].astype(np.float32)
+        for slot, start, stop in _runs(slots):
+            if slot > self._newest - SLOTS:
+                row = self._worst[slot % SLOTS]
+                row[:] = np.fmax(row, np.fmax.reduce(pairs[start:stop], axis=0))
+
+    def add_levels(self, first: int, decibels: FloatArray) -> None:
+        """Mel frames (t, n_mels) in dB from hop number `first` of the stream on."""
+        slots = self._slots(first, len(decibels))
+        for slot, start, stop in _runs(slots):
+            if slot > self._newest - SLOTS:
+                self._level_sum[slot % SLOTS] += decibels[start:stop].sum(axis=0)
+                self._level_count[slot % SLOTS] += stop - start
+
+    def view(self) -> tuple[int, FloatArray, FloatArray, FloatArray]:
+        """The first slot's number, and from it on error (slots,), score (slots,) and spectrogram (slots, n_mels)."""
+        first = max(0, self._newest + 1 - SLOTS)
+        order = np.arange(first, self._newest + 1) % SLOTS
+        count = self._level_count[order, None]
+        levels = np.where(count > 0, self._level_sum[order] / np.maximum(count, 1), np.nan).astype(np.float32)
+        return first, self._worst[order, 0], self._worst[order, 1], levels
+
+    def _slots(self, first: int, count: int) -> NDArray[np.int64]:
+        slots = ((np.arange(first, first + count) + 0.5) * (self._hop_s / self.slot_s)).astype(np.int64)
+        if count and slots[-1] > self._newest:
+            fresh = np.arange(max(self._newest + 1, slots[-1] + 1 - SLOTS), slots[-1] + 1) % SLOTS
+            self._worst[fresh], self._level_sum[fresh], self._level_count[fresh] = np.nan, 0.0, 0
+            self._newest = int(slots[-1])
+        return slots
+
+
+def _runs(slots: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Runs of equal slots: (slot, start, stop)."""
+    if not len(slots):
+        return []
+    starts = np.flatnonzero(np.diff(slots, prepend=slots[0] - 1))
+    stops = np.append(starts[1:], len(slots))
+    return list(zip(slots[starts].tolist(), starts.tolist(), stops.tolist(), strict=True))

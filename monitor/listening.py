@@ -1,0 +1,154 @@
+"""Runs an engine until its source ends or somebody ends it, and shows it meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from monitor.bundle import Bundle
+from monitor.config import Config
+from monitor.dashboard.live import show
+from monitor.dashboard.plain import PlainLog
+from monitor.engine import Engine
+from monitor.model import choose_device
+from monitor.sinks import EventLog, ScoreLog, Sink
+from monitor.sources import Source, WavReplay
+
+
+class Ending:
+    """Whether somebody asked for the end: the key q, or SIGTERM."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.wanted = False
+
+    def quit(self) -> None:
+        """The key q."""
+        self.wanted = True
+
+    def scale_threshold(self, factor: float) -> None:
+        """The keys + and -."""
+        self._engine.scale_threshold(factor)
+
+    def reached(self) -> bool:
+        """Whether there is nothing more to show."""
+        return self.wanted or self._engine.finished
+
+
+def replay_files(
+    bundle: Bundle,
+    config: Config,
+    files: Sequence[Path],
+    *,
+    model_name: str,
+    speed: float,
+    gapless: bool,
+    headless: bool,
+    scores: Path | None,
+    events: Path | None,
+) -> int:
+    """Replays recordings and prints what came of them; returns the number of anomalies.
+
+    Raises:
+        MonitorError: if a recording cannot be read, or a file not be written.
+    """
+    features = bundle.config.features
+    source = WavReplay(
+        files, features.sample_rate, features.channel, speed=speed, gapless=gapless, buffer_s=config.audio.buffer_s
+    )
+    sinks: list[Sink] = [ScoreLog(scores)] if scores else []
+    sinks += [EventLog(events, wait=True)] if events else []
+    engine = listen(bundle, config, source, model_name=model_name, headless=headless, sinks=sinks)
+    _print_results(engine)
+    return engine.anomalies
+
+
+def listen(
+    bundle: Bundle, config: Config, source: Source, *, model_name: str, headless: bool, sinks: Sequence[Sink] = ()
+) -> Engine:
+    """Listens to a source until it ends or somebody ends it; shows it in the terminal.
+
+    Returns:
+        the engine, ended.
+
+    Raises:
+        MonitorError: what ended the engine early.
+        KeyboardInterrupt: after everything was ended in order.
+    """
+    if source.speed <= 2:
+        torch.set_num_threads(1)  # a window at a time: a second thread would only wait, and burn power
+    device = choose_device(config.train.device)
+    engine = Engine(bundle, source, config, model_name=model_name, device=device, sinks=sinks)
+    ending = Ending(engine)
+    # What has been made so far stays: the collector need not look at it again, and pauses for less long.
+    gc.collect()
+    gc.freeze()
+    with _terminated_by(ending):
+        engine.start()
+        try:
+            if headless:
+                _log_lines(engine, ending, config)
+            else:
+                dashboard = config.dashboard
+                show(
+                    lambda: engine.latest,
+                    ending,
+                    ending.reached,
+                    fps=dashboard.fps,
+                    ascii=dashboard.ascii,
+                    colour=dashboard.colour,
+                )
+        finally:
+            engine.stop()
+    if engine.error is not None:
+        raise engine.error
+    return engine
+
+
+def _log_lines(engine: Engine, ending: Ending, config: Config) -> None:
+    log = PlainLog(click.echo, config.dashboard.log_every_s)
+    while not ending.reached():
+        log.update(engine.latest)
+        time.sleep(0.05)
+    log.update(engine.latest)
+
+
+@contextlib.contextmanager
+def _terminated_by(ending: Ending) -> Iterator[None]:
+    """While it lasts, SIGTERM ends the monitoring in order, as a service manager expects."""
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ending.quit()
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_results(engine: Engine) -> None:
+    threshold = engine.bundle.thresholds["recording"].value
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("recording", overflow="fold")
+    for heading in ("seconds", "score", f"(of {threshold:.4g})", "anomalies"):
+        table.add_column(heading, justify="right")
+    for result in engine.results:
+        verdict = "above" if result.score >= threshold else "below"
+        count = f"[red]{result.anomalies}[/]" if result.anomalies else "0"
+        table.add_row(result.name, f"{result.seconds:.1f}", f"{result.score:.4g}", verdict, count)
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(table)
+    if engine.anomalies:
+        console.print(f"{engine.anomalies} anomaly(ies), the last in {engine.events[-1].source}.")

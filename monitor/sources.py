@@ -1,0 +1,177 @@
+"""Where sound comes from. A Source only writes samples into a ring, and marks where recordings begin and end."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from monitor.audio import duration_s, read_blocks
+from monitor.config import Channel
+from monitor.errors import MonitorError
+from monitor.ring import SampleRing
+from monitor.snapshot import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """From the absolute sample `index` on, something is different.
+
+    `recording`: another recording begins, with no past. `name`: the sound goes on under another name.
+    `end`: there is no more sound.
+    """
+
+    index: int
+    kind: str
+    name: str = ""
+    duration_s: float | None = None
+
+
+class Source(Protocol):
+    """What the engine needs of a source of sound."""
+
+    ring: SampleRing
+    marks: deque[Mark]  # in order of index; put there before the sample they speak of
+    sample_rate: int
+    speed: float  # stream seconds per second; infinite for as fast as it is taken
+    error: MonitorError | None  # what ended it early
+
+    def start(self) -> None:
+        """Begins to write into the ring, on a thread of its own."""
+
+    def stop(self) -> None:
+        """Ends; returns when nothing more is written."""
+
+
+class _Paced:
+    """A thread that writes blocks into a ring at `speed` times real time, and waits where the ring is full."""
+
+    def __init__(self, sample_rate: int, speed: float, buffer_s: float) -> None:
+        self.sample_rate, self.speed = sample_rate, speed
+        self.ring = SampleRing(int(buffer_s * sample_rate))
+        self.marks: deque[Mark] = deque()
+        self.error: MonitorError | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="source", daemon=True)
+        block = sample_rate // 100 * (1 if speed <= 1 else min(speed, 50.0))
+        self._block = max(1, min(int(block), self.ring.capacity // 4))
+
+    def start(self) -> None:
+        """Begins to write into the ring."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends; returns when nothing more is written."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _write(self) -> None:
+        raise NotImplementedError
+
+    def _run(self) -> None:
+        try:
+            self._write()
+        except MonitorError as error:
+            self.error = error
+        finally:
+            self.marks.append(Mark(self.ring.written, "end"))
+
+    def _pass(self, samples: FloatArray, clock: _Clock) -> None:
+        for start in range(0, len(samples), self._block):
+            block = samples[start : start + self._block, None]
+            clock.wait_for(len(block), self._stopping)
+            while self.ring.free < len(block) and not self._stopping.is_set():
+                time.sleep(0.001)
+            if self._stopping.is_set():
+                return
+            self.ring.write(block)
+
+
+class _Clock:
+    """Lets samples pass at a rate; time that the reader made us wait is not made up for in a burst."""
+
+    def __init__(self, samples_per_s: float) -> None:
+        self._rate = samples_per_s
+        self._due = time.monotonic()
+
+    def wait_for(self, samples: int, stopping: threading.Event) -> None:
+        """Returns when so many samples more may pass, or when stopping."""
+        self._due = max(self._due + samples / self._rate, time.monotonic() - 0.5)
+        if (wait := self._due - time.monotonic()) > 0:
+            stopping.wait(wait)
+
+
+class WavReplay(_Paced):
+    """Recordings as if they were heard live, one after another.
+
+    Args:
+        speed: 1.0 is real time; infinite is as fast as the reader takes the samples, and nothing is dropped.
+        gapless: the recordings are one stream, instead of each beginning anew.
+
+    Raises:
+        DataError: if one of the files cannot be opened.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        sample_rate: int,
+        channel: Channel = "mix",
+        *,
+        speed: float = 1.0,
+        gapless: bool = False,
+        buffer_s: float = 30.0,
+    ) -> None:
+        super().__init__(sample_rate, speed, buffer_s)
+        self._files = [(path, duration_s(path)) for path in paths]
+        self._channel, self._gapless = channel, gapless
+
+    def _write(self) -> None:
+        clock = _Clock(self.sample_rate * self.speed)
+        total = sum(length for _, length in self._files)
+        for number, (path, length) in enumerate(self._files):
+            kind = "name" if self._gapless and number else "recording"
+            self.marks.append(Mark(self.ring.written, kind, path.name, total if self._gapless else length))
+            for samples in read_blocks(path, self.sample_rate, self._channel, block_s=1.0):
+                self._pass(samples, clock)
+                if self._stopping.is_set():
+                    return
+
+
+class Sound(Protocol):
+    """A sound that is made as it is needed."""
+
+    def read(self, n: int, /) -> FloatArray:
+        """The next n samples: (n,)."""
+
+
+class Synthetic(_Paced):
+    """Sound that is made as it is needed, of a given length (None: without end)."""
+
+    def __init__(
+        self, sound: Sound, sample_rate: int, name: str, *, length_s: float | None, speed: float, buffer_s: float = 30.0
+    ) -> None:
+        super().__init__(sample_rate, speed, buffer_s)
+        self._sound, self._name, self._length_s = sound, name, length_s
+
+    def _write(self) -> None:
+        clock = _Clock(self.sample_rate * self.speed)
+        self.marks.append(Mark(self.ring.written, "recording", self._name, self._length_s))
+        left = itertools.repeat(self._block) if self._length_s is None else self._portions(self._length_s)
+        for count in left:
+            self._pass(np.asarray(self._sound.read(count), np.float32), clock)
+            if self._stopping.is_set():
+                return
+
+    def _portions(self, length_s: float) -> list[int]:
+        total = round(length_s * self.sample_rate)
+        whole, rest = divmod(total, self._block)
+        return [self._block] * whole + ([rest] if rest else [])

@@ -1,0 +1,87 @@
+"""Shows training and reading as they go on: a live line in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from train.fit import Epoch
+
+
+class _Losses(ProgressColumn):
+    """The loss so far, the held-out loss of the last epoch, and the speed."""
+
+    def render(self, task: Task) -> Text:
+        """What the task's fields say, in as little room as possible."""
+        parts = []
+        for name, form in (("loss", ".4f"), ("held-out", ".4f"), ("windows/s", ",.0f")):
+            if (value := task.fields.get(name)) is not None:
+                parts.append(f"{name} {value:{form}}")
+        return Text("  ".join(parts))
+
+
+class ConsoleProgress:
+    """Progress on standard error, so that standard output holds only results."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._live = self._console.is_terminal
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            _Losses(),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            disable=not self._live,
+            transient=True,
+        )
+        self._reading: TaskID | None = None
+        self._training: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """A line worth reading."""
+        if self._live:
+            self._progress.console.print(text, soft_wrap=True, markup=False)
+        else:
+            sys.stderr.write(f"{text}\n")
+
+    def reading(self, done: int, total: int) -> None:
+        """So many recordings have been read."""
+        if self._reading is None:
+            self._reading = self._progress.add_task("Reading recordings", total=total)
+        self._progress.update(self._reading, completed=done, visible=done < total)
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """A training step is done."""
+        if self._training is not None:
+            self._progress.update(self._training, completed=epoch - 1 + step / steps, loss=loss)
+
+    def epoch(self, epoch: Epoch, epochs: int) -> None:
+        """An epoch is done."""
+        if self._training is None:
+            self._training = self._progress.add_task("", total=epochs)
+        following = min(epoch.epoch + 1, epochs)
+        self._progress.update(
+            self._training,
+            description=f"Epoch {following}/{epochs}",
+            completed=epoch.epoch,
+            loss=epoch.loss,
+            **{"held-out": epoch.held_out_loss, "windows/s": epoch.windows_per_second},
+        )
+        if not self._live:
+            self.say(
+                f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.4f}  held-out {epoch.held_out_loss:.4f}  "
+                f"{epoch.windows_per_second:,.0f} windows/s"
+            )
