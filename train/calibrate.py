@@ -199,10 +199,10 @@ def tail_threshold(decisions: Array, decision_s: float, calibration: Calibration
         value = MAX_STRETCH * highest
     minutes = len(decisions) * decision_s / 60
     needed = 10 / rate * decision_s / 60  # ten such events, to know their rate within a third
-    budget = f"{calibration.false_alarms_per_day:g} false alarm(s) a day"
+    budget = f"{calibration.false_alarms_per_day:g} false alarms a day"
     if minutes >= needed:
-        return value, f"for {budget}, measured on {minutes:.0f} min of normal sound"
-    return value, f"for {budget}, extrapolated from {minutes:.1f} min of normal sound"
+        return value, f"{budget}, measured on {minutes:.0f} min"
+    return value, f"{budget}, estimated from {minutes:.0f} min"
 
 
 def calibrate(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Bundle:
