@@ -90,7 +90,7 @@ def duration_s(path: Path) -> float:
         DataError: if the file cannot be read.
     """
     with open_recording(path) as file:
-        return file.frames / file.samplerate
+        return float(file.frames / file.samplerate)
 
 
 def open_recording(path: Path) -> soundfile.SoundFile:

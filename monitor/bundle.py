@@ -146,7 +146,9 @@ def _load(path: Path) -> Bundle:
             config = Config.model_validate(facts["config"])
             expected = _expected_shapes(config)
             found = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
-            if wrong := sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)):
+            if wrong := sorted(
+                name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+            ):
                 raise BundleError(f"{path}: {wrong[0]} is missing or has another shape than its settings imply.")
             tensors = {name: stored.get_tensor(name) for name in found}
     except (safetensors.SafetensorError, json.JSONDecodeError) as error:

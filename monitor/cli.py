@@ -21,7 +21,7 @@ PRESETS = ("default", "toyadmos")  # of monitor.config, which is too slow to imp
 FILE = click.Path(path_type=Path)
 
 
-class Speed(click.ParamType):
+class Speed(click.ParamType):  # type: ignore[type-arg]
     """A positive number, or `max`."""
 
     name = "X|max"
@@ -150,7 +150,7 @@ def evaluate(
     loaded, config = _loaded(bundle, config_file, (*overrides, *((f"train.device={device}",) if device else ())))
     from train import run
     from train.progress import ConsoleProgress
-    from train.summary import evaluation_summary, as_json
+    from train.summary import as_json, evaluation_summary
 
     with ConsoleProgress() as progress:
         metrics = run.evaluate(loaded, config, data, progress, plots)
@@ -237,7 +237,9 @@ def replay(
 
 
 @cli.command()
-@click.option("--fault", default="bearing", show_default=True, metavar="bearing|imbalance|belt|gear", help="Which fault.")
+@click.option(
+    "--fault", default="bearing", show_default=True, metavar="bearing|imbalance|belt|gear", help="Which fault."
+)
 @click.option("--out", type=FILE, default="monitor-demo", show_default=True, help="Folder for recordings and model.")
 @click.option("--speed", type=Speed(), help="Of the replay.  [default: 1; max with --headless]")
 @view_options
@@ -352,7 +354,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # `monitor … | head`: nobody reads on, which is no failure of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
-    except Exception as error:  # noqa: BLE001 - the last resort: a sentence, and a way to the whole story
+    except Exception as error:
         if os.environ.get("MONITOR_DEBUG"):
             raise
         click.echo(

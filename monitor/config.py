@@ -61,7 +61,9 @@ class Features(Group):
         if self.hop_length > self.n_fft:
             raise ValueError(f"hop_length {self.hop_length} is larger than n_fft {self.n_fft}: sound would be skipped")
         if not self.fmin < self.f_top <= self.sample_rate / 2:
-            raise ValueError(f"0 ≤ fmin < fmax ≤ sample_rate / 2 has to hold: {self.fmin}, {self.f_top}, {self.sample_rate / 2}")
+            raise ValueError(
+                f"0 ≤ fmin < fmax ≤ sample_rate / 2 has to hold: {self.fmin}, {self.f_top}, {self.sample_rate / 2}"
+            )
         return self
 
     @property
@@ -276,7 +278,12 @@ def _validated(tree: Tree, marks: Mapping[tuple[str, ...], Mark], where: str) ->
 
 
 def _sentence(
-    loc: tuple[int | str, ...], kind: str, message: str, value: object, marks: Mapping[tuple[str, ...], Mark], where: str
+    loc: tuple[int | str, ...],
+    kind: str,
+    message: str,
+    value: object,
+    marks: Mapping[tuple[str, ...], Mark],
+    where: str,
 ) -> str:
     # A union adds the names of its members to the path: cut back to the part that is in the file.
     path = tuple(str(part) for part in loc)[:2]

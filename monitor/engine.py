@@ -78,7 +78,8 @@ class Engine:
         self._busy = _BusyShare()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._begin_recording(Mark(0, "recording"))
+        self._mark = Mark(0, "recording")
+        self._begin_recording(self._mark)
         threshold = bundle.thresholds["score"]
         self.latest = Snapshot(
             state=State.LISTENING, source="", model=model_name, score_kind=bundle.config.score.kind,

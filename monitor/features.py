@@ -136,11 +136,13 @@ class Scale:
 
     def __call__(self, power: Tensor) -> Tensor:
         """Power mel frames (…, n_mels) as the model sees them, the same shape."""
-        return (self.unstandardized(power) - self.mean) / self.deviation
+        scaled: Tensor = (self.unstandardized(power) - self.mean) / self.deviation
+        return scaled
 
     def unstandardized(self, power: Tensor) -> Tensor:
         """The frames before the standardisation: dB, or power."""
-        return 10 * torch.log10(power.clamp_min(self._floor)) if self._log else power
+        decibels: Tensor = 10 * torch.log10(power.clamp_min(self._floor)) if self._log else power
+        return decibels
 
 
 def band_centres(features: Features) -> Tensor:

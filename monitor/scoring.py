@@ -20,7 +20,7 @@ def band_errors(windows: Tensor, reconstructions: Tensor, n_mels: int) -> tuple[
         the residual, mean of x̂ - x over the window's W frames, and the squared error, mean of (x̂ - x)² over them:
         both (…, n_mels) float32. The mean of the latter over the bands is the reconstruction error.
     """
-    difference = (reconstructions - windows).unflatten(-1, (-1, n_mels))
+    difference = (reconstructions - windows).reshape(*windows.shape[:-1], -1, n_mels)
     return difference.mean(dim=-2), difference.square().mean(dim=-2)
 
 
@@ -119,7 +119,7 @@ class RecordingScore:
         self.frames = 0
 
     def push(self, residual: Tensor, band_error: Tensor, rolling: Tensor) -> None:
-        """Takes the rows of one stream: residual and band error (k, n_mels), rolling score (k,), NaN before the first."""
+        """Takes rows of one stream: residual and band error (k, n_mels), rolling score (k,), NaN before the first."""
         rows = torch.cat((residual.double(), band_error.double(), rolling.double()[:, None]), dim=1).cpu()
         skipped = min(self._skip, len(rows))
         self._skip -= skipped

@@ -12,6 +12,7 @@ import math
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -92,7 +93,7 @@ class _FileSink:
         while (line := self._queue.get()) is not None:
             if self.error is None:
                 text = line()
-                self._attempt(lambda text=text: self._file.write(text))
+                self._attempt(partial(self._file.write, text))
                 if self._queue.empty():  # so that somebody who follows the file sees it, without a flush a line
                     self._attempt(self._file.flush)
         self._attempt(self._file.close)
@@ -144,7 +145,11 @@ def _as_csv(rows: ScoreRows) -> str:
     csv.writer(quoted, lineterminator="").writerow([rows.source])
     name, threshold = quoted.getvalue(), f"{rows.threshold:.9g}"
     lines = [
-        f"{name},{(rows.first + i) * rows.hop_s:.4f},{error:.9g},{'' if math.isnan(score) else f'{score:.9g}'},{threshold}\n"
+        f"{name},{(rows.first + i) * rows.hop_s:.4f},{error:.9g},{_blank_if_nan(score)},{threshold}\n"
         for i, (error, score) in enumerate(zip(rows.error.tolist(), rows.score.tolist(), strict=True))
     ]
     return "".join(lines)
+
+
+def _blank_if_nan(score: float) -> str:
+    return "" if math.isnan(score) else f"{score:.9g}"

@@ -45,7 +45,7 @@ class ErrorStream:
         for start in range(0, count, step):
             batch = windows[:, start : start + step].flatten(0, 1)
             residual_and_error = torch.cat(band_errors(batch, self._model(batch), self._n_mels), dim=-1)
-            rows[:, start : start + step] = residual_and_error.unflatten(0, (streams, -1))
+            rows[:, start : start + step] = residual_and_error.view(streams, -1, 2 * self._n_mels)
         return rows
 
 

@@ -42,7 +42,9 @@ def read_marked(file: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], Mark]
     if root is None:
         return {}, marks
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{file}:1:1: settings are written in groups, such as `features:` with `n_fft: 512` below it.")
+        raise ConfigError(
+            f"{file}:1:1: settings are written in groups, such as `features:` with `n_fft: 512` below it."
+        )
     tree = _plain(root, (), str(file), marks, set())
     assert isinstance(tree, dict)
     return tree, marks
@@ -55,7 +57,9 @@ def _plain(
         return str(node.value)
     # An alias gives the same node again: a few of them can stand for a tree of any size.
     if id(node) in seen:
-        raise ConfigError(f"{_place(file, node)}: anchors and aliases (& and *) are not read here; write the value out.")
+        raise ConfigError(
+            f"{_place(file, node)}: anchors and aliases (& and *) are not read here; write the value out."
+        )
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, str(i)), file, marks, seen) for i, item in enumerate(node.value)]

@@ -35,15 +35,11 @@ def test_columns_scroll_and_never_shimmer(newest: int, later: int, slots: int, c
     after = column_maximum(minute(newest + later, slots)[1], minute(newest + later, slots)[0], slots, columns)
     scrolled = last_column(newest + later, slots, columns) - last_column(newest, slots, columns)
     complete = 1 if slots > columns else 0  # the newest column may still have slots to come
-    np.testing.assert_array_equal(
-        before[scrolled : columns - complete], after[: max(columns - scrolled - complete, 0)]
-    )
+    np.testing.assert_array_equal(before[scrolled : columns - complete], after[: max(columns - scrolled - complete, 0)])
 
 
 @settings(max_examples=100, deadline=None)
-@given(
-    newest=st.integers(900, 2500), slots=st.integers(2, 900), columns=st.integers(1, 400), age=st.floats(0, 1)
-)
+@given(newest=st.integers(900, 2500), slots=st.integers(2, 900), columns=st.integers(1, 400), age=st.floats(0, 1))
 def test_no_spike_is_lost_between_columns(newest: int, slots: int, columns: int, age: float) -> None:
     """However many slots a column stands for, the highest of them is shown, where it belongs."""
     history = np.zeros(slots, np.float32)
@@ -59,9 +55,7 @@ def test_no_spike_is_lost_between_columns(newest: int, slots: int, columns: int,
 def test_a_mean_is_of_what_is_known_and_nothing_where_nothing_is() -> None:
     history = np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, 5.0], [7.0, 9.0]], np.float32)
     np.testing.assert_array_equal(column_mean(history, 0, 4, 2), [[2.0, np.nan], [7.0, 7.0]])
-    np.testing.assert_array_equal(
-        column_mean(history, 0, 8, 4), [[np.nan] * 2] * 2 + [[2.0, np.nan], [7.0, 7.0]]
-    )
+    np.testing.assert_array_equal(column_mean(history, 0, 8, 4), [[np.nan] * 2] * 2 + [[2.0, np.nan], [7.0, 7.0]])
 
 
 def test_bands_become_rows_by_mean_or_by_the_worst_of_them() -> None:

@@ -93,9 +93,7 @@ def drawn(shown: Snapshot, width: int = 80, height: int = 24, **view: object) ->
     return ["".join(segment.text for segment in line) for line in lines]
 
 
-def printed(
-    shown: Snapshot, width: int = 80, height: int = 24, view: View | None = None, **console: object
-) -> str:
+def printed(shown: Snapshot, width: int = 80, height: int = 24, view: View | None = None, **console: object) -> str:
     """What a terminal gets."""
     options = {"color_system": "truecolor", "no_color": False, "force_terminal": True, **console}
     out = io.StringIO()
@@ -227,9 +225,7 @@ def test_a_spike_is_drawn_above_the_threshold_in_the_other_colour_and_nothing_el
     history[400] = 160
     lines = Screen(snapshot(score_history=history), View()).lines(120, 36, COLOUR)
     title = next(i for i, line in enumerate(lines) if any("Anomaly score" in part.text for part in line))
-    line = next(
-        i for i in range(title, 36) if lines[i][0].text.strip() == "110" and lines[i][0].style == COLOUR.line
-    )
+    line = next(i for i in range(title, 36) if lines[i][0].text.strip() == "110" and lines[i][0].style == COLOUR.line)
     end = next(i for i in range(line, 36) if any("Reconstruction" in part.text for part in lines[i]))
 
     def dots(rows: range, style: object) -> set[int]:
@@ -311,9 +307,7 @@ def test_numbers_take_few_characters_and_keep_their_size() -> None:
         text = number(float(value))
         assert len(text) <= 6
         factor = {"k": 1e3, "M": 1e6, "G": 1e9}.get(text[-1], 1.0)
-        assert float(text.rstrip("kMG")) * factor == pytest.approx(
-            value, rel=0.006 if 0.01 < value < 999e9 else 0.06
-        )
+        assert float(text.rstrip("kMG")) * factor == pytest.approx(value, rel=0.006 if 0.01 < value < 999e9 else 0.06)
     assert [number(math.nan), number(0.0), number(2e-5)] == ["-", "0", "2.0e-5"]
     assert [duration(0.31), duration(12.3), duration(185), span(3785), span(183_900)] == [
         "0.31 s", "12.3 s", "3:05", "1:03:05", "2d 03:05",
@@ -472,9 +466,7 @@ class TestTerminal:
             code = CHILD.format(tests=str(Path(__file__).parent), out=str(tmp_path), fail=fail)
             pid, fd = pty.fork()
             if pid == 0:
-                environment = {
-                    k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")
-                }
+                environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
                 environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
                 os.execve(sys.executable, [sys.executable, "-c", code], environment)
             self.resize(fd, 80, 24)

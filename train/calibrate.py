@@ -118,7 +118,7 @@ def _residuals(bundle: Bundle, recordings: Sequence[Frames], device: torch.devic
     n_mels = bundle.config.features.n_mels
     for frames in recordings:
         stream.reset()
-        chunks = torch.from_numpy(np.array(frames.power))[None].split(CHUNK, dim=1)
+        chunks = torch.split(torch.from_numpy(np.array(frames.power))[None], CHUNK, dim=1)
         rows = torch.cat([*(stream.push(chunk) for chunk in chunks), stream.flush()], dim=1)
         yield rows[0, :, :n_mels].double().cpu().numpy()
 

@@ -36,7 +36,10 @@ def run_demo(
     """
     rate = config.features.sample_rate
     stream = MachineSound(
-        Machine(sample_rate=rate, seed=SEED_OF_STREAM, passing_noises=False), fault=fault, onset_s=ONSET_S, ramp_s=RAMP_S
+        Machine(sample_rate=rate, seed=SEED_OF_STREAM, passing_noises=False),
+        fault=fault,
+        onset_s=ONSET_S,
+        ramp_s=RAMP_S,
     )
     began = time.monotonic()
     click.echo(f"Recording an invented machine while it is well: {RECORDINGS} times {RECORDING_S:.0f} s …")
@@ -49,7 +52,9 @@ def run_demo(
     training = config.train.model_copy(update={"epochs": EPOCHS})
     with ConsoleProgress() as progress:
         run.train(config.model_copy(update={"train": training}), out / "normal", out, progress)
-    click.echo(f"Ready after {time.monotonic() - began:.0f} s. Now it is heard live, and after {ONSET_S:.0f} s it breaks.")
+    click.echo(
+        f"Ready after {time.monotonic() - began:.0f} s. Now it is heard live, and after {ONSET_S:.0f} s it breaks."
+    )
     model = out / run.BUNDLE_FILE
     bundle = load_bundle(model)
     source = WavReplay([broken], rate, speed=speed or (float("inf") if headless else 1.0))
@@ -80,7 +85,9 @@ def _story(engine: Engine, fault: str) -> str:
         )
     else:
         lines.append("The monitor did not call it an anomaly.")
-    lines.append(f"Before that there were {len(false)} false alarms." if false else "Before that there was no false alarm.")
+    lines.append(
+        f"Before that there were {len(false)} false alarms." if false else "Before that there was no false alarm."
+    )
     return "\n".join(lines)
 
 

@@ -28,7 +28,7 @@ class Labelled:
 
     @property
     def label(self) -> str:
-        """"anomaly" or "normal"."""
+        """ "anomaly" or "normal"."""
         return "anomaly" if self.anomaly else "normal"
 
 

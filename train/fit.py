@@ -145,7 +145,7 @@ def _one_epoch(
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
     # A last batch of one window has no variance for batch norm to work with.
-    return (batch for batch in order.split(size) if len(batch) > 1)
+    return (batch for batch in torch.split(order, size) if len(batch) > 1)
 
 
 @torch.inference_mode()
@@ -154,15 +154,13 @@ def mean_loss(model: Autoencoder, windows: WorkSet, device: torch.device) -> flo
     model.eval()
     index = torch.arange(0, len(windows), max(1, len(windows) // HELD_OUT_WINDOWS))
     total = 0.0
-    for part in index.split(HELD_OUT_BATCH):
+    for part in torch.split(index, HELD_OUT_BATCH):
         batch = windows.gather(part).to(device)
         total += float(F.mse_loss(model(batch), batch)) * len(part)
     return total / len(index)
 
 
-def _keep(
-    checkpoint: Path, work: str, model: Autoencoder, optimizer: torch.optim.Adam, history: list[Epoch]
-) -> None:
+def _keep(checkpoint: Path, work: str, model: Autoencoder, optimizer: torch.optim.Adam, history: list[Epoch]) -> None:
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"adam.{number}.{name}": t for name, t in state.items()}

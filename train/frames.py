@@ -179,5 +179,3 @@ def manifest_digest(recordings: Iterable[Frames]) -> str:
 def _content_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-

@@ -19,9 +19,9 @@ class _Losses(ProgressColumn):
     def render(self, task: Task) -> Text:
         """What the task's fields say, in as little room as possible."""
         parts = []
-        for name, form in (("loss", ".4f"), ("held-out", ".4f"), ("windows/s", ",.0f")):
-            if (value := task.fields.get(name)) is not None:
-                parts.append(f"{name} {value:{form}}")
+        for key, form in (("loss", "loss {:.4f}"), ("held_out", "held-out {:.4f}"), ("speed", "{:,.0f} windows/s")):
+            if (value := task.fields.get(key)) is not None:
+                parts.append(form.format(value))
         return Text("  ".join(parts))
 
 
@@ -47,7 +47,9 @@ class ConsoleProgress:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._progress.stop()
 
     def say(self, text: str) -> None:
@@ -78,7 +80,8 @@ class ConsoleProgress:
             description=f"Epoch {following}/{epochs}",
             completed=epoch.epoch,
             loss=epoch.loss,
-            **{"held-out": epoch.held_out_loss, "windows/s": epoch.windows_per_second},
+            held_out=epoch.held_out_loss,
+            speed=epoch.windows_per_second,
         )
         if not self._live:
             self.say(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from monitor.bundle import Bundle
@@ -24,7 +25,7 @@ from train.fit import Epoch
 
 NORMAL, ANOMALY, INK, RULE = "#3a7ca5", "#d1495b", "#22303c", "#8a97a3"
 SHOWN_S = 60.0  # of a long recording
-STYLE = {
+STYLE: Any = {
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -47,7 +48,7 @@ def loss_over_epochs(history: Sequence[Epoch], path: Path) -> None:
         axes.plot(epochs, [e.loss for e in history], color=RULE, label="training (with dropout)")
         axes.plot(epochs, [e.held_out_loss for e in history], color=NORMAL, label="held-out recordings")
         axes.set(xlabel="epoch", ylabel="mean squared error", title="Loss", yscale="log")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
         _save(figure, path)
 
@@ -73,7 +74,8 @@ def _roc(anomaly: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], metrics: d
     axes.axvspan(0, 0.1, color=RULE, alpha=0.12, linewidth=0)
     axes.plot(fpr, tpr, color=NORMAL, linewidth=1.6)
     axes.plot(metrics["fpr"], metrics["tpr"], "o", color=ANOMALY)
-    label = f"threshold {metrics['threshold']:.4g}\nFPR {metrics['fpr']:.3f}, TPR {metrics['tpr']:.3f}, F {metrics['f1']:.3f}"
+    rates = "FPR {fpr:.3f}, TPR {tpr:.3f}, F {f1:.3f}".format_map(metrics)
+    label = f"threshold {metrics['threshold']:.4g}\n{rates}"
     axes.annotate(label, (metrics["fpr"], metrics["tpr"]), (10, -24), textcoords="offset points")
     title = f"ROC: AUC {metrics['auc']:.4f}, pAUC {metrics['pauc']:.4f}"
     axes.set(xlabel="false-positive rate", ylabel="true-positive rate", title=title, aspect="equal")
@@ -81,11 +83,13 @@ def _roc(anomaly: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], metrics: d
     _save(figure, path)
 
 
-def _histogram(anomaly: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], metrics: dict[str, Any], path: Path) -> None:
+def _histogram(
+    anomaly: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], metrics: dict[str, Any], path: Path
+) -> None:
     figure, axes = _one()
     shown = np.append(scores, metrics["threshold"])
     log = shown.min() > 0 and shown.max() / shown.min() > 20
-    bins = (np.geomspace if log else np.linspace)(shown.min(), shown.max() + 1e-12, 40)
+    bins = (np.geomspace if log else np.linspace)(shown.min(), shown.max() + 1e-12, 40).tolist()
     for values, colour, label in ((scores[~anomaly], NORMAL, "normal"), (scores[anomaly], ANOMALY, "anomalous")):
         if len(values):
             axes.hist(values, bins, color=colour, alpha=0.65, label=f"{label} ({len(values)})")

@@ -265,7 +265,10 @@ def _require_labels(found: Recordings) -> None:
 def _work_digest(config: Config, prepared: Prepared) -> str:
     settings = [getattr(config, g).model_dump(mode="json", exclude={"cache_dir", "device", "memory_gb"})
                 for g in ("features", "model", "train")]  # fmt: skip
-    parts = [json.dumps(settings, sort_keys=True), *(manifest_digest(r) for r in (prepared.training, prepared.held_out))]
+    parts = [
+        json.dumps(settings, sort_keys=True),
+        *(manifest_digest(r) for r in (prepared.training, prepared.held_out)),
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -286,8 +289,6 @@ def _device_name(device: torch.device) -> str:
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
 
 
 def save_over(bundle: Bundle, path: Path) -> None:

@@ -72,7 +72,7 @@ class WorkSet:
         self.starts = torch.cat(starts)
         frames_tensor = torch.from_numpy(padded)
         if self.resident:
-            for chunk in frames_tensor.split(65536):
+            for chunk in torch.split(frames_tensor, 65536):
                 chunk.copy_(scale(chunk))
         self._windows = overlapping_windows(frames_tensor[None], size)[0]
         self._n_mels = config.features.n_mels
@@ -85,7 +85,7 @@ class WorkSet:
         windows = self._windows[self.starts[index]]
         if self.resident:
             return windows
-        return self._scale(windows.unflatten(1, (-1, self._n_mels))).flatten(1)
+        return self._scale(windows.view(len(index), -1, self._n_mels)).flatten(1)
 
     def close(self) -> None:
         """Removes what was written to disk."""

@@ -20,9 +20,7 @@ _WARN, _ALERT = 2.0, 4.0
 _LABEL, _FIGURE = 6, 5  # cells of the frequency and of the value
 
 
-def bands(
-    snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, scales: Scales
-) -> list[Line]:
+def bands(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, scales: Scales) -> list[Line]:
     """A title, `rows` bars with the highest band at the top, and an axis below.
 
     A bar shows the worst of the bands that its row stands for.

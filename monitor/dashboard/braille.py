@@ -23,9 +23,7 @@ class Dots:
         """(rows · down, columns · across) pixels, the top row first -> (rows, columns) codes."""
         rows, columns = pixels.shape[0] // self.down, pixels.shape[1] // self.across
         cells = pixels.reshape(rows, self.down, columns, self.across)
-        codes: NDArray[np.uint8] = np.einsum(
-            "rdca,da->rc", cells, self.weights, dtype=np.uint8, casting="unsafe"
-        )
+        codes: NDArray[np.uint8] = np.einsum("rdca,da->rc", cells, self.weights, dtype=np.uint8, casting="unsafe")
         return codes
 
     def text(self, codes: NDArray[np.uint8]) -> str:

@@ -35,9 +35,7 @@ class History:
         return self.values[-minute_slots(self.slot_s) :]
 
 
-def chart(
-    history: History, width: int, rows: int, theme: Theme, glyphs: Glyphs, axes: dict[str, Axis]
-) -> list[Line]:
+def chart(history: History, width: int, rows: int, theme: Theme, glyphs: Glyphs, axes: dict[str, Axis]) -> list[Line]:
     """A title and `rows` lines of chart, `width` cells wide. Keeps the axis in `axes` for the next frame."""
     axis = choose(history.shown, history.threshold, axes.get(history.title))
     axes[history.title] = axis

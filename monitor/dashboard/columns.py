@@ -26,9 +26,7 @@ def last_column(newest_slot: int, slots: int, columns: int) -> int:
     return ((newest_slot + 1) * columns - 1) // slots
 
 
-def _bounds(
-    first_slot: int, length: int, slots: int, columns: int
-) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+def _bounds(first_slot: int, length: int, slots: int, columns: int) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
     """Which columns have all their slots: how many are empty at the left, starts, and ends in the array."""
     last = last_column(first_slot + length - 1, slots, columns)
     number = np.arange(last - columns + 1, last + 1, dtype=np.int64)
@@ -83,9 +81,7 @@ def row_maximum(values: FloatArray, rows: int) -> FloatArray:
     return _reduce(np.fmax, values, start, end)
 
 
-def _reduce(
-    ufunc: np.ufunc, values: FloatArray, start: NDArray[np.int64], end: NDArray[np.int64]
-) -> FloatArray:
+def _reduce(ufunc: np.ufunc, values: FloatArray, start: NDArray[np.int64], end: NDArray[np.int64]) -> FloatArray:
     """ufunc over values[start[i]:end[i]] along the first axis."""
     if (end - start).max() == 1:
         return values[start]

@@ -54,9 +54,7 @@ def _rows(word: str, size: int, halves: str) -> tuple[str, ...]:
     )
 
 
-def large_word(
-    state: State, width: int, size: int, theme: Theme, glyphs: Glyphs, caption: str = ""
-) -> list[Line]:
+def large_word(state: State, width: int, size: int, theme: Theme, glyphs: Glyphs, caption: str = "") -> list[Line]:
     """The word on a field of `width` cells and `word_rows(size)` rows, which is filled in the loud states.
 
     The caption stands to the right of the word where there is room for it.

@@ -78,9 +78,7 @@ def show(
         if failure is None:
             return
         _log.debug("the dashboard failed to draw", exc_info=failure)
-        plain.say(
-            f"the dashboard stopped ({type(failure).__name__}: {failure}); monitoring goes on in plain lines"
-        )
+        plain.say(f"the dashboard stopped ({type(failure).__name__}: {failure}); monitoring goes on in plain lines")
     while True:
         over = done()  # asked before the snapshot is taken, so that the last one is told
         plain.update(latest())

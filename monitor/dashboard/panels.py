@@ -33,13 +33,9 @@ def caption(state: State) -> str:
     return _CAPTIONS[state]
 
 
-def readings(
-    snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, now: float
-) -> list[Line]:
+def readings(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, now: float) -> list[Line]:
     """Beside the large word: the time, score and error against their thresholds, and the level meter last."""
-    last: Part = (
-        ("ended", theme.warn) if snapshot.finished else (f"up {span(snapshot.uptime_s)}", theme.label)
-    )
+    last: Part = ("ended", theme.warn) if snapshot.finished else (f"up {span(snapshot.uptime_s)}", theme.label)
     time = (clock(now), theme.title) if math.isfinite(now) else ("", theme.plain)
     top = [
         spread(width, [time], [last]),
@@ -119,9 +115,7 @@ def below_word(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now
     return _now_row(snapshot, [("score ", theme.label)], width, theme, glyphs, now)
 
 
-def _now_row(
-    snapshot: Snapshot, first: list[Part], width: int, theme: Theme, glyphs: Glyphs, now: float
-) -> Line:
+def _now_row(snapshot: Snapshot, first: list[Part], width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
     score: list[Part] = [
         (number(snapshot.score), theme.alert if snapshot.score > snapshot.threshold else theme.title),
         (" / ", theme.label),

@@ -63,9 +63,7 @@ def svg(lines: Sequence[Line], width: int) -> str:
                 )
             x += cells
     total_w, total_h = width * _W + 2 * _MARGIN, len(lines) * _H + 2 * _MARGIN
-    body = [
-        f'<path fill="{ink}" d="{"".join(d)}"/>' for part in (grounds, shapes) for ink, d in part.items() if d
-    ]
+    body = [f'<path fill="{ink}" d="{"".join(d)}"/>' for part in (grounds, shapes) for ink, d in part.items() if d]
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total_w} {total_h}" width="{total_w}"'

@@ -119,9 +119,7 @@ class Screen:
         return _lines(self.snapshot, self.view, width, height, theme)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        made = self.lines(
-            options.max_width, options.height or console.height, theme_for(console, self.view.colour)
-        )
+        made = self.lines(options.max_width, options.height or console.height, theme_for(console, self.view.colour))
         for number, row in enumerate(made):
             if number:
                 yield Segment.line()

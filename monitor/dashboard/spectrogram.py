@@ -61,9 +61,7 @@ def _cell(pair: int) -> tuple[str, Style]:
     return "▀", Style.from_color(_PALETTE[upper], _PALETTE[lower])
 
 
-def spectrogram(
-    snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, scales: Scales
-) -> list[Line]:
+def spectrogram(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, scales: Scales) -> list[Line]:
     """A title and `rows` lines, `width` cells wide, the highest band at the top."""
     slots = minute_slots(snapshot.slot_s)
     plot = max(width - GUTTER, 1)
@@ -128,9 +126,7 @@ def _codes(levels: FloatArray, low: int, high: int, steps: int) -> NDArray[np.in
     return np.where(known, np.clip((share * steps).astype(np.int64), 0, steps - 1), steps)
 
 
-def _coloured(
-    columns: FloatArray, rows: int, low: int, high: int, glyphs: Glyphs, scales: Scales
-) -> list[Line]:
+def _coloured(columns: FloatArray, rows: int, low: int, high: int, glyphs: Glyphs, scales: Scales) -> list[Line]:
     halves = 1 if glyphs.ascii else 2  # ASCII has no half block, but a space has a background too
     codes = _codes(row_mean(columns, halves * rows), low, high, _COLOURS)[:, ::-1].T  # the top row first
     pairs = (codes[0::halves] * (_COLOURS + 1) + codes[halves - 1 :: halves]).astype(np.int16)
