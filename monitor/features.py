@@ -149,4 +149,5 @@ def band_centres(features: Features) -> Tensor:
     """The centre of each mel band in Hz: (n_mels,)."""
     filters = AF.melscale_fbanks(4097, features.fmin, features.f_top, features.n_mels, features.sample_rate,
                                  norm="slaney", mel_scale="slaney")  # fmt: skip
-    return filters.argmax(dim=0) * (features.sample_rate / 2 / 4096)
+    centres: Tensor = filters.argmax(dim=0) * (features.sample_rate / 2 / 4096)
+    return centres
