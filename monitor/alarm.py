@@ -70,11 +70,11 @@ class Alarm:
         return told
 
     def finish(self) -> Anomaly | None:
-        """Ends the stream: the anomaly that still lasted, ended."""
+        """Ends the stream: returns the anomaly that still lasted, ended. The state stays until `reset`."""
         lasting = self.anomaly if self.state is State.ANOMALY else None
         if lasting is not None:
             lasting.end = self._row
-        self.reset()
+        self.anomaly = None
         return lasting
 
     def _advance(self, scores: Array, row: int, told: list[Anomaly]) -> int:

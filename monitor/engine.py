@@ -118,13 +118,12 @@ class Engine:
         except MonitorError as error:
             self.error = error
         finally:
-            self._publish()  # what it was at the end stays on the screen
             self._end_recording()
             self.source.stop()
             for sink in self.sinks:
                 sink.close()
             self.error = self.error or self.source.error or next((s.error for s in self.sinks if s.error), None)
-            self.latest = replace(self.latest, events=tuple(self.events), anomalies=self.anomalies, finished=True)
+            self._publish(finished=True)
 
     def _listen(self) -> None:
         ring, marks = self.source.ring, self.source.marks
@@ -194,7 +193,7 @@ class Engine:
             self._mark = replace(self._mark, name=mark.name)
 
     def _begin_recording(self, mark: Mark) -> None:
-        self._mark = mark
+        self._mark, self._ended = mark, False
         self._samples = self._frames = self._windows = 0
         self._anomalies_before = self.anomalies
         self._recording = self._new_recording_score()
@@ -202,8 +201,9 @@ class Engine:
         self._alarm.reset()
 
     def _end_recording(self) -> None:
-        if not self._samples:
+        if not self._samples or self._ended:
             return
+        self._ended = True
         self._use(*self._stream.flush())
         if lasting := self._alarm.finish():
             self._tell(lasting)
@@ -215,7 +215,6 @@ class Engine:
         )
         self.results.append(result)
         self._hops_before += self._frames
-        self._samples = 0
 
     def _new_recording_score(self) -> RecordingScore:
         score, n_mels = self.bundle.config.score, self.bundle.config.features.n_mels
@@ -226,6 +225,7 @@ class Engine:
         self._dropped += lost
         if lasting := self._alarm.finish():
             self._tell(lasting)
+        self._alarm.reset()
         at = self._samples / self.source.sample_rate
         length = lost / self.source.sample_rate
         self._append(Event("gap", at, at + length, time.time(), self._mark.name, lost_samples=lost))
@@ -257,7 +257,7 @@ class Engine:
         for sink in self.sinks:
             sink.event(event)
 
-    def _publish(self) -> None:
+    def _publish(self, *, finished: bool = False) -> None:
         first_slot, error_history, score_history, spectrogram = self._history.view()
         lasting = self._alarm.anomaly if self._alarm.state is State.ANOMALY else None
         events = tuple(self.events)
@@ -285,6 +285,7 @@ class Engine:
             band_error=self._band_error,
             events=events,
             anomalies=self.anomalies,
+            finished=finished,
         )
 
 

@@ -165,7 +165,7 @@ def test_exit_code_5_says_that_there_was_an_anomaly_if_asked(model: Path, data: 
 
 
 def test_events_are_appended_as_json_lines_with_begin_and_end(model: Path, data: Path, tmp_path: Path) -> None:
-    broken = str(data / "test_anomaly" / "anomaly_imbalance.wav")
+    broken = str(data / "test_anomaly" / "anomaly_bearing.wav")
     for _ in range(2):
         command(["replay", str(model), broken, "--speed", "max", "--headless", "--events", "events.jsonl"])
     events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
