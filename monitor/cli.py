@@ -229,7 +229,7 @@ def replay(
     from monitor.listening import replay_files
 
     anomalies = replay_files(
-        loaded, config, files, model_name=str(bundle), speed=speed, gapless=gapless, headless=headless,
+        loaded, config, files, model=bundle, speed=speed, gapless=gapless, headless=headless,
         scores=scores, events=events,
     )  # fmt: skip
     if fail_on_anomaly and anomalies:

@@ -78,11 +78,11 @@ class Engine:
         self._busy = _BusyShare()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._mark = Mark(0, "recording")
+        self._mark = Mark(0, "recording", source.name)
         self._begin_recording(self._mark)
         threshold = bundle.thresholds["score"]
         self.latest = Snapshot(
-            state=State.LISTENING, source="", model=model_name, score_kind=bundle.config.score.kind,
+            state=State.LISTENING, source=source.name, model=model_name, score_kind=bundle.config.score.kind,
             threshold=threshold.value, threshold_note=threshold.note, error_threshold=self._error_threshold,
             error=np.nan, score=np.nan, level_dbfs=-np.inf, peak_dbfs=-np.inf, position_s=0.0, duration_s=None,
             uptime_s=0.0, speed=source.speed, load=0.0, dropped_samples=0, slot_s=self._history.slot_s, first_slot=0,

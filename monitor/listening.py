@@ -46,12 +46,18 @@ class Ending:
         return self.wanted or self._engine.finished
 
 
+def model_name(path: Path, bundle: Bundle) -> str:
+    """A model's name for the eye: its folder, or its own where that says more, and the day it was trained."""
+    name = path.resolve().parent.name if path.stem == "model" else path.stem
+    return f"{name}, {str(bundle.provenance.get('date', ''))[:10]}"
+
+
 def replay_files(
     bundle: Bundle,
     config: Config,
     files: Sequence[Path],
     *,
-    model_name: str,
+    model: Path,
     speed: float,
     gapless: bool,
     headless: bool,
@@ -69,13 +75,13 @@ def replay_files(
     )
     sinks: list[Sink] = [ScoreLog(scores)] if scores else []
     sinks += [EventLog(events, wait=True)] if events else []
-    engine = listen(bundle, config, source, model_name=model_name, headless=headless, sinks=sinks)
+    engine = listen(bundle, config, source, model=model, headless=headless, sinks=sinks)
     _print_results(engine)
     return engine.anomalies
 
 
 def listen(
-    bundle: Bundle, config: Config, source: Source, *, model_name: str, headless: bool, sinks: Sequence[Sink] = ()
+    bundle: Bundle, config: Config, source: Source, *, model: Path, headless: bool, sinks: Sequence[Sink] = ()
 ) -> Engine:
     """Listens to a source until it ends or somebody ends it; shows it in the terminal.
 
@@ -89,7 +95,7 @@ def listen(
     if source.speed <= 2:
         torch.set_num_threads(1)  # a window at a time: a second thread would only wait, and burn power
     device = choose_device(config.train.device)
-    engine = Engine(bundle, source, config, model_name=model_name, device=device, sinks=sinks)
+    engine = Engine(bundle, source, config, model_name=model_name(model, bundle), device=device, sinks=sinks)
     ending = Ending(engine)
     # What has been made so far stays: the collector need not look at it again, and pauses for less long.
     gc.collect()

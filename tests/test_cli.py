@@ -101,7 +101,9 @@ def test_the_settings_file_in_the_current_folder_counts(tmp_path: Path, capsys: 
     assert "epochs: 7    # *" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["train"], ["train", "x"], ["nothing"], ["replay", "x"], ["check", "--preset", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["train"], ["train", "x"], ["nothing"], ["replay", "x"], ["check", "--preset", "x"]]
+)
 def test_a_wrong_command_line_ends_with_2(arguments: list[str]) -> None:
     assert command(arguments) == EXIT_USAGE
 

@@ -24,6 +24,7 @@ from monitor.engine import Engine, RecordingResult
 from monitor.errors import EXIT_ANOMALY, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from monitor.snapshot import State
 from monitor.sources import WavReplay
+from monitor.stream import ScoreStream
 from monitor.synthetic import Machine, MachineSound
 from train import run
 from train.calibrate import scores_of
@@ -68,8 +69,6 @@ def test_every_hop_of_a_replay_scores_as_the_offline_pass_does(
 ) -> None:
     file = data / "test_anomaly" / "anomaly_gear.wav"
     assert command(["replay", str(model), str(file), "--speed", "max", "--headless", "--scores", "s.csv"]) == EXIT_OK
-    from monitor.stream import ScoreStream
-
     frames = FrameCache(bundle.config.features, cache_folder(bundle.config)).frames(file)
     parts = list(scores_of(ScoreStream(bundle), frames))
     error = torch.cat([part.error[0] for part in parts]).numpy()
@@ -88,7 +87,7 @@ def test_recordings_of_other_rates_and_channels_are_heard_as_they_are_trained_on
     sound = MachineSound(Machine(sample_rate=48000, seed=5)).read(48000 * 4)
     soundfile.write(tmp_path / "stereo.flac", np.stack([sound, 0.5 * sound], 1), 48000, subtype="PCM_24")
     frames = FrameCache(bundle.config.features, tmp_path / "cache").frames(tmp_path / "stereo.flac")
-    parts = list(scores_of(__import__("monitor.stream", fromlist=["ScoreStream"]).ScoreStream(bundle), frames))
+    parts = list(scores_of(ScoreStream(bundle), frames))
     residual = torch.cat([part.residual[0] for part in parts]).double().mean(dim=0)
     assert bundle.normal_residual is not None
     (result,) = replayed(bundle, [tmp_path / "stereo.flac"]).results
@@ -220,7 +219,16 @@ def test_ending_it_from_outside_keeps_every_score_and_ends_the_event(
     model: Path, data: Path, tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
     broken = write_recording(tmp_path / "long.wav", seconds=60, seed=3, fault="bearing")
-    arguments = ["replay", model, broken, "--headless", "--scores", tmp_path / "s.csv", "--events", tmp_path / "e.jsonl"]
+    arguments = [
+        "replay",
+        model,
+        broken,
+        "--headless",
+        "--scores",
+        tmp_path / "s.csv",
+        "--events",
+        tmp_path / "e.jsonl",
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "monitor.cli", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},

@@ -103,7 +103,9 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
 
 def test_a_training_killed_outright_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:
     overrides = [f"--set={setting}" for setting in (*QUICK, "train.epochs=15")]
-    eager = "import sys, train.fit, monitor.cli; train.fit.CHECKPOINT_EVERY_S = 0; sys.exit(monitor.cli.run(sys.argv[1:]))"
+    eager = (
+        "import sys, train.fit, monitor.cli; train.fit.CHECKPOINT_EVERY_S = 0; sys.exit(monitor.cli.run(sys.argv[1:]))"
+    )
     command = [sys.executable, "-c", eager, "train", str(data), *overrides, "--out"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     victim = subprocess.Popen([*command, tmp_path / "killed"], env=environment, stderr=subprocess.PIPE, text=True)
@@ -174,7 +176,12 @@ def test_recordings_that_cannot_be_used_are_named_and_left_out(quick_config: Con
     told = Told()
     metrics = run.train(quick_config, folder, tmp_path / "out", told)
     assert metrics["train_recordings"] + metrics["held_out_recordings"] == 3
-    for name, why in (("text", "not a recording"), ("silent", "silent"), ("clipped", "clipped"), ("short", "too short")):
+    for name, why in (
+        ("text", "not a recording"),
+        ("silent", "silent"),
+        ("clipped", "clipped"),
+        ("short", "too short"),
+    ):
         assert any(f"{name}.wav" in line and why in line for line in told.lines), name
 
 

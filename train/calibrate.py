@@ -23,7 +23,9 @@ from train.frames import Frames
 DAY_S = 86400.0
 CHUNK = 4096  # frames pushed at once: memory does not grow with a recording
 PIECE_S = 10.0  # of sound whose mean residual counts as one observation of what is normal
+LIGHT_SHRINKAGE = 0.01
 TAIL_SHARE = 0.1  # of the decisions: the tail that is extrapolated
+SURE_EVENTS = 10  # of the rare kind that normal sound has to show before their rate is known within a third
 MAX_STRETCH = 2.0  # a threshold is not extrapolated further than this times the highest normal score
 
 Array = NDArray[np.float64]
@@ -101,15 +103,20 @@ def normal_residual(bundle: Bundle, recordings: Sequence[Frames], device: torch.
 def fit_normal_residual(means: Array, score: Score) -> NormalResidual:
     """Centre and precision of mean residuals (n, n_mels), the covariance shrunk as `score.shrinkage` says.
 
-    A number s gives (1 - s)·S + s·(trace S / n_mels)·I; `ledoit-wolf` chooses s (Ledoit & Wolf, 2004).
+    A number s gives (1 - s)·S + s·(trace S / n_mels)·I; `ledoit-wolf` chooses s (Ledoit & Wolf, 2004); `auto` is
+    LIGHT_SHRINKAGE, which tells faults best, or `ledoit-wolf` where there are too few observations to be so bold.
     """
+    count, n_mels = means.shape
     centre = means.mean(axis=0)
-    if score.shrinkage == "ledoit-wolf":
+    shrinkage = score.shrinkage
+    if shrinkage == "auto":
+        shrinkage = LIGHT_SHRINKAGE if count >= 2 * n_mels else "ledoit-wolf"
+    if shrinkage == "ledoit-wolf":
         covariance = ledoit_wolf(means)[0]
     else:
-        covariance = shrunk_covariance(np.cov(means.T, bias=True), score.shrinkage)
+        covariance = shrunk_covariance(np.cov(means.T, bias=True), shrinkage)
     # A model that reconstructs perfectly has no covariance: the least that float64 can invert.
-    covariance += np.eye(len(centre)) * max(1e-12 * float(np.trace(covariance)) / len(centre), 1e-30)
+    covariance += np.eye(n_mels) * max(1e-12 * float(np.trace(covariance)) / n_mels, 1e-30)
     return NormalResidual(torch.from_numpy(centre), torch.from_numpy(np.linalg.inv(covariance)))
 
 
@@ -187,7 +194,7 @@ def tail_threshold(decisions: Array, decision_s: float, calibration: Calibration
     highest = float(decisions.max())
     start = float(np.quantile(decisions, 1 - TAIL_SHARE))
     excess = decisions[decisions > start] - start
-    if rate * len(decisions) >= 10:
+    if rate * len(decisions) >= SURE_EVENTS:
         value = float(np.quantile(decisions, 1 - rate))
     elif len(excess) >= 5 and excess.std() > 0:
         shape, _, scale = stats.genpareto.fit(excess, floc=0)
@@ -197,12 +204,11 @@ def tail_threshold(decisions: Array, decision_s: float, calibration: Calibration
         value = min(max(value, highest), MAX_STRETCH * highest)
     else:
         value = MAX_STRETCH * highest
-    minutes = len(decisions) * decision_s / 60
-    needed = 10 / rate * decision_s / 60  # ten such events, to know their rate within a third
-    budget = f"{calibration.false_alarms_per_day:g} false alarms a day"
-    if minutes >= needed:
-        return value, f"{budget}, measured on {minutes:.0f} min"
-    return value, f"{budget}, estimated from {minutes:.0f} min"
+    seconds = len(decisions) * decision_s
+    heard = f"{seconds / 60:.0f} min" if seconds >= 180 else f"{seconds:.0f} s"
+    wanted = calibration.false_alarms_per_day
+    found = "measured on" if rate * len(decisions) >= SURE_EVENTS else "estimated from"
+    return value, f"{wanted:g} false alarm{'' if wanted == 1 else 's'} a day, {found} {heard}"
 
 
 def calibrate(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Bundle:
