@@ -1,4 +1,4 @@
-"""Promises of `monitor train`: what it leaves, that it can be interrupted, and that the article's recipe is followed."""
+"""Promises of `monitor train`: what it leaves, that it survives interruption, that the article's recipe is followed."""
 
 from __future__ import annotations
 
@@ -263,5 +263,5 @@ def test_the_articles_preset_scores_by_the_worst_frame_and_thresholds_at_a_false
 
 def test_the_articles_preset_asks_for_labelled_tests_before_it_trains(quick_config: Config, tmp_path: Path) -> None:
     write_recording(tmp_path / "normal" / "one.wav")
-    with pytest.raises(DataError, match="calibration.method"):
+    with pytest.raises(DataError, match=r"calibration\.method"):
         run.train(load_config(preset="toyadmos"), tmp_path / "normal", tmp_path / "out", Told())
