@@ -45,9 +45,15 @@ class ScoredRecording:
 def scores_of(stream: ScoreStream, frames: Frames) -> Iterator[Scores]:
     """The scores of one recording, in pieces, from its mel frames; a new stream begins and ends with it."""
     stream.reset()
-    for start in range(0, len(frames.power), CHUNK):
-        yield stream.push_frames(torch.from_numpy(np.array(frames.power[start : start + CHUNK]))[None])
+    for chunk in _chunks(frames):
+        yield stream.push_frames(chunk)
     yield stream.flush_frames()
+
+
+def _chunks(frames: Frames) -> Iterator[Tensor]:
+    """A recording's mel frames in pieces (1, t, n_mels)."""
+    for start in range(0, len(frames.power), CHUNK):
+        yield torch.from_numpy(np.array(frames.power[start : start + CHUNK]))[None]
 
 
 def score_recordings(bundle: Bundle, recordings: Iterable[Frames], device: torch.device) -> list[ScoredRecording]:
@@ -91,7 +97,8 @@ def normal_residual(bundle: Bundle, recordings: Sequence[Frames], device: torch.
     config = bundle.config
     short = rolling_length(config.score, config.features)
     merged = max(1, round(PIECE_S / (short * config.features.hop_s)))
-    fine = [_piece_means(rows, short) for rows in _residuals(bundle, recordings, device)]
+    stream = ErrorStream(bundle, 1, device)
+    fine = [_residual_pieces(stream, frames, short) for frames in recordings]
     pieces = np.concatenate([_piece_means(piece, merged) for piece in fine])
     if len(pieces) < 2 * config.features.n_mels:
         pieces = np.concatenate(fine)
@@ -120,14 +127,20 @@ def fit_normal_residual(means: Array, score: Score) -> NormalResidual:
     return NormalResidual(torch.from_numpy(centre), torch.from_numpy(np.linalg.inv(covariance)))
 
 
-def _residuals(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Iterator[Array]:
-    stream = ErrorStream(bundle, 1, device)
-    n_mels = bundle.config.features.n_mels
-    for frames in recordings:
-        stream.reset()
-        chunks = torch.split(torch.from_numpy(np.array(frames.power))[None], CHUNK, dim=1)
-        rows = torch.cat([*(stream.push(chunk) for chunk in chunks), stream.flush()], dim=1)
-        yield rows[0, :, :n_mels].double().cpu().numpy()
+def _residual_pieces(stream: ErrorStream, frames: Frames, length: int) -> Array:
+    """The mean residual of each run of `length` windows of a recording: (pieces, n_mels)."""
+    stream.reset()
+    n_mels = frames.power.shape[1]
+    waiting = torch.empty(0, n_mels)
+    pieces: list[Array] = []
+    for chunk in (*_chunks(frames), None):
+        rows = stream.flush() if chunk is None else stream.push(chunk)
+        waiting = torch.cat((waiting, rows[0, :, :n_mels].cpu()))
+        whole = len(waiting) // length * length
+        if whole or (chunk is None and not pieces):
+            pieces.append(_piece_means(waiting[: whole or None].double().numpy(), length))
+        waiting = waiting[whole:]
+    return np.concatenate(pieces)
 
 
 def _piece_means(rows: Array, length: int) -> Array:
