@@ -34,7 +34,7 @@ class Told:
     def reading(self, done: int, total: int) -> None:
         """Not kept."""
 
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+    def step(self, epoch: int, epochs: int, share: float, loss: float) -> None:
         """Not kept."""
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
