@@ -6,12 +6,10 @@ import contextlib
 import gc
 import signal
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-import click
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +17,6 @@ from rich.table import Table
 from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.dashboard.live import show
-from monitor.dashboard.plain import PlainLog
 from monitor.engine import Engine
 from monitor.model import choose_device
 from monitor.sinks import EventLog, ScoreLog, Sink
@@ -103,31 +100,22 @@ def listen(
     with _terminated_by(ending):
         engine.start()
         try:
-            if headless:
-                _log_lines(engine, ending, config)
-            else:
-                dashboard = config.dashboard
-                show(
-                    lambda: engine.latest,
-                    ending,
-                    ending.reached,
-                    fps=dashboard.fps,
-                    ascii=dashboard.ascii,
-                    colour=dashboard.colour,
-                )
+            dashboard = config.dashboard
+            show(
+                lambda: engine.latest,
+                ending,
+                ending.reached,
+                fps=dashboard.fps,
+                ascii=dashboard.ascii,
+                colour=dashboard.colour,
+                console=Console(force_terminal=False) if headless else None,
+                log_every_s=dashboard.log_every_s,
+            )
         finally:
             engine.stop()
     if engine.error is not None:
         raise engine.error
     return engine
-
-
-def _log_lines(engine: Engine, ending: Ending, config: Config) -> None:
-    log = PlainLog(click.echo, config.dashboard.log_every_s)
-    while not ending.reached():
-        log.update(engine.latest)
-        time.sleep(0.05)
-    log.update(engine.latest)
 
 
 @contextlib.contextmanager
