@@ -7,12 +7,9 @@ and how they were found, the provenance, and a digest of everything. There is no
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,7 @@ from torch import Tensor
 from monitor.config import Config
 from monitor.errors import BundleError, MonitorError
 from monitor.features import FrameStream, Scale, WindowStream
+from monitor.files import write_whole
 from monitor.model import Autoencoder
 from monitor.scoring import NormalResidual, band_errors
 
@@ -212,29 +210,6 @@ def _digest(facts: dict[str, Any], tensors: dict[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(tensors[name].numpy()).tobytes())
     return digest.hexdigest()
-
-
-def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
-    """Writes a file whole or not at all: a reader, or a crash, never sees half of it.
-
-    The content may come in pieces, which are made while it is written.
-
-    Raises:
-        MonitorError: if it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.writelines((content,) if isinstance(content, bytes) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise MonitorError(f"{path}: cannot be written: {error.strerror}.") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _first_line(error: Exception) -> str:

@@ -15,9 +15,9 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
-from monitor.bundle import write_whole
 from monitor.config import Config, Train
 from monitor.errors import MonitorError
+from monitor.files import write_whole
 from monitor.model import Autoencoder
 from train.workset import WorkSet
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from monitor.audio import read_blocks
-from monitor.bundle import write_whole
 from monitor.config import Config, Features
 from monitor.errors import ConfigError, DataError
 from monitor.features import FrameStream
+from monitor.files import write_whole
 from monitor.snapshot import FloatArray
 
 FORMAT = 1  # of what is kept: raise it when frames come out differently

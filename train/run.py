@@ -16,10 +16,11 @@ from typing import Any, Protocol
 import torch
 
 import monitor
-from monitor.bundle import Bundle, save_bundle, write_whole
+from monitor.bundle import Bundle, save_bundle
 from monitor.config import Config
 from monitor.errors import DataError, MonitorError
 from monitor.features import Scale
+from monitor.files import write_whole
 from monitor.model import Autoencoder, choose_device
 from train import calibrate as calibration
 from train import report
