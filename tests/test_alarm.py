@@ -201,9 +201,6 @@ def test_the_peak_is_the_highest_score_of_the_anomaly_with_its_warning() -> None
     assert begun.peak == ended.peak == 14
 
 
-@pytest.mark.xfail(
-    strict=True, reason="alarm._advance_anomaly takes the rows of the release into total and rows: the mean is diluted"
-)
 def test_the_mean_is_that_of_the_scores_from_start_to_end() -> None:
     for cuts in ([20], [1], [6, 1]):
         machine, told = alarm(), []

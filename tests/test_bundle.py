@@ -146,12 +146,6 @@ def test_a_bundle_with_something_behind_it_is_refused(saved: Path, folder: Path)
     refusal(folder / "longer")
 
 
-TYPES_ARE_NOT_VERIFIED = pytest.mark.xfail(
-    strict=True, reason="bundle._digest and _expected_shapes leave the tensors' types out: F64 -> I64 loads as garbage"
-)
-
-
-@TYPES_ARE_NOT_VERIFIED
 @settings(max_examples=200, deadline=None)
 @given(region=st.sampled_from(["header", "tensors", "types"]), share=st.floats(0, 1 - 1e-9), flip=st.integers(1, 255))
 @example(region="header", share=0.0, flip=1)
@@ -196,7 +190,6 @@ def test_every_byte_of_a_tensor_counts(saved: Path, folder: Path) -> None:
             assert "altered" in refusal(folder / "altered"), name
 
 
-@TYPES_ARE_NOT_VERIFIED
 @pytest.mark.parametrize("name", ["residual_centre", "residual_precision", "usual_band_error", "model.bn1.bias"])
 def test_a_tensor_of_another_type_is_refused(saved: Path, folder: Path, name: str) -> None:
     """One flipped byte in the header makes whole numbers of the same 64 bits."""
@@ -371,7 +364,6 @@ def test_facts_of_another_make_are_refused(saved: Path, folder: Path) -> None:
         refusal(rewritten(saved, folder / "facts", change))
 
 
-@pytest.mark.xfail(strict=True, reason="bundle._load: a tensor's name is shown as it stands in the file, without !r")
 def test_a_name_from_a_foreign_file_does_not_reach_the_terminal_raw(saved: Path, folder: Path) -> None:
     """No line break or escape sequence of somebody else's."""
     name = "!\n\x1b[2Jmodel"

@@ -171,7 +171,6 @@ def test_a_folder_of_faults_is_one_whatever_its_names(tmp_path: Path, folder: st
     assert len(found.test_anomaly) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="dataset._list_for splits names at _ and - only, and asks for the whole word")
 @pytest.mark.parametrize("name", ["anomaly01.wav", "anomaly 01.wav", "bearing.anomaly.3.wav", "anomalies_3.wav"])
 def test_a_fault_is_known_however_its_number_is_written(tmp_path: Path, name: str) -> None:
     assert named(find_recordings(files(tmp_path, f"train/{name}"))) == {"test_anomaly": [f"train/{name}"]}

@@ -348,9 +348,6 @@ def test_an_array_that_holds_a_program_is_refused_and_never_executed(cache, tmp_
     assert not trace.exists()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="FrameCache._array: np.load raises more than OSError, ValueError, EOFError, and gives NpzFile"
-)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("damage", ["an npz", (8, 64), (21, 16), (26, 66), (64, 13)])
 def test_a_damaged_array_is_refused_with_a_reason(cache: FrameCache, tmp_path: Path, damage) -> None:

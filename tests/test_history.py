@@ -106,10 +106,6 @@ def test_after_a_minute_the_oldest_makes_room(cuts: list[int]) -> None:
     np.testing.assert_allclose(levels[-1], heard_levels[slots == 1423].mean(axis=0), rtol=1e-4)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="History.add_scores keeps 600 · int(slot_s / hop_s) rows of a push: too few where hops do not divide",
-)
 def test_a_minute_at_once_is_a_whole_minute_whatever_the_hop() -> None:
     at_once, pieced = (filled(1880, cuts, hop_s=512 / 16000).view() for cuts in ([1880], [100]))
     np.testing.assert_array_equal(at_once[1], pieced[1])

@@ -146,9 +146,6 @@ def test_what_is_overwritten_while_it_is_copied_is_counted_lost_and_not_handed_o
     assert np.array_equal(rest.samples, numbered(15, 10))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="SampleRing._skip_to goes backwards while a block longer than half the ring is written"
-)
 def test_a_reader_never_goes_back_even_while_a_block_of_more_than_half_the_ring_is_written() -> None:
     ring = SampleRing(10)
     ring.write(numbered(0, 6))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 
 from monitor.audio import read_blocks
 from monitor.config import Config, Features
@@ -79,19 +80,21 @@ class FrameCache:
 
     def _array(self, path: Path) -> Frames:
         try:
-            power = np.load(path, mmap_mode="r", allow_pickle=False)
+            # The header is a Python literal: damaged, it fails in ways of its own.
+            power = open_memmap(path, mode="r")
             digest = _content_digest(path)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{path}: is not an array that can be read: {str(error).splitlines()[0]}.") from None
+        except Exception as error:  # noqa: BLE001
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(f"{path}: is not an array that can be read: {reason}.") from None
         n_mels = self.features.n_mels
         if power.ndim != 2 or power.shape[1] != n_mels or power.dtype.kind not in "fiu":
             raise DataError(
                 f"{path}: an array of power mel frames has the shape (frames, {n_mels}), this one has {power.shape}."
             )
-        power = np.ascontiguousarray(power, np.float32)
-        if not np.isfinite(power).all() or (power < 0).any():
+        frames = np.ascontiguousarray(power, np.float32)
+        if not np.isfinite(frames).all() or (frames < 0).any():
             raise DataError(f"{path}: power mel frames are finite and not negative; these are not (are they in dB?).")
-        return Frames(path, power, digest)
+        return Frames(path, frames, digest)
 
     def _sound(self, path: Path) -> Frames:
         digest = self._digest(path)
