@@ -13,6 +13,7 @@ import yaml
 
 from monitor.errors import ConfigError
 
+MAX_CHARACTERS = 1_000_000
 Mark = str  # "config.yaml:3:7", or the command line's own words
 
 
@@ -26,10 +27,13 @@ def read_marked(file: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], Mark]
         ConfigError: if the file is missing or no YAML, or a key stands twice; with line and column.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open(encoding="utf-8") as opened:
+            text = opened.read(MAX_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{file}: cannot be read: {reason}.") from None
+    if len(text) > MAX_CHARACTERS:
+        raise ConfigError(f"{file}: is far too long for a settings file.")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:

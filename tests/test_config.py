@@ -343,3 +343,8 @@ def test_the_settings_in_force_are_shown_so_that_they_can_be_read_back(preset: s
 def test_what_is_not_the_default_has_a_star() -> None:
     starred = [line for line in as_yaml(load_config(overrides=["train.epochs=3"])).splitlines() if "*" in line]
     assert [line.split(":")[0].strip() for line in starred] == ["epochs"]
+
+
+def test_a_file_without_end_is_no_settings_file() -> None:
+    with pytest.raises(ConfigError, match="too long"):
+        load_config(Path("/dev/zero"))
