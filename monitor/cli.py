@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor import __version__
-from monitor.errors import EXIT_ANOMALY, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, ConfigError, MonitorError
+from monitor.errors import (
+    EXIT_ANOMALY,
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_SOURCE_LOST,
+    ConfigError,
+    MonitorError,
+)
 
 if TYPE_CHECKING:
     from monitor.bundle import Bundle
@@ -35,6 +44,29 @@ class Speed(click.ParamType):  # type: ignore[type-arg]
         if not speed > 0:
             self.fail(f"{value!r} is no speed: a number above 0 (1 is real time), or max.", param, ctx)
         return speed
+
+
+class ChannelChoice(click.ParamType):  # type: ignore[type-arg]
+    """A channel's number, or `mix`."""
+
+    name = "N|mix"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """The channel as settings have it."""
+        text = str(value)
+        if text != "mix" and not (text.isdecimal() and int(text) < 128):
+            self.fail(f"{value!r} is no channel: a number counted from 0, or mix.", param, ctx)
+        return text if text == "mix" else int(text)
+
+
+def microphone_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which microphone, and what of it."""
+    command = click.option(
+        "--channel", type=ChannelChoice(), help="One channel, counted from 0, or mix.  [default: as in training]"
+    )(command)
+    return click.option(
+        "--device", metavar="NAME|INDEX", help="Which microphone; part of its name will do.  [default: the system's]"
+    )(command)
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -237,6 +269,53 @@ def replay(
 
 
 @cli.command()
+@click.argument("bundle", type=FILE)
+@microphone_options
+@click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after so many seconds.")
+@click.option("--record", type=FILE, help="Write what is judged to this .wav or .flac file too.")
+@click.option("--exit-on-loss", is_flag=True, help=f"End with code {EXIT_SOURCE_LOST} when the microphone is lost.")
+@view_options
+@settings_options
+def live(
+    bundle: Path,
+    device: str | None,
+    channel: Any,
+    duration: float | None,
+    record: Path | None,
+    exit_on_loss: bool,
+    headless: bool,
+    events: Path | None,
+    ascii: bool,
+    no_colour: bool,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Listen to a microphone.
+
+    Where the microphone goes (unplugged, sound server gone or stalled) the state is LOST, and it goes on by itself
+    when the microphone is back.
+
+    \b
+    Keys: q quits, space pauses the display, + and - change the threshold for this run, s saves a picture.
+    \b
+    Examples:
+      monitor live runs/pump/model.safetensors
+      monitor live runs/pump/model.safetensors --device "USB Audio" --channel 0
+      monitor live runs/pump/model.safetensors --headless --events events.jsonl
+      monitor live runs/pump/model.safetensors --duration 600 --record ten-minutes.flac
+    """
+    loaded, config = _loaded(
+        bundle, config_file, (*overrides, *_view_overrides(ascii, no_colour), *_device_override(device))
+    )
+    from monitor.live import listen_to_microphone
+
+    listen_to_microphone(
+        loaded, config, model_name=str(bundle), channel=channel, headless=headless, duration_s=duration,
+        record=record, exit_on_loss=exit_on_loss, events=events,
+    )  # fmt: skip
+
+
+@cli.command()
 @click.option(
     "--fault", default="bearing", show_default=True, metavar="bearing|imbalance|belt|gear", help="Which fault."
 )
@@ -333,9 +412,21 @@ def _view_overrides(ascii: bool, no_colour: bool) -> tuple[str, ...]:
     return (*(("dashboard.ascii=true",) if ascii else ()), *(("dashboard.colour=false",) if no_colour else ()))
 
 
+def _device_override(device: str | None) -> tuple[str, ...]:
+    return () if device is None else (f"audio.device={device}",)
+
+
 def main() -> None:
     """Runs the program: every error is a sentence on standard error and an exit code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    capture = sys.modules.get("monitor.capture")
+    if capture is not None and capture.anything_open():
+        # A sound server that does not answer would hold up the interpreter's own exit for minutes.
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

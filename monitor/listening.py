@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -23,14 +24,19 @@ from monitor.dashboard.plain import PlainLog
 from monitor.engine import Engine
 from monitor.model import choose_device
 from monitor.sinks import EventLog, ScoreLog, Sink
+from monitor.snapshot import FloatArray
 from monitor.sources import Source, WavReplay
 
 
-class Ending:
-    """Whether somebody asked for the end: the key q, or SIGTERM."""
+SWITCH_S = 0.0005  # so that the sound need not wait while the dashboard is drawn, 5 ms with Python's own value
 
-    def __init__(self, engine: Engine) -> None:
+
+class Ending:
+    """Whether it is over: by the key q, by SIGTERM, or because the time is up."""
+
+    def __init__(self, engine: Engine, duration_s: float | None = None) -> None:
         self._engine = engine
+        self._due = math.inf if duration_s is None else time.monotonic() + duration_s
         self.wanted = False
 
     def quit(self) -> None:
@@ -43,7 +49,7 @@ class Ending:
 
     def reached(self) -> bool:
         """Whether there is nothing more to show."""
-        return self.wanted or self._engine.finished
+        return self.wanted or self._engine.finished or time.monotonic() >= self._due
 
 
 def replay_files(
@@ -75,9 +81,17 @@ def replay_files(
 
 
 def listen(
-    bundle: Bundle, config: Config, source: Source, *, model_name: str, headless: bool, sinks: Sequence[Sink] = ()
+    bundle: Bundle,
+    config: Config,
+    source: Source,
+    *,
+    model_name: str,
+    headless: bool,
+    sinks: Sequence[Sink] = (),
+    tap: Callable[[FloatArray], None] = lambda _: None,
+    duration_s: float | None = None,
 ) -> Engine:
-    """Listens to a source until it ends or somebody ends it; shows it in the terminal.
+    """Listens to a source until it ends, somebody ends it, or `duration_s` are over; shows it in the terminal.
 
     Returns:
         the engine, ended.
@@ -88,17 +102,21 @@ def listen(
     """
     if source.speed <= 2:
         torch.set_num_threads(1)  # a window at a time: a second thread would only wait, and burn power
+        sys.setswitchinterval(SWITCH_S)
     device = choose_device(config.train.device)
-    engine = Engine(bundle, source, config, model_name=model_name, device=device, sinks=sinks)
-    ending = Ending(engine)
+    engine = Engine(bundle, source, config, model_name=model_name, device=device, sinks=sinks, tap=tap)
+    ending = Ending(engine, duration_s)
     # What has been made so far stays: the collector need not look at it again, and pauses for less long.
     gc.collect()
     gc.freeze()
+    log = PlainLog(click.echo, config.dashboard.log_every_s)
     with _terminated_by(ending):
         engine.start()
         try:
             if headless:
-                _log_lines(engine, ending, config)
+                while not ending.reached():
+                    log.update(engine.latest)
+                    time.sleep(0.05)
             else:
                 dashboard = config.dashboard
                 show(
@@ -111,17 +129,11 @@ def listen(
                 )
         finally:
             engine.stop()
+            if headless:
+                log.update(engine.latest)
     if engine.error is not None:
         raise engine.error
     return engine
-
-
-def _log_lines(engine: Engine, ending: Ending, config: Config) -> None:
-    log = PlainLog(click.echo, config.dashboard.log_every_s)
-    while not ending.reached():
-        log.update(engine.latest)
-        time.sleep(0.05)
-    log.update(engine.latest)
 
 
 @contextlib.contextmanager

@@ -42,6 +42,14 @@ class Source(Protocol):
     sample_rate: int
     speed: float  # stream seconds per second; infinite for as fast as it is taken
     error: MonitorError | None  # what ended it early
+    live: bool  # paced by hardware: nothing waits for us, and what does not come in time is lost
+    name: str
+    channel: Channel  # of the ring's, which one is listened to
+    lost_since: float | None  # since when there is no sound, on the monotonic clock; only where it is live
+
+    @property
+    def overflows(self) -> int:
+        """How often the device said that it lost samples; only where it is live."""
 
     def start(self) -> None:
         """Begins to write into the ring, on a thread of its own."""
@@ -52,6 +60,12 @@ class Source(Protocol):
 
 class _Paced:
     """A thread that writes blocks into a ring at `speed` times real time, and waits where the ring is full."""
+
+    live = False
+    name = ""
+    channel: Channel = "mix"  # of one
+    lost_since: float | None = None
+    overflows = 0
 
     def __init__(self, sample_rate: int, speed: float, buffer_s: float) -> None:
         self.sample_rate, self.speed = sample_rate, speed
