@@ -196,31 +196,118 @@ def evaluate(
 
 @cli.command()
 @click.argument("bundle", type=FILE)
-@click.argument("normal", type=FILE, nargs=-1, required=True)
+@click.argument("normal", type=FILE, nargs=-1)
+@microphone_options
+@click.option("--minutes", type=click.FloatRange(0.5), metavar="M", help="Listen to a microphone for so long.")
 @click.option("--out", type=FILE, help="Write the model here instead of over BUNDLE (which is kept as *.previous).")
 @settings_options
 def calibrate(
-    bundle: Path, normal: tuple[Path, ...], out: Path | None, config_file: Path | None, overrides: tuple[str, ...]
+    bundle: Path,
+    normal: tuple[Path, ...],
+    device: str | None,
+    channel: Any,
+    minutes: float | None,
+    out: Path | None,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
 ) -> None:
-    """Make the threshold anew from normal recordings, without training.
+    """Make the threshold anew from normal sound, without training.
 
     NORMAL are recordings, or folders of them, of the machine when it is well; other ones than it was trained on.
+    With --minutes it listens to the machine through a microphone instead, and refuses what is silent, clipped or
+    not steady enough to trust.
 
     \b
     Examples:
       monitor calibrate runs/pump/model.safetensors on-site/
       monitor calibrate runs/pump/model.safetensors monday.wav tuesday.wav --out runs/pump/site-b.safetensors
+      monitor calibrate runs/pump/model.safetensors --device "USB Audio" --minutes 10
       monitor calibrate runs/pump/model.safetensors on-site/ --set calibration.false_alarms_per_day=0.1
     """
-    loaded, config = _loaded(bundle, config_file, overrides)
+    if bool(normal) == (minutes is not None):
+        raise ConfigError("Calibrate from recordings, or from a microphone with --minutes: name one of the two.")
+    loaded, config = _loaded(bundle, config_file, (*overrides, *_device_override(device)))
     from train import run
     from train.progress import ConsoleProgress
     from train.summary import calibration_summary
 
-    with ConsoleProgress() as progress:
-        calibrated = run.calibrate(loaded, config, normal, progress)
+    if minutes is not None:
+        from monitor.collecting import CollectingProgress
+        from monitor.live import library_complaints, log_file
+        from train.on_site import calibrate_by_ear
+
+        with library_complaints(log_file(), keep_ours=True), CollectingProgress(minutes) as collecting:
+            calibrated = calibrate_by_ear(loaded, config, channel, minutes, collecting.show, collecting.notice)
+    else:
+        with ConsoleProgress() as progress:
+            calibrated = run.calibrate(loaded, config, normal, progress)
     run.save_over(calibrated, out or bundle)
     click.echo(calibration_summary(loaded, calibrated, out or bundle))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@settings_options
+def devices(as_json: bool, config_file: Path | None, overrides: tuple[str, ...]) -> None:
+    """List the microphones: their channels, their rates, and which one would be used (marked with *).
+
+    \b
+    Examples:
+      monitor devices
+      monitor devices --json
+      monitor devices --set audio.device=USB
+    """
+    config = _config(config_file, overrides)
+    from monitor.devices import as_json_text, as_table
+    from monitor.live import library_complaints, log_file
+
+    with library_complaints(log_file(), keep_ours=True):
+        text = as_json_text(config.audio.device) if as_json else as_table(config.audio.device)
+    click.echo(text)
+
+
+@cli.command()
+@microphone_options
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), required=True, metavar="M", help="How long.")
+@click.option("--out", type=FILE, required=True, help="Folder for the recordings.")
+@click.option(
+    "--format", "suffix", type=click.Choice(["wav", "flac"]), default="flac", show_default=True, help="Of the files."
+)
+@settings_options
+def record(
+    device: str | None,
+    channel: Any,
+    minutes: float,
+    out: Path,
+    suffix: str,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Record a machine that is well, to train on: files of ten seconds, 16 bit, at the rate the model will hear.
+
+    \b
+    Examples:
+      monitor record --minutes 30 --out recordings/
+      monitor record --device "USB Audio" --channel 0 --minutes 30 --out recordings/ --format wav
+      monitor train recordings/ --out runs/pump
+    """
+    config = _config(config_file, (*overrides, *_device_override(device)))
+    from monitor.collecting import CollectingProgress
+    from monitor.collecting import record as record_files
+    from monitor.live import library_complaints, log_file
+
+    features = config.features
+    files = 0
+    try:
+        with library_complaints(log_file(), keep_ours=True), CollectingProgress(minutes) as progress:
+            for _ in record_files(
+                config.audio, features.sample_rate, features.channel if channel is None else channel, minutes, out,
+                suffix, progress.show, progress.notice,
+            ):  # fmt: skip
+                files += 1
+    finally:
+        if files:
+            click.echo(f"{files} recordings of 10 s are in {out}. Next: monitor train {out} --out runs/mine")
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,3 +113,42 @@ def rates_of(device: Device) -> list[int]:
             continue
         rates.append(rate)
     return rates
+
+
+def as_json_text(wanted: str) -> str:
+    """The devices as JSON: index, name, system, channels, rates, and whether it is the one that would be used."""
+    found = input_devices()
+    used = choose(found, wanted) if found else None
+    rows = [
+        {
+            "index": device.index,
+            "name": device.name,
+            "system": device.system,
+            "channels": device.channels,
+            "default_rate": device.default_rate,
+            "rates": rates_of(device),
+            "used": device is used,
+        }
+        for device in found
+    ]
+    return json.dumps(rows, indent=2)
+
+
+def as_table(wanted: str) -> str:
+    """The devices in lines for a person, the one that would be used marked with a star.
+
+    Raises:
+        SourceLost: if there is none, or not the one that is wanted.
+    """
+    found = input_devices()
+    used = choose(found, wanted)
+    width = max(len(device.name) for device in found)
+    lines = [f"  {'no':>3}  {'name':<{width}}  {'system':<8}  channels  rates"]
+    for device in found:
+        channels = "any" if device.channels >= SERVER_CHANNELS else str(device.channels)
+        rates = ", ".join(f"{rate / 1000:g}" for rate in rates_of(device))
+        mark = "*" if device is used else " "
+        lines.append(
+            f"{mark} {device.index:>3}  {device.name:<{width}}  {device.system:<8}  {channels:>8}  {rates} kHz"
+        )
+    return "\n".join(lines)
