@@ -82,7 +82,9 @@ def choose(devices: Sequence[Device], wanted: str) -> Device:
             raise ConfigError(f"There is no microphone with the number {wanted}. {there_are(devices)}")
         return by_index[int(wanted)]
     if not devices:
-        raise SourceLost("There is no microphone: plug one in, or start the sound server; `monitor devices` lists them.")
+        raise SourceLost(
+            "There is no microphone: plug one in, or start the sound server; `monitor devices` lists them."
+        )
     if not wanted:
         return next((device for device in devices if device.is_default), devices[0])
     low = wanted.lower()

@@ -288,9 +288,7 @@ class Engine:
     def _attend_ring(self) -> None:
         """Takes from the source's ring, from where it is written now."""
         source = self.source
-        self._intake = Intake(
-            source.ring, source.sample_rate, self._rate, source.channel, hold_silence=source.live
-        )
+        self._intake = Intake(source.ring, source.sample_rate, self._rate, source.channel, hold_silence=source.live)
         self._level = LevelMeter(source.sample_rate)
 
     def _watch_over(self, watch: Watch, now: float) -> None:

@@ -55,7 +55,8 @@ class Microphone:
         self.lost_since: float | None = None
         self.sample_rate = settings.device_rate or sample_rate
         self.channel = channel
-        self.ring = SampleRing(self.sample_rate, 1)  # nothing comes into it: the first stream brings its own
+        columns = 1 if channel == "mix" else channel + 1
+        self.ring = SampleRing(self.sample_rate, columns)  # nothing comes into it: the first stream brings its own
         self.name = settings.device or "microphone"
         self._settings, self._channel, self._end_when_lost = settings, channel, end_when_lost
         self._notice = notice
@@ -243,5 +244,3 @@ class _Opening:
             if self._abandoned:
                 capture.close(0)
         self.done.set()
-
-

@@ -1,4 +1,4 @@
-"""Whether sound comes as fast as time passes: what never came, or came late and all at once, is seen by the clock alone.
+"""Whether sound comes as fast as time passes: what never came, or came in a burst, is seen by the clock alone.
 
 No status flag of any audio library tells of it. Of a microphone the ring's index and the monotonic clock are compared;
 the device's own clock may be wrong by a thousandth.

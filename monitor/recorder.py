@@ -20,7 +20,8 @@ FORMATS = {".wav": "WAV", ".flac": "FLAC"}
 
 def as_int16(samples: FloatArray) -> NDArray[np.int16]:
     """Samples of full scale 1 as 16-bit ones: exactly those they came from, where they were of 16 bit before."""
-    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+    scaled: NDArray[np.int16] = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+    return scaled
 
 
 class Recorder:
@@ -41,9 +42,7 @@ class Recorder:
             raise ConfigError(f"{path}: recordings are written as .wav or .flac: choose such a name.")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = soundfile.SoundFile(
-                path, "w", sample_rate, 1, "PCM_16", format=FORMATS[path.suffix.lower()]
-            )
+            self._file = soundfile.SoundFile(path, "w", sample_rate, 1, "PCM_16", format=FORMATS[path.suffix.lower()])
         except (OSError, soundfile.SoundFileError) as error:
             raise MonitorError(f"{path}: cannot be written: {error}.") from None
         self._queue: queue.Queue[FloatArray | None] = queue.Queue(WAITING)
