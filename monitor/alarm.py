@@ -55,7 +55,7 @@ class Alarm:
         self.state = State.LISTENING
         self.anomaly: Anomaly | None = None  # the one that lasts, or threatens to
         self._row = 0
-        self._below = 0  # rows in a row below the release level
+        self._below = np.empty(0)  # the scores in a row below the release level, of an anomaly
 
     def update(self, scores: Array) -> list[Anomaly]:
         """Takes the next scores (k,), NaN before the first; returns the anomalies that began or ended by them.
@@ -70,11 +70,12 @@ class Alarm:
         return told
 
     def finish(self) -> Anomaly | None:
-        """Ends the stream: the anomaly that still lasted, ended."""
+        """Ends the stream: returns the anomaly that still lasted, ended. The state stays until `reset`."""
         lasting = self.anomaly if self.state is State.ANOMALY else None
         if lasting is not None:
             lasting.end = self._row
-        self.reset()
+            self._take_below()
+        self.anomaly = None
         return lasting
 
     def _advance(self, scores: Array, row: int, told: list[Anomaly]) -> int:
@@ -96,7 +97,7 @@ class Alarm:
             count = min(_first(scores < release), due)
             self.anomaly.take(scores[:count])
             if count == due:
-                self.state, self._below = State.ANOMALY, 0
+                self.state, self._below = State.ANOMALY, self._below[:0]
                 told.append(self.anomaly)
             elif count < len(scores):
                 self.state, self.anomaly = State.NORMAL, None
@@ -107,18 +108,23 @@ class Alarm:
         assert self.anomaly is not None
         below = scores < release
         if not below[0]:
-            self._below = 0
+            self._take_below()
             count = _first(below)
             self.anomaly.take(scores[:count])
             return count
-        count = min(_first(~below), self._release - self._below)
-        self.anomaly.take(scores[:count])
-        self._below += count
-        if self._below == self._release:
+        count = min(_first(~below), self._release - len(self._below))
+        self._below = np.concatenate((self._below, scores[:count]))
+        if len(self._below) == self._release:
             self.anomaly.end = row + count - self._release
             told.append(self.anomaly)
             self.state, self.anomaly = State.NORMAL, None
         return count
+
+    def _take_below(self) -> None:
+        """The scores that were below for a moment only are part of the anomaly."""
+        if self.anomaly is not None:
+            self.anomaly.take(self._below)
+        self._below = self._below[:0]
 
 
 def _first(mask: NDArray[np.bool_]) -> int:

@@ -7,11 +7,9 @@ and how they were found, the provenance, and a digest of everything. There is no
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from torch import Tensor
 from monitor.config import Config
 from monitor.errors import BundleError, MonitorError
 from monitor.features import FrameStream, Scale, WindowStream
+from monitor.files import write_whole
 from monitor.model import Autoencoder
 from monitor.scoring import NormalResidual, band_errors
 
@@ -144,12 +143,11 @@ def _load(path: Path) -> Bundle:
                     "train it again, or use the version of the program that wrote it."
                 )
             config = Config.model_validate(facts["config"])
-            expected = _expected_shapes(config)
-            found = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
-            if wrong := sorted(
-                name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
-            ):
-                raise BundleError(f"{path}: {wrong[0]} is missing or has another shape than its settings imply.")
+            expected = _expected_tensors(config)
+            slices = {name: stored.get_slice(name) for name in stored.keys()}  # noqa: SIM118
+            found = {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in slices.items()}
+            if wrong := sorted(name for name in expected | found if expected.get(name) != found.get(name)):
+                raise BundleError(f"{path}: {wrong[0]!r} is missing, or is not what its settings imply.")
             tensors = {name: stored.get_tensor(name) for name in found}
     except (safetensors.SafetensorError, json.JSONDecodeError) as error:
         raise BundleError(f"{path}: is not a model of this program, or is damaged ({_first_line(error)}).") from None
@@ -174,17 +172,20 @@ def _assemble(config: Config, facts: dict[str, Any], tensors: dict[str, Tensor])
                   thresholds, facts["provenance"])  # fmt: skip
 
 
-def _expected_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+def _expected_tensors(config: Config) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and type of every tensor that a bundle with these settings has."""
     features = config.features
     with torch.device("meta"):
         model = Autoencoder.from_config(config)
-    shapes = {f"model.{name}": tuple(t.shape) for name, t in model.state_dict().items()}
+    names = {torch.float32: "F32", torch.int64: "I64"}
+    tensors = {f"model.{name}": (tuple(t.shape), names[t.dtype]) for name, t in model.state_dict().items()}
     bands = (features.n_mels,)
     chirp_frames = 1 + _chirp(features.sample_rate, features.n_fft).shape[1] // features.hop_length
-    shapes |= {"mean": bands, "deviation": bands, "usual_band_error": bands, "chirp_error": (chirp_frames,)}
+    shapes = {"mean": bands, "deviation": bands, "usual_band_error": bands, "chirp_error": (chirp_frames,)}
+    tensors |= {name: (shape, "F32") for name, shape in shapes.items()}
     if config.score.kind == "mahalanobis":
-        shapes |= {"residual_centre": bands, "residual_precision": bands * 2}
-    return shapes
+        tensors |= {"residual_centre": (bands, "F64"), "residual_precision": (bands * 2, "F64")}
+    return tensors
 
 
 def _check_chirp(bundle: Bundle, stored: Tensor, path: Path) -> None:
@@ -211,26 +212,6 @@ def _digest(facts: dict[str, Any], tensors: dict[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(tensors[name].numpy()).tobytes())
     return digest.hexdigest()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all: a reader, or a crash, never sees half of it.
-
-    Raises:
-        MonitorError: if it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise MonitorError(f"{path}: cannot be written: {error.strerror}.") from None
 
 
 def _first_line(error: Exception) -> str:

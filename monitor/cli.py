@@ -348,7 +348,7 @@ def replay(
     from monitor.listening import replay_files
 
     anomalies = replay_files(
-        loaded, config, files, model_name=str(bundle), speed=speed, gapless=gapless, headless=headless,
+        loaded, config, files, model=bundle, speed=speed, gapless=gapless, headless=headless,
         scores=scores, events=events,
     )  # fmt: skip
     if fail_on_anomaly and anomalies:
@@ -397,7 +397,7 @@ def live(
     from monitor.live import listen_to_microphone
 
     listen_to_microphone(
-        loaded, config, model_name=str(bundle), channel=channel, headless=headless, duration_s=duration,
+        loaded, config, model=bundle, channel=channel, headless=headless, duration_s=duration,
         record=record, exit_on_loss=exit_on_loss, events=events,
     )  # fmt: skip
 

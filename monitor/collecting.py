@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -115,7 +114,7 @@ def record(
         try:
             out.mkdir(parents=True, exist_ok=True)
             soundfile.write(part, as_int16(piece), sample_rate, subtype="PCM_16", format=suffix.upper())
-            os.replace(part, path)
+            part.replace(path)
         except (OSError, soundfile.SoundFileError) as error:
             raise MonitorError(f"{path}: cannot be written: {error}.") from None
         yield path

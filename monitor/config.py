@@ -104,7 +104,7 @@ class Score(Group):
 
     kind: Literal["mahalanobis", "error"] = "mahalanobis"
     window_s: float = Field(2.0, ge=0, le=600)
-    shrinkage: Literal["ledoit-wolf"] | Annotated[float, Field(ge=0, le=1)] = 0.01
+    shrinkage: Literal["auto", "ledoit-wolf"] | Annotated[float, Field(ge=0, le=1)] = "auto"
     recording: Literal["mean", "max"] = "mean"
     cut_frames: int = Field(0, ge=0, le=100_000)
 

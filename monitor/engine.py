@@ -157,7 +157,6 @@ class Engine:
         except MonitorError as error:
             self.error = error
         finally:
-            self._publish()  # what it was at the end stays on the screen
             if self._watch is not None:
                 self._tell_holes(self._watch.end(time.monotonic()))
             self._end_recording()
@@ -166,7 +165,7 @@ class Engine:
             for sink in self.sinks:
                 sink.close()
             self.error = self.error or self.source.error or next((s.error for s in self.sinks if s.error), None)
-            self.latest = replace(self.latest, events=tuple(self.events), anomalies=self.anomalies, finished=True)
+            self._publish(finished=True)
 
     def _listen(self) -> None:
         marks = self.source.marks
@@ -255,7 +254,7 @@ class Engine:
             self._mark = replace(self._mark, name=mark.name)
 
     def _begin_recording(self, mark: Mark) -> None:
-        self._mark = mark
+        self._mark, self._ended = mark, False
         self._samples = self._frames = self._windows = self._alarm_row = 0
         self._anomalies_before = self.anomalies
         self._recording = self._new_recording_score()
@@ -263,8 +262,9 @@ class Engine:
         self._alarm.reset()
 
     def _end_recording(self) -> None:
-        if not self._samples:
+        if not self._samples or self._ended:
             return
+        self._ended = True
         rest = self._intake.flush()
         frames, scores = self._stream.push(torch.from_numpy(rest)[None])
         self._use(frames, scores)
@@ -279,7 +279,6 @@ class Engine:
         )
         self.results.append(result)
         self._hops_before += self._frames
-        self._samples = 0
 
     def _new_recording_score(self) -> RecordingScore:
         score, n_mels = self.bundle.config.score, self.bundle.config.features.n_mels
@@ -318,6 +317,7 @@ class Engine:
         """Nothing is computed across what comes now: a hole in the sound."""
         if lasting := self._alarm.finish():
             self._tell(lasting)
+        self._alarm.reset()
         self._stream.reset()
         self._intake.reset()
         self._last = (np.nan, np.nan)
@@ -345,7 +345,7 @@ class Engine:
         )
         self._journal.tell(event)
 
-    def _publish(self) -> None:
+    def _publish(self, *, finished: bool = False) -> None:
         first_slot, error_history, score_history, spectrogram = self._history.view()
         lasting = self._alarm.anomaly if self._alarm.state is State.ANOMALY else None
         state = self._watch.state if self._watch is not None else None
@@ -376,6 +376,7 @@ class Engine:
             anomalies=self.anomalies,
             processing_s=self._spread.median,
             processing_p99_s=self._spread.p99,
+            finished=finished,
         )
 
 

@@ -55,7 +55,7 @@ class FrameStream:
             for start in range(0, count, CHUNK):
                 spectrum = torch.fft.rfft(overlapping[:, start : start + CHUNK] * self._window)
                 power = spectrum.real.square().add_(spectrum.imag.square())
-                torch.matmul(power, self._filters, out=frames[:, start : start + CHUNK])
+                frames[:, start : start + CHUNK] = power @ self._filters
         return frames
 
     def flush(self) -> Tensor:

@@ -24,9 +24,8 @@ class History:
 
     def add_scores(self, first: int, error: NDArray[np.float64], score: NDArray[np.float64]) -> None:
         """Rolling errors and scores (k,) of the windows from hop number `first` of the stream on."""
-        kept = slice(max(0, len(error) - SLOTS * int(self.slot_s / self._hop_s)), None)
-        slots = self._slots(first, len(error))[kept]
-        pairs = np.stack((error, score), axis=1)[kept].astype(np.float32)
+        slots = self._slots(first, len(error))
+        pairs = np.stack((error, score), axis=1).astype(np.float32)
         for slot, start, stop in _runs(slots):
             if slot > self._newest - SLOTS:
                 row = self._worst[slot % SLOTS]

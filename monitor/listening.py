@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-import click
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +19,6 @@ from rich.table import Table
 from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.dashboard.live import show
-from monitor.dashboard.plain import PlainLog
 from monitor.engine import Engine
 from monitor.model import choose_device
 from monitor.sinks import EventLog, ScoreLog, Sink
@@ -51,12 +49,18 @@ class Ending:
         return self.wanted or self._engine.finished or time.monotonic() >= self._due
 
 
+def model_name(path: Path, bundle: Bundle) -> str:
+    """A model's name for the eye: its folder, or its own where that says more, and the day it was trained."""
+    name = path.resolve().parent.name if path.stem == "model" else path.stem
+    return f"{name}, {str(bundle.provenance.get('date', ''))[:10]}"
+
+
 def replay_files(
     bundle: Bundle,
     config: Config,
     files: Sequence[Path],
     *,
-    model_name: str,
+    model: Path,
     speed: float,
     gapless: bool,
     headless: bool,
@@ -74,7 +78,7 @@ def replay_files(
     )
     sinks: list[Sink] = [ScoreLog(scores)] if scores else []
     sinks += [EventLog(events, wait=True)] if events else []
-    engine = listen(bundle, config, source, model_name=model_name, headless=headless, sinks=sinks)
+    engine = listen(bundle, config, source, model=model, headless=headless, sinks=sinks)
     _print_results(engine)
     return engine.anomalies
 
@@ -84,7 +88,7 @@ def listen(
     config: Config,
     source: Source,
     *,
-    model_name: str,
+    model: Path,
     headless: bool,
     sinks: Sequence[Sink] = (),
     tap: Callable[[FloatArray], None] = lambda _: None,
@@ -103,33 +107,27 @@ def listen(
         torch.set_num_threads(1)  # a window at a time: a second thread would only wait, and burn power
         sys.setswitchinterval(SWITCH_S)
     device = choose_device(config.train.device)
-    engine = Engine(bundle, source, config, model_name=model_name, device=device, sinks=sinks, tap=tap)
+    engine = Engine(bundle, source, config, model_name=model_name(model, bundle), device=device, sinks=sinks, tap=tap)
     ending = Ending(engine, duration_s)
     # What has been made so far stays: the collector need not look at it again, and pauses for less long.
     gc.collect()
     gc.freeze()
-    log = PlainLog(click.echo, config.dashboard.log_every_s)
     with _terminated_by(ending):
         engine.start()
         try:
-            if headless:
-                while not ending.reached():
-                    log.update(engine.latest)
-                    time.sleep(0.05)
-            else:
-                dashboard = config.dashboard
-                show(
-                    lambda: engine.latest,
-                    ending,
-                    ending.reached,
-                    fps=dashboard.fps,
-                    ascii=dashboard.ascii,
-                    colour=dashboard.colour,
-                )
+            dashboard = config.dashboard
+            show(
+                lambda: engine.latest,
+                ending,
+                ending.reached,
+                fps=dashboard.fps,
+                ascii=dashboard.ascii,
+                colour=dashboard.colour,
+                console=Console(force_terminal=False) if headless else None,
+                log_every_s=dashboard.log_every_s,
+            )
         finally:
             engine.stop()
-            if headless:
-                log.update(engine.latest)
     if engine.error is not None:
         raise engine.error
     return engine

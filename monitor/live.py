@@ -14,6 +14,7 @@ import click
 
 from monitor.bundle import Bundle
 from monitor.config import Channel, Config
+from monitor.dashboard.readings import span
 from monitor.engine import Engine
 from monitor.listening import listen
 from monitor.microphone import Microphone
@@ -27,7 +28,7 @@ def listen_to_microphone(
     bundle: Bundle,
     config: Config,
     *,
-    model_name: str,
+    model: Path,
     channel: Channel | None,
     headless: bool,
     duration_s: float | None,
@@ -55,14 +56,25 @@ def listen_to_microphone(
     try:
         with library_complaints(log_file(), keep_ours=headless) as log:
             notices.also_to = log
-            return listen(
-                bundle, config, source, model_name=model_name, headless=headless, sinks=sinks,
-                duration_s=duration_s, **({"tap": recorder.take} if recorder else {}),
+            engine = listen(
+                bundle, config, source, model=model, headless=headless, sinks=sinks, duration_s=duration_s,
+                tap=recorder.take if recorder else lambda _: None,
             )  # fmt: skip
+        click.echo(_account(engine))
+        return engine
     finally:
         if recorder is not None:
             recorder.close()
             click.echo(recorder.summary(), err=True)
+
+
+def _account(engine: Engine) -> str:
+    """What became of the sound, in a sentence."""
+    last = engine.latest
+    return (
+        f"Listened for {span(last.uptime_s)}: {engine.scored} of {engine.captured} captured samples judged, "
+        f"{last.dropped_samples} lost, {engine.anomalies} anomal{'y' if engine.anomalies == 1 else 'ies'}."
+    )
 
 
 class _Notices:

@@ -74,23 +74,27 @@ class SampleRing:
         """
         lost = 0
         if self.claimed - self.read > self.capacity:
-            lost = self._skip_to(self.written - self.capacity // 2)
+            lost = self._skip()
         first = self.read
         n = min(most, self.written - first)
         start = first % self.capacity
         head = min(n, self.capacity - start)
         samples = np.concatenate((self._samples[start : start + head], self._samples[: n - head]))
         if self.claimed - first > self.capacity:  # overrun while we copied
-            lost += self._skip_to(self.written - self.capacity // 2)
+            lost += self._skip()
             return Taken(samples[:0], self.read, lost)
         self.read = first + n
         return Taken(samples, first, lost)
 
     def skip(self) -> int:
         """Leaves all that has been written unread; returns how many samples that were."""
-        return self._skip_to(self.written)
+        skipped = self.written - self.read
+        self.read += skipped
+        return skipped
 
-    def _skip_to(self, index: int) -> int:
+    def _skip(self) -> int:
+        # Never back into what is being overwritten, however long the block that the writer is at.
+        index = max(self.written - self.capacity // 2, self.claimed - self.capacity)
         skipped = index - self.read
         self.read = index
         return skipped

@@ -65,7 +65,9 @@ class _FileSink:
         self._path, self._wait = path, wait
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: TextIO = path.open("a" if append else "w", encoding="utf-8", newline="")
+            self._file: TextIO = path.open(
+                "a" if append else "w", encoding="utf-8", errors="backslashreplace", newline=""
+            )
         except OSError as error:
             raise MonitorError(f"{path}: cannot be written: {error.strerror}.") from None
         self._queue: queue.Queue[Callable[[], str] | None] = queue.Queue(size)
@@ -142,8 +144,8 @@ def _as_json(event: Event) -> dict[str, object]:
 def _as_csv(rows: ScoreRows) -> str:
     # The name is quoted as CSV wants it; the numbers need no quoting, and a row each is too many for the module.
     quoted = io.StringIO()
-    csv.writer(quoted, lineterminator="").writerow([rows.source])
-    name, threshold = quoted.getvalue(), f"{rows.threshold:.9g}"
+    csv.writer(quoted, lineterminator="\r\n").writerow([rows.source])
+    name, threshold = quoted.getvalue().removesuffix("\r\n"), f"{rows.threshold:.9g}"
     lines = [
         f"{name},{(rows.first + i) * rows.hop_s:.4f},{error:.9g},{_blank_if_nan(score)},{threshold}\n"
         for i, (error, score) in enumerate(zip(rows.error.tolist(), rows.score.tolist(), strict=True))

@@ -37,13 +37,13 @@ class Mark:
 class Source(Protocol):
     """What the engine needs of a source of sound."""
 
+    name: str  # for the eye, before the first mark
     ring: SampleRing
     marks: deque[Mark]  # in order of index; put there before the sample they speak of
     sample_rate: int
     speed: float  # stream seconds per second; infinite for as fast as it is taken
     error: MonitorError | None  # what ended it early
     live: bool  # paced by hardware: nothing waits for us, and what does not come in time is lost
-    name: str
     channel: Channel  # of the ring's, which one is listened to
     lost_since: float | None  # since when there is no sound, on the monotonic clock; only where it is live
 
@@ -62,13 +62,12 @@ class _Paced:
     """A thread that writes blocks into a ring at `speed` times real time, and waits where the ring is full."""
 
     live = False
-    name = ""
     channel: Channel = "mix"  # of one
     lost_since: float | None = None
     overflows = 0
 
-    def __init__(self, sample_rate: int, speed: float, buffer_s: float) -> None:
-        self.sample_rate, self.speed = sample_rate, speed
+    def __init__(self, name: str, sample_rate: int, speed: float, buffer_s: float) -> None:
+        self.name, self.sample_rate, self.speed = name, sample_rate, speed
         self.ring = SampleRing(int(buffer_s * sample_rate))
         self.marks: deque[Mark] = deque()
         self.error: MonitorError | None = None
@@ -144,7 +143,7 @@ class WavReplay(_Paced):
         gapless: bool = False,
         buffer_s: float = 30.0,
     ) -> None:
-        super().__init__(sample_rate, speed, buffer_s)
+        super().__init__(paths[0].name, sample_rate, speed, buffer_s)
         self._files = [(path, duration_s(path)) for path in paths]
         self._channel, self._gapless = channel, gapless
 
@@ -173,12 +172,12 @@ class Synthetic(_Paced):
     def __init__(
         self, sound: Sound, sample_rate: int, name: str, *, length_s: float | None, speed: float, buffer_s: float = 30.0
     ) -> None:
-        super().__init__(sample_rate, speed, buffer_s)
-        self._sound, self._name, self._length_s = sound, name, length_s
+        super().__init__(name, sample_rate, speed, buffer_s)
+        self._sound, self._length_s = sound, length_s
 
     def _write(self) -> None:
         clock = _Clock(self.sample_rate * self.speed)
-        self.marks.append(Mark(self.ring.written, "recording", self._name, self._length_s))
+        self.marks.append(Mark(self.ring.written, "recording", self.name, self._length_s))
         left = itertools.repeat(self._block) if self._length_s is None else self._portions(self._length_s)
         for count in left:
             self._pass(np.asarray(self._sound.read(count), np.float32), clock)

@@ -36,6 +36,8 @@ def read_marked(file: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], Mark]
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
         raise ConfigError(f"{place}: this is not YAML: {error.problem or error.context}.") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: this is not a settings file: its brackets are nested without end.") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}: this is not YAML: {' '.join(str(error).split())}.") from None
     marks: dict[tuple[str, ...], Mark] = {}
@@ -53,14 +55,14 @@ def read_marked(file: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], Mark]
 def _plain(
     node: yaml.Node, path: tuple[str, ...], file: str, marks: dict[tuple[str, ...], Mark], seen: set[int]
 ) -> dict[str, Any] | list[Any] | str:
-    if isinstance(node, yaml.ScalarNode):
-        return str(node.value)
     # An alias gives the same node again: a few of them can stand for a tree of any size.
     if id(node) in seen:
         raise ConfigError(
             f"{_place(file, node)}: anchors and aliases (& and *) are not read here; write the value out."
         )
     seen.add(id(node))
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, str(i)), file, marks, seen) for i, item in enumerate(node.value)]
     assert isinstance(node, yaml.MappingNode)

@@ -216,6 +216,15 @@ def test_a_bad_bearing_clicks_at_the_ball_pass_frequency() -> None:
     assert stats.kurtosis(ill) > 2 > 0.5 > stats.kurtosis(well)
 
 
+def test_a_bad_bearing_clicks_on_without_a_gap_longer_or_shorter_than_its_slip() -> None:
+    clicks = machine_sound(10, fault="bearing") - machine_sound(10)
+    loud = np.flatnonzero(np.abs(clicks) > 0.01)
+    starts = loud[np.diff(loud, prepend=-RATE) > 0.004 * RATE]
+    gaps = np.diff(starts) / RATE * Machine().ball_pass * SHAFT
+    assert len(gaps) > 800
+    assert np.abs(gaps - 1).max() < 0.08
+
+
 def test_imbalance_raises_the_shaft_line_and_shakes_the_broadband_once_a_turn() -> None:
     well, ill = (machine_sound(10, fault=fault) for fault in (None, "imbalance"))
     for order in (1, 2):
@@ -235,6 +244,12 @@ def test_a_slipping_belt_squeals_between_1800_and_3000_hz_and_comes_and_goes() -
     assert quarters["belt"][20] < quarters[None][-1] + 1  # and silent for as long
     at, power = signal.welch(machine_sound(30, fault="belt"), RATE, nperseg=1024)
     assert 1800 < at[at > 1700][power[at > 1700].argmax()] < 3000
+
+
+def test_a_squeal_has_no_clicks() -> None:
+    """The bend from sample to sample is what sines of its three partials have, and no step's."""
+    squeal = np.subtract(*(machine_sound(10, fault=fault, sample_rate=48000) for fault in ("belt", None)))
+    assert np.abs(np.diff(squeal, 2)).max() < 0.03
 
 
 def test_a_missing_tooth_knocks_once_a_turn_and_breaks_the_mesh() -> None:

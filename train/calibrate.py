@@ -23,7 +23,9 @@ from train.frames import Frames
 DAY_S = 86400.0
 CHUNK = 4096  # frames pushed at once: memory does not grow with a recording
 PIECE_S = 10.0  # of sound whose mean residual counts as one observation of what is normal
+LIGHT_SHRINKAGE = 0.01
 TAIL_SHARE = 0.1  # of the decisions: the tail that is extrapolated
+SURE_EVENTS = 10  # of the rare kind that normal sound has to show before their rate is known within a third
 MAX_STRETCH = 2.0  # a threshold is not extrapolated further than this times the highest normal score
 
 Array = NDArray[np.float64]
@@ -43,9 +45,15 @@ class ScoredRecording:
 def scores_of(stream: ScoreStream, frames: Frames) -> Iterator[Scores]:
     """The scores of one recording, in pieces, from its mel frames; a new stream begins and ends with it."""
     stream.reset()
-    for start in range(0, len(frames.power), CHUNK):
-        yield stream.push_frames(torch.from_numpy(np.array(frames.power[start : start + CHUNK]))[None])
+    for chunk in _chunks(frames):
+        yield stream.push_frames(chunk)
     yield stream.flush_frames()
+
+
+def _chunks(frames: Frames) -> Iterator[Tensor]:
+    """A recording's mel frames in pieces (1, t, n_mels)."""
+    for start in range(0, len(frames.power), CHUNK):
+        yield torch.from_numpy(np.array(frames.power[start : start + CHUNK]))[None]
 
 
 def score_recordings(bundle: Bundle, recordings: Iterable[Frames], device: torch.device) -> list[ScoredRecording]:
@@ -89,7 +97,8 @@ def normal_residual(bundle: Bundle, recordings: Sequence[Frames], device: torch.
     config = bundle.config
     short = rolling_length(config.score, config.features)
     merged = max(1, round(PIECE_S / (short * config.features.hop_s)))
-    fine = [_piece_means(rows, short) for rows in _residuals(bundle, recordings, device)]
+    stream = ErrorStream(bundle, 1, device)
+    fine = [_residual_pieces(stream, frames, short) for frames in recordings]
     pieces = np.concatenate([_piece_means(piece, merged) for piece in fine])
     if len(pieces) < 2 * config.features.n_mels:
         pieces = np.concatenate(fine)
@@ -101,26 +110,37 @@ def normal_residual(bundle: Bundle, recordings: Sequence[Frames], device: torch.
 def fit_normal_residual(means: Array, score: Score) -> NormalResidual:
     """Centre and precision of mean residuals (n, n_mels), the covariance shrunk as `score.shrinkage` says.
 
-    A number s gives (1 - s)·S + s·(trace S / n_mels)·I; `ledoit-wolf` chooses s (Ledoit & Wolf, 2004).
+    A number s gives (1 - s)·S + s·(trace S / n_mels)·I; `ledoit-wolf` chooses s (Ledoit & Wolf, 2004); `auto` is
+    LIGHT_SHRINKAGE, which tells faults best, or `ledoit-wolf` where there are too few observations to be so bold.
     """
+    count, n_mels = means.shape
     centre = means.mean(axis=0)
-    if score.shrinkage == "ledoit-wolf":
+    shrinkage = score.shrinkage
+    if shrinkage == "auto":
+        shrinkage = LIGHT_SHRINKAGE if count >= 2 * n_mels else "ledoit-wolf"
+    if shrinkage == "ledoit-wolf":
         covariance = ledoit_wolf(means)[0]
     else:
-        covariance = shrunk_covariance(np.cov(means.T, bias=True), score.shrinkage)
+        covariance = shrunk_covariance(np.cov(means.T, bias=True), shrinkage)
     # A model that reconstructs perfectly has no covariance: the least that float64 can invert.
-    covariance += np.eye(len(centre)) * max(1e-12 * float(np.trace(covariance)) / len(centre), 1e-30)
+    covariance += np.eye(n_mels) * max(1e-12 * float(np.trace(covariance)) / n_mels, 1e-30)
     return NormalResidual(torch.from_numpy(centre), torch.from_numpy(np.linalg.inv(covariance)))
 
 
-def _residuals(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Iterator[Array]:
-    stream = ErrorStream(bundle, 1, device)
-    n_mels = bundle.config.features.n_mels
-    for frames in recordings:
-        stream.reset()
-        chunks = torch.split(torch.from_numpy(np.array(frames.power))[None], CHUNK, dim=1)
-        rows = torch.cat([*(stream.push(chunk) for chunk in chunks), stream.flush()], dim=1)
-        yield rows[0, :, :n_mels].double().cpu().numpy()
+def _residual_pieces(stream: ErrorStream, frames: Frames, length: int) -> Array:
+    """The mean residual of each run of `length` windows of a recording: (pieces, n_mels)."""
+    stream.reset()
+    n_mels = frames.power.shape[1]
+    waiting = torch.empty(0, n_mels)
+    pieces: list[Array] = []
+    for chunk in (*_chunks(frames), None):
+        rows = stream.flush() if chunk is None else stream.push(chunk)
+        waiting = torch.cat((waiting, rows[0, :, :n_mels].cpu()))
+        whole = len(waiting) // length * length
+        if whole or (chunk is None and not pieces):
+            pieces.append(_piece_means(waiting[: whole or None].double().numpy(), length))
+        waiting = waiting[whole:]
+    return np.concatenate(pieces)
 
 
 def _piece_means(rows: Array, length: int) -> Array:
@@ -187,7 +207,7 @@ def tail_threshold(decisions: Array, decision_s: float, calibration: Calibration
     highest = float(decisions.max())
     start = float(np.quantile(decisions, 1 - TAIL_SHARE))
     excess = decisions[decisions > start] - start
-    if rate * len(decisions) >= 10:
+    if rate * len(decisions) >= SURE_EVENTS:
         value = float(np.quantile(decisions, 1 - rate))
     elif len(excess) >= 5 and excess.std() > 0:
         shape, _, scale = stats.genpareto.fit(excess, floc=0)
@@ -197,12 +217,11 @@ def tail_threshold(decisions: Array, decision_s: float, calibration: Calibration
         value = min(max(value, highest), MAX_STRETCH * highest)
     else:
         value = MAX_STRETCH * highest
-    minutes = len(decisions) * decision_s / 60
-    needed = 10 / rate * decision_s / 60  # ten such events, to know their rate within a third
-    budget = f"{calibration.false_alarms_per_day:g} false alarms a day"
-    if minutes >= needed:
-        return value, f"{budget}, measured on {minutes:.0f} min"
-    return value, f"{budget}, estimated from {minutes:.0f} min"
+    seconds = len(decisions) * decision_s
+    heard = f"{seconds / 60:.0f} min" if seconds >= 180 else f"{seconds:.0f} s"
+    wanted = calibration.false_alarms_per_day
+    found = "measured on" if rate * len(decisions) >= SURE_EVENTS else "estimated from"
+    return value, f"{wanted:g} false alarm{'' if wanted == 1 else 's'} a day, {found} {heard}"
 
 
 def calibrate(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Bundle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from monitor.audio import SUFFIXES
 from monitor.errors import DataError
 
 READABLE = (*SUFFIXES, ".npy")
-ANOMALOUS = ("anomaly", "abnormal", "anomalous")
+ANOMALOUS = ("anomal", "abnormal")  # how words begin that say that something is wrong
 LOOKED_FOR = (
     "train_normal/, test_normal/ and test_anomaly/ (ToyADMOS), train/ and test/ with normal_ and anomaly_ in the "
     "names (DCASE), or just normal recordings"
@@ -73,8 +74,8 @@ def _role(root: Path, file: Path) -> str:
 
 def _list_for(found: Recordings, file: Path, role: str, has_test_folder: bool) -> list[Path]:
     # DCASE 2020 writes anomaly_id_01_0000.wav, later years section_00_source_test_anomaly_0001.wav.
-    words = file.stem.lower().replace("-", "_").split("_")
-    anomalous = any(word in ANOMALOUS for word in words)
+    words = re.findall("[^\\W\\d_]+", file.stem.lower())
+    anomalous = any(word.startswith(ANOMALOUS) for word in words)
     if role == "test":
         return found.test_anomaly if anomalous else found.test_normal if "normal" in words else found.unlabelled
     if role == "test_anomaly" or (anomalous and role in ("plain", "train_normal")):

@@ -59,7 +59,7 @@ def run_demo(
     bundle = load_bundle(model)
     source = WavReplay([broken], rate, speed=speed or (float("inf") if headless else 1.0))
     sinks = [EventLog(events, wait=True)] if events else []
-    engine = listen(bundle, config, source, model_name=str(model), headless=headless, sinks=sinks)
+    engine = listen(bundle, config, source, model=model, headless=headless, sinks=sinks)
     click.echo(_story(engine, fault))
     click.echo(_next_commands(model, broken))
 

@@ -15,9 +15,9 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
-from monitor.bundle import write_whole
 from monitor.config import Config, Train
 from monitor.errors import MonitorError
+from monitor.files import write_whole
 from monitor.model import Autoencoder
 from train.workset import WorkSet
 
@@ -68,7 +68,7 @@ def fit(
     *,
     work: str,
     resume: bool = False,
-    on_step: Callable[[int, int, int, float], None] = lambda *_: None,
+    on_step: Callable[[int, float, float], None] = lambda *_: None,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> tuple[Autoencoder, list[Epoch]]:
     """Trains an autoencoder on windows to reconstruct them.
@@ -79,7 +79,7 @@ def fit(
     Args:
         checkpoint: where to keep what a resumed training needs.
         work: a digest of data and settings; a checkpoint of other work is refused.
-        on_step: called with epoch, step, steps in the epoch, and the mean loss so far.
+        on_step: called now and then with the epoch, the share of it that is done, and its mean loss so far.
 
     Raises:
         MonitorError: if the loss stops being a number, or there is a checkpoint of other work to resume.
@@ -111,7 +111,7 @@ def _one_epoch(
     training: WorkSet,
     held_out: WorkSet,
     device: torch.device,
-    on_step: Callable[[int, int, int, float], None],
+    on_step: Callable[[int, float, float], None],
 ) -> Epoch:
     began = time.perf_counter()
     torch.manual_seed(config.train.seed * 1_000_003 + number)
@@ -137,7 +137,7 @@ def _one_epoch(
                     f"The loss is no longer a number in epoch {number}: lower train.learning_rate "
                     f"(now {config.train.learning_rate:g}), or set features.scale to log."
                 )
-            on_step(number, step + 1, len(batches), mean)
+            on_step(number, (step + 1) / len(batches), mean)
     trained_s = time.perf_counter() - began
     held_out_loss = mean_loss(model, held_out, device)
     return Epoch(number, float(total) / seen, held_out_loss, rate, seen / trained_s, time.perf_counter() - began)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 
 from monitor.audio import read_blocks
-from monitor.bundle import write_whole
 from monitor.config import Config, Features
-from monitor.errors import DataError
+from monitor.errors import ConfigError, DataError
 from monitor.features import FrameStream
+from monitor.files import write_whole
 from monitor.snapshot import FloatArray
 
 FORMAT = 1  # of what is kept: raise it when frames come out differently
@@ -78,19 +80,21 @@ class FrameCache:
 
     def _array(self, path: Path) -> Frames:
         try:
-            power = np.load(path, mmap_mode="r", allow_pickle=False)
+            # The header is a Python literal: damaged, it fails in ways of its own.
+            power = open_memmap(path, mode="r")
             digest = _content_digest(path)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{path}: is not an array that can be read: {str(error).splitlines()[0]}.") from None
+        except Exception as error:  # noqa: BLE001
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(f"{path}: is not an array that can be read: {reason}.") from None
         n_mels = self.features.n_mels
         if power.ndim != 2 or power.shape[1] != n_mels or power.dtype.kind not in "fiu":
             raise DataError(
                 f"{path}: an array of power mel frames has the shape (frames, {n_mels}), this one has {power.shape}."
             )
-        power = np.ascontiguousarray(power, np.float32)
-        if not np.isfinite(power).all() or (power < 0).any():
+        frames = np.ascontiguousarray(power, np.float32)
+        if not np.isfinite(frames).all() or (frames < 0).any():
             raise DataError(f"{path}: power mel frames are finite and not negative; these are not (are they in dB?).")
-        return Frames(path, power, digest)
+        return Frames(path, frames, digest)
 
     def _sound(self, path: Path) -> Frames:
         digest = self._digest(path)
@@ -98,25 +102,32 @@ class FrameCache:
         facts_file, frames_file = entry.with_suffix(".json"), entry.with_suffix(".f32")
         try:
             facts = json.loads(facts_file.read_text())
-            shape = (facts["frames"], self.features.n_mels)
-            power = np.memmap(frames_file, np.float32, "r", shape=shape) if shape[0] else np.empty(shape, np.float32)
-            return Frames(path, power, digest, facts["peak"], facts["clipped_share"])
+            return Frames(
+                path, self._mapped(frames_file, facts["frames"]), digest, facts["peak"], facts["clipped_share"]
+            )
         except (OSError, ValueError, KeyError):
             return self._make(path, digest, facts_file, frames_file)
 
     def _make(self, path: Path, digest: str, facts_file: Path, frames_file: Path) -> Frames:
         observed = _Observed()
-        chunks: list[FloatArray] = []
-        self._stream.reset()
-        for block in read_blocks(path, self.features.sample_rate, self.features.channel, observe=observed):
-            chunks.append(self._stream.push(torch.from_numpy(block)[None])[0].numpy())
-        power = np.concatenate([*chunks, self._stream.flush()[0].numpy()])
+        write_whole(frames_file, self._transformed(path, observed))
+        count = frames_file.stat().st_size // (4 * self.features.n_mels)
         clipped_share = observed.clipped / max(1, observed.total)
-        facts = {"frames": len(power), "peak": observed.peak, "clipped_share": clipped_share}
-        write_whole(frames_file, power.tobytes())
+        facts = {"frames": count, "peak": observed.peak, "clipped_share": clipped_share}
         write_whole(facts_file, json.dumps(facts).encode())  # last: its presence says that the frames are whole
         self.made += 1
-        return Frames(path, power, digest, observed.peak, clipped_share)
+        return Frames(path, self._mapped(frames_file, count), digest, observed.peak, clipped_share)
+
+    def _transformed(self, path: Path, observed: _Observed) -> Iterator[bytes]:
+        """The frames of a recording of any length, in pieces."""
+        self._stream.reset()
+        for block in read_blocks(path, self.features.sample_rate, self.features.channel, observe=observed):
+            yield self._stream.push(torch.from_numpy(block)[None])[0].numpy().tobytes()
+        yield self._stream.flush()[0].numpy().tobytes()
+
+    def _mapped(self, frames_file: Path, count: int) -> FloatArray:
+        shape = (count, self.features.n_mels)
+        return np.memmap(frames_file, np.float32, "r", shape=shape) if count else np.empty(shape, np.float32)
 
     def _digest(self, path: Path) -> str:
         """The content's digest, remembered by path, size and time of change, so that large sets start at once."""
@@ -134,11 +145,22 @@ class FrameCache:
 
 
 def cache_folder(config: Config) -> Path:
-    """Where frames are kept: `train.cache_dir`, else the user's cache folder."""
-    if config.train.cache_dir is not None:
-        return config.train.cache_dir.expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "acoustic-monitor" / "frames"
+    """Where frames are kept: `train.cache_dir`, else the user's cache folder.
+
+    Raises:
+        ConfigError: if nothing can be written there.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "acoustic-monitor" / "frames"
+    folder = config.train.cache_dir.expanduser() if config.train.cache_dir is not None else base
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: mel frames are kept here, but it cannot be written ({error.strerror}): choose another folder "
+            "with --set train.cache_dir=FOLDER."
+        ) from None
+    return folder
 
 
 def usable(

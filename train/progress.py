@@ -65,24 +65,20 @@ class ConsoleProgress:
             self._reading = self._progress.add_task("Reading recordings", total=total)
         self._progress.update(self._reading, completed=done, visible=done < total)
 
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """A training step is done."""
-        if self._training is not None:
-            self._progress.update(self._training, completed=epoch - 1 + step / steps, loss=loss)
+    def step(self, epoch: int, epochs: int, share: float, loss: float) -> None:
+        """That share of an epoch is done, with that mean loss."""
+        if self._training is None:
+            self._training = self._progress.add_task("", total=epochs)
+        self._progress.update(
+            self._training, description=f"Epoch {epoch}/{epochs}", completed=epoch - 1 + share, loss=loss
+        )
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         """An epoch is done."""
-        if self._training is None:
-            self._training = self._progress.add_task("", total=epochs)
-        following = min(epoch.epoch + 1, epochs)
-        self._progress.update(
-            self._training,
-            description=f"Epoch {following}/{epochs}",
-            completed=epoch.epoch,
-            loss=epoch.loss,
-            held_out=epoch.held_out_loss,
-            speed=epoch.windows_per_second,
-        )
+        if self._training is not None:
+            self._progress.update(
+                self._training, loss=epoch.loss, held_out=epoch.held_out_loss, speed=epoch.windows_per_second
+            )
         if not self._live:
             self.say(
                 f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.4f}  held-out {epoch.held_out_loss:.4f}  "

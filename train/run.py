@@ -16,10 +16,11 @@ from typing import Any, Protocol
 import torch
 
 import monitor
-from monitor.bundle import Bundle, save_bundle, write_whole
+from monitor.bundle import Bundle, save_bundle
 from monitor.config import Config
 from monitor.errors import DataError, MonitorError
 from monitor.features import Scale
+from monitor.files import write_whole
 from monitor.model import Autoencoder, choose_device
 from train import calibrate as calibration
 from train import report
@@ -42,8 +43,8 @@ class Progress(Protocol):
     def reading(self, done: int, total: int) -> None:
         """So many recordings have been read."""
 
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """A training step is done."""
+    def step(self, epoch: int, epochs: int, share: float, loss: float) -> None:
+        """That share of an epoch is done, with that mean loss."""
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         """An epoch is done."""
@@ -97,7 +98,7 @@ def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: 
             checkpoint,
             work=work,
             resume=resume,
-            on_step=progress.step,
+            on_step=lambda epoch, share, loss: progress.step(epoch, config.train.epochs, share, loss),
             on_epoch=lambda epoch: progress.epoch(epoch, config.train.epochs),
         )
     finally:

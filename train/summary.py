@@ -21,7 +21,7 @@ def training_summary(metrics: dict[str, Any], out: Path) -> str:
             f"Trained on {metrics['train_recordings']} recordings, calibrated on {metrics['held_out_recordings']} "
             f"held out. Held-out loss {metrics['held_out_loss']:.4f}.",
             evaluation_summary(metrics),
-            f"Model, figures and pictures are in {out}. Next: monitor replay {out / 'model.safetensors'} FILE.wav",
+            f"Model, figures and pictures are in {out}. Next:\n  monitor replay {out / 'model.safetensors'} FILE.wav",
         )
     )
 

@@ -52,6 +52,7 @@ def show(
     colour: bool = True,
     console: Console | None = None,
     snapshot_dir: Path = Path(),
+    log_every_s: float = 10.0,
 ) -> None:
     """Shows the monitor until `done()`, or until q is pressed. Runs in the main thread.
 
@@ -67,10 +68,11 @@ def show(
         colour: False for none; NO_COLOR in the environment does the same.
         console: where to draw, standard output by default.
         snapshot_dir: where the key s saves pictures.
+        log_every_s: seconds between plain summary lines.
     """
     console = console or Console(no_color=None if colour else True, highlight=False)
     ascii = ascii or not console.encoding.lower().startswith("utf")
-    plain = PlainLog(lambda text: _write(console, text))
+    plain = PlainLog(lambda text: _write(console, text), log_every_s)
     if console.is_terminal and not console.is_dumb_terminal:
         viewer = Viewer(latest, controls, done, console, View(ascii=ascii, colour=colour), snapshot_dir)
         with console.screen(hide_cursor=True), keyboard() as wait:

@@ -8,7 +8,7 @@ from textwrap import wrap
 from rich.style import Style
 
 from monitor.dashboard.lines import Line, Part, bar_of, block, line, rule, spread
-from monitor.dashboard.readings import clock, level, name, number, span
+from monitor.dashboard.readings import clock, level, name, number, pace, span
 from monitor.dashboard.theme import Glyphs, Theme
 from monitor.snapshot import Snapshot, State
 
@@ -151,7 +151,7 @@ def _position(snapshot: Snapshot) -> str:
 
 
 def _fares(snapshot: Snapshot, theme: Theme, glyphs: Glyphs, now: float) -> list[tuple[str, str, Style]]:
-    speed = "-" if math.isnan(snapshot.speed) else f"{glyphs.times}{number(snapshot.speed)}"
+    speed = pace(snapshot.speed, glyphs.times)
     load = "-" if math.isnan(snapshot.load) else f"{100 * snapshot.load:.0f} %"
     # a hole of last week is no news: only a fresh one is coloured
     fresh = any(event.kind == "gap" and not now - event.wall_time > _NEWS_S for event in snapshot.events)

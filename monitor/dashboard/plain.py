@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from monitor.dashboard.readings import duration, level, name, number, span
+from monitor.dashboard.readings import duration, level, name, number, pace, span
 from monitor.dashboard.theme import ASCII
 from monitor.snapshot import Event, Snapshot, State
 
@@ -76,7 +76,7 @@ def _summary(snapshot: Snapshot, before: str) -> str:
     parts += [
         f"level {level(snapshot.level_dbfs)} dBFS",
         f"at {span(snapshot.position_s)}",
-        f"speed x{number(snapshot.speed)}",
+        f"speed {pace(snapshot.speed)}",
         f"load {number(100 * snapshot.load)} %",
     ]
     if snapshot.dropped_samples:

@@ -98,3 +98,10 @@ def name(text: str, glyphs: Glyphs) -> str:
     """A name from outside, with nothing in it that could move the cursor, or that ASCII has not."""
     shown = "".join(c if c.isprintable() else "?" for c in text)
     return shown.encode("ascii", "replace").decode("ascii") if glyphs.ascii else shown
+
+
+def pace(value: float, times: str = "x") -> str:
+    """Stream seconds per second: x1.00, or as fast as it goes."""
+    if math.isinf(value):
+        return "max"
+    return "-" if math.isnan(value) else f"{times}{number(value)}"

@@ -1,0 +1,60 @@
+"""The same promises on real machines, where recordings of some lie beside the project (or in $MONITOR_RECORDINGS)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+import torch
+from test_replay import replayed
+
+from monitor.bundle import Bundle
+from monitor.config import Features, load_config
+from monitor.features import FrameStream
+from train import run
+from train.dataset import find_recordings
+from train.frames import FrameCache
+
+FOLDER = Path(os.environ.get("MONITOR_RECORDINGS", Path(__file__).parents[2] / "shared" / "data"))
+WAVS = sorted(FOLDER.glob("*/test_*/*.wav"))[::12]
+CARS = sorted((FOLDER / "toycar_mel").glob("id_*"))
+
+
+@pytest.mark.skipif(not WAVS, reason="no real recordings here")
+@pytest.mark.parametrize("path", WAVS, ids=lambda path: path.stem)
+def test_the_mel_frames_of_real_recordings_are_librosas(path: Path) -> None:
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = samples.mean(axis=1)
+    assert rate == 16000
+    stream = FrameStream(Features())
+    parts = [stream.push(part[None]) for part in torch.split(torch.from_numpy(mono), 4001)]
+    frames = torch.cat([*parts, stream.flush()], dim=1)[0].numpy()
+    theirs = librosa.feature.melspectrogram(y=mono, sr=16000, n_fft=512, hop_length=160, n_mels=64).T
+    assert frames.shape == theirs.shape
+    assert np.abs(frames - theirs).max() <= 1e-5 * theirs.max()
+
+
+@pytest.mark.skipif(not WAVS, reason="no real recordings here")
+def test_real_recordings_replay_to_the_scores_of_the_offline_evaluation(bundle: Bundle) -> None:
+    from conftest import Told
+
+    folder = WAVS[0].parents[1]
+    found = find_recordings(folder)
+    files = [*found.test_normal[:2], *found.test_anomaly[:2]]
+    offline = {f["path"]: f["score"] for f in run.evaluate(bundle, bundle.config, folder, Told(), None)["files"]}
+    for file, result in zip(files, replayed(bundle, files).results, strict=True):
+        assert result.score == pytest.approx(offline[found.name(file)], rel=1e-5)
+
+
+@pytest.mark.skipif(not CARS, reason="no real recordings here")
+@pytest.mark.parametrize("car", CARS, ids=lambda path: path.name)
+def test_mel_arrays_of_real_cars_are_read_as_they_are(car: Path, tmp_path: Path) -> None:
+    features = load_config(overrides=("features.n_fft=1024", "features.hop_length=512")).features
+    found = find_recordings(car)
+    assert (len(found.train_normal), len(found.test_normal)) == (200, 150)
+    frames = FrameCache(features, tmp_path).frames(found.test_anomaly[0])
+    assert (frames.power == np.load(found.test_anomaly[0])).all()
