@@ -78,12 +78,12 @@ class Writer:
         self.overflows = 0  # callbacks that said that samples before theirs were lost
         self.overflow_index = 0  # where the last of them was
         self.calls = 0
-        self.lateness = np.zeros(LATENESS_KEPT, np.float32)  # s from PortAudio's side of the call to ours
+        self._lateness = np.zeros(LATENESS_KEPT, np.float32)  # s from PortAudio's side of the call to ours
         self._now = time.time  # PortAudio's clock on Linux is the wall clock
 
     def __call__(self, block: FloatArray, _frames: int, when: Any, status: Any) -> None:
         """Takes a block (frames, channels) of the device."""
-        self.lateness[self.calls % LATENESS_KEPT] = self._now() - when.currentTime
+        self._lateness[self.calls % LATENESS_KEPT] = self._now() - when.currentTime
         self.calls += 1
         if status:
             self.flags |= status._flags
@@ -92,9 +92,10 @@ class Writer:
                 self.overflow_index = self.ring.written
         self.ring.write(block)
 
-    def late(self) -> FloatArray:
-        """How late the last callbacks were, in seconds, up to eleven minutes of them: (n,)."""
-        return self.lateness[: min(self.calls, LATENESS_KEPT)].copy()
+    def late(self, count: int) -> FloatArray:
+        """How late the last `count` callbacks were, in seconds, of those that are kept: (count,), in no order."""
+        newest = min(count, self.calls, LATENESS_KEPT)
+        return self._lateness[np.arange(self.calls - newest, self.calls) % LATENESS_KEPT]
 
 
 class Capture:

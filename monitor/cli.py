@@ -436,6 +436,51 @@ def demo(
 
 
 @cli.command()
+@click.option("--bundle", type=FILE, help="The model.  [default: an untrained one, which takes as long]")
+@click.option("--device", metavar="NAME|INDEX", help="Listen to this microphone.  [default: an invented one]")
+@click.option("--seconds", type=click.FloatRange(1), default=30, show_default=True, help="To measure for.")
+@click.option("--json", "json_file", type=FILE, help="Write the figures here too (- to print them alone).")
+@settings_options
+def bench(
+    bundle: Path | None,
+    device: str | None,
+    seconds: float,
+    json_file: Path | None,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Measure how late scores and callbacks are here, and what listening costs, with the dashboard drawn.
+
+    \b
+    Examples:
+      monitor bench
+      monitor bench --device default --seconds 600 --json bench.json
+      monitor bench --bundle runs/pump/model.safetensors
+    """
+    settings = (*overrides, *_device_override(device))
+    loaded, config = (
+        (None, _config(config_file, settings)) if bundle is None else _loaded(bundle, config_file, settings)
+    )
+    import json
+
+    from monitor.bench import run_bench
+    from monitor.files import write_whole
+    from monitor.live import library_complaints, log_file
+
+    silent = json_file == Path("-")
+    with library_complaints(log_file(), keep_ours=True):
+        figures = run_bench(
+            config, loaded, microphone=device is not None, seconds=seconds,
+            say=(lambda _: None) if silent else click.echo,
+        )  # fmt: skip
+    text = json.dumps(figures, indent=2) + "\n"
+    if silent:
+        click.echo(text, nl=False)
+    elif json_file is not None:
+        write_whole(json_file, text.encode())
+
+
+@cli.command()
 @click.argument("config_file", metavar="[CONFIG]", type=FILE, required=False)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--preset", type=click.Choice(PRESETS), default="default", show_default=True, help="A set of settings.")

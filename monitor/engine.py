@@ -31,6 +31,7 @@ from monitor.watch import Watch
 
 LIVE_CHUNK_S = 0.25  # taken at once: short, so that the screen follows
 FAST_CHUNK_S = 4.0  # taken at once where nobody waits for it
+POLL_S = 0.002
 PORTION_S = 0.0003  # without another block: the device has handed over all that it has for now
 SNAPSHOT_S = 0.1
 SPREAD_S = 2.0  # between looks at how the latencies are spread
@@ -190,8 +191,8 @@ class Engine:
                 intake.discard()
                 time.sleep(0.01)
                 self._busy.waited(time.monotonic() - began)
-            elif ring.available < min(hop, limit) or began - ring.written_at < PORTION_S:
-                self._rhythm.sleep()
+            elif ring.available < min(hop, limit) or (self.source.live and began - ring.written_at < PORTION_S):
+                self._rhythm.sleep() if self.source.live else time.sleep(POLL_S)
                 self._busy.waited(time.monotonic() - began)
             else:
                 self._rhythm.came(ring.written_at)

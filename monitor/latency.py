@@ -44,16 +44,21 @@ class Latencies:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = np.zeros(kept, np.float32)
-        self._count = 0
+        self.count = 0  # measurements so far
 
     def add(self, seconds: float) -> None:
         """One more."""
-        self._kept[self._count % len(self._kept)] = seconds
-        self._count += 1
+        self._kept[self.count % len(self._kept)] = seconds
+        self.count += 1
+
+    def last(self, count: int) -> FloatArray:
+        """The last `count` of those that are kept: (count,), in no order."""
+        newest = min(count, self.count, len(self._kept))
+        return self._kept[np.arange(self.count - newest, self.count) % len(self._kept)]
 
     def spread(self) -> Spread:
         """Of all that are kept."""
-        return Spread.of(self._kept[: min(self._count, len(self._kept))])
+        return Spread.of(self.last(self.count))
 
 
 class Rhythm:
