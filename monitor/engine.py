@@ -153,6 +153,9 @@ class Engine:
         self._error_threshold *= factor
 
     def _run(self) -> None:
+        # OpenMP keeps the number of threads by thread: here it would be all processors, and they would wait for each
+        # other through every hiccup of the system.
+        torch.set_num_threads(torch.get_num_threads())
         try:
             self._listen()
         except MonitorError as error:

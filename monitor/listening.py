@@ -25,7 +25,7 @@ from monitor.sinks import EventLog, ScoreLog, Sink
 from monitor.snapshot import FloatArray
 from monitor.sources import Source, WavReplay
 
-SWITCH_S = 0.0005  # so that the sound need not wait while the dashboard is drawn, 5 ms with Python's own value
+SWITCH_S = 0.0001  # so that the sound need not wait while the dashboard is drawn, 5 ms with Python's own value
 
 
 class Ending:
