@@ -360,6 +360,7 @@ def replay(
 @microphone_options
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after so many seconds.")
 @click.option("--record", type=FILE, help="Write what is judged to this .wav or .flac file too.")
+@click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
 @click.option("--exit-on-loss", is_flag=True, help=f"End with code {EXIT_SOURCE_LOST} when the microphone is lost.")
 @view_options
 @settings_options
@@ -369,6 +370,7 @@ def live(
     channel: Any,
     duration: float | None,
     record: Path | None,
+    scores: Path | None,
     exit_on_loss: bool,
     headless: bool,
     events: Path | None,
@@ -398,7 +400,7 @@ def live(
 
     listen_to_microphone(
         loaded, config, model=bundle, channel=channel, headless=headless, duration_s=duration,
-        record=record, exit_on_loss=exit_on_loss, events=events,
+        record=record, scores=scores, exit_on_loss=exit_on_loss, events=events,
     )  # fmt: skip
 
 

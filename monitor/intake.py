@@ -43,13 +43,13 @@ class Intake:
         self.silent = False
         self._sample_rate, self._channel, self._hold_silence = sample_rate, channel, hold_silence
         self._none = np.zeros(0, np.float32)
+        self._value = 0.0  # what is held, or silent, consists of
         self.reset()
 
     def reset(self) -> None:
         """What comes next is another sound: nothing of before is kept."""
         self._resampler = Resampler(self.ring_rate, self._sample_rate)
         self._held: list[FloatArray] = []
-        self._value = 0.0  # that what is held, or silent, consists of
         self._held_count = 0
 
     @property
@@ -83,7 +83,8 @@ class Intake:
         """Of a portion, with what was kept back before it, what is known to be sound."""
         changes = mono != mono[-1]
         tail = int(changes[::-1].argmax()) if changes.any() else len(mono)
-        goes_on = not (self._held or self.silent) or float(mono[0]) == self._value
+        long = tail >= TAIL_S * self.ring_rate
+        goes_on = float(mono[0]) == self._value if self._held or self.silent else long
         if tail == len(mono) and goes_on:
             self._value = float(mono[0])
             self._held.append(mono)
@@ -95,7 +96,7 @@ class Intake:
             return self._none
         self.silent = False
         before, self._held, self._held_count = self._held, [], 0
-        if tail >= TAIL_S * self.ring_rate:
+        if long:
             self._held, self._held_count, self._value = [mono[len(mono) - tail :]], tail, float(mono[-1])
             mono = mono[: len(mono) - tail]
         return np.concatenate((*before, mono)) if before else mono

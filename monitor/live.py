@@ -19,7 +19,7 @@ from monitor.engine import Engine
 from monitor.listening import listen
 from monitor.microphone import Microphone
 from monitor.recorder import Recorder
-from monitor.sinks import EventLog, Sink
+from monitor.sinks import EventLog, ScoreLog, Sink
 
 LOG_BYTES = 1 << 20  # of what the audio library complains; then it begins anew
 
@@ -33,6 +33,7 @@ def listen_to_microphone(
     headless: bool,
     duration_s: float | None,
     record: Path | None,
+    scores: Path | None,
     exit_on_loss: bool,
     events: Path | None,
 ) -> Engine:
@@ -52,6 +53,7 @@ def listen_to_microphone(
         notice=notices.say,
     )
     sinks: list[Sink] = [EventLog(events)] if events else []
+    sinks += [ScoreLog(scores, wait=False)] if scores else []
     recorder = Recorder(record, features.sample_rate) if record else None
     try:
         with library_complaints(log_file(), keep_ours=headless) as log:

@@ -66,7 +66,9 @@ class VirtualMicrophone:
     def start(self) -> None:
         """Starts the server, and returns when it answers."""
         own = {"HOME": str(self.folder / "home"), "PULSE_STATE_PATH": str(self.folder / "state")}
-        environment = {k: v for k, v in (self.environment | own).items() if k not in ("PULSE_SERVER", "XDG_RUNTIME_DIR")}
+        environment = {
+            k: v for k, v in (self.environment | own).items() if k not in ("PULSE_SERVER", "XDG_RUNTIME_DIR")
+        }
         environment |= {"DBUS_SESSION_BUS_ADDRESS": "disabled:", "DBUS_SYSTEM_BUS_ADDRESS": "disabled:"}
         (self.folder / "native").unlink(missing_ok=True)
         self._server = subprocess.Popen(
