@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor import __version__
-from monitor.errors import EXIT_ANOMALY, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, ConfigError, MonitorError
+from monitor.errors import (
+    EXIT_ANOMALY,
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_SOURCE_LOST,
+    ConfigError,
+    MonitorError,
+)
 
 if TYPE_CHECKING:
     from monitor.bundle import Bundle
@@ -35,6 +44,29 @@ class Speed(click.ParamType):  # type: ignore[type-arg]
         if not speed > 0:
             self.fail(f"{value!r} is no speed: a number above 0 (1 is real time), or max.", param, ctx)
         return speed
+
+
+class ChannelChoice(click.ParamType):  # type: ignore[type-arg]
+    """A channel's number, or `mix`."""
+
+    name = "N|mix"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """The channel as settings have it."""
+        text = str(value)
+        if text != "mix" and not (text.isdecimal() and int(text) < 128):
+            self.fail(f"{value!r} is no channel: a number counted from 0, or mix.", param, ctx)
+        return text if text == "mix" else int(text)
+
+
+def microphone_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which microphone, and what of it."""
+    command = click.option(
+        "--channel", type=ChannelChoice(), help="One channel, counted from 0, or mix.  [default: as in training]"
+    )(command)
+    return click.option(
+        "--device", metavar="NAME|INDEX", help="Which microphone; part of its name will do.  [default: the system's]"
+    )(command)
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -164,31 +196,118 @@ def evaluate(
 
 @cli.command()
 @click.argument("bundle", type=FILE)
-@click.argument("normal", type=FILE, nargs=-1, required=True)
+@click.argument("normal", type=FILE, nargs=-1)
+@microphone_options
+@click.option("--minutes", type=click.FloatRange(0.5), metavar="M", help="Listen to a microphone for so long.")
 @click.option("--out", type=FILE, help="Write the model here instead of over BUNDLE (which is kept as *.previous).")
 @settings_options
 def calibrate(
-    bundle: Path, normal: tuple[Path, ...], out: Path | None, config_file: Path | None, overrides: tuple[str, ...]
+    bundle: Path,
+    normal: tuple[Path, ...],
+    device: str | None,
+    channel: Any,
+    minutes: float | None,
+    out: Path | None,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
 ) -> None:
-    """Make the threshold anew from normal recordings, without training.
+    """Make the threshold anew from normal sound, without training.
 
     NORMAL are recordings, or folders of them, of the machine when it is well; other ones than it was trained on.
+    With --minutes it listens to the machine through a microphone instead, and refuses what is silent, clipped or
+    not steady enough to trust.
 
     \b
     Examples:
       monitor calibrate runs/pump/model.safetensors on-site/
       monitor calibrate runs/pump/model.safetensors monday.wav tuesday.wav --out runs/pump/site-b.safetensors
+      monitor calibrate runs/pump/model.safetensors --device "USB Audio" --minutes 10
       monitor calibrate runs/pump/model.safetensors on-site/ --set calibration.false_alarms_per_day=0.1
     """
-    loaded, config = _loaded(bundle, config_file, overrides)
+    if bool(normal) == (minutes is not None):
+        raise ConfigError("Calibrate from recordings, or from a microphone with --minutes: name one of the two.")
+    loaded, config = _loaded(bundle, config_file, (*overrides, *_device_override(device)))
     from train import run
     from train.progress import ConsoleProgress
     from train.summary import calibration_summary
 
-    with ConsoleProgress() as progress:
-        calibrated = run.calibrate(loaded, config, normal, progress)
+    if minutes is not None:
+        from monitor.collecting import CollectingProgress
+        from monitor.live import library_complaints, log_file
+        from train.on_site import calibrate_by_ear
+
+        with library_complaints(log_file(), keep_ours=True), CollectingProgress(minutes) as collecting:
+            calibrated = calibrate_by_ear(loaded, config, channel, minutes, collecting.show, collecting.notice)
+    else:
+        with ConsoleProgress() as progress:
+            calibrated = run.calibrate(loaded, config, normal, progress)
     run.save_over(calibrated, out or bundle)
     click.echo(calibration_summary(loaded, calibrated, out or bundle))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@settings_options
+def devices(as_json: bool, config_file: Path | None, overrides: tuple[str, ...]) -> None:
+    """List the microphones: their channels, their rates, and which one would be used (marked with *).
+
+    \b
+    Examples:
+      monitor devices
+      monitor devices --json
+      monitor devices --set audio.device=USB
+    """
+    config = _config(config_file, overrides)
+    from monitor.devices import as_json_text, as_table
+    from monitor.live import library_complaints, log_file
+
+    with library_complaints(log_file(), keep_ours=True):
+        text = as_json_text(config.audio.device) if as_json else as_table(config.audio.device)
+    click.echo(text)
+
+
+@cli.command()
+@microphone_options
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), required=True, metavar="M", help="How long.")
+@click.option("--out", type=FILE, required=True, help="Folder for the recordings.")
+@click.option(
+    "--format", "suffix", type=click.Choice(["wav", "flac"]), default="flac", show_default=True, help="Of the files."
+)
+@settings_options
+def record(
+    device: str | None,
+    channel: Any,
+    minutes: float,
+    out: Path,
+    suffix: str,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Record a machine that is well, to train on: files of ten seconds, 16 bit, at the rate the model will hear.
+
+    \b
+    Examples:
+      monitor record --minutes 30 --out recordings/
+      monitor record --device "USB Audio" --channel 0 --minutes 30 --out recordings/ --format wav
+      monitor train recordings/ --out runs/pump
+    """
+    config = _config(config_file, (*overrides, *_device_override(device)))
+    from monitor.collecting import CollectingProgress
+    from monitor.collecting import record as record_files
+    from monitor.live import library_complaints, log_file
+
+    features = config.features
+    files = 0
+    try:
+        with library_complaints(log_file(), keep_ours=True), CollectingProgress(minutes) as progress:
+            for _ in record_files(
+                config.audio, features.sample_rate, features.channel if channel is None else channel, minutes, out,
+                suffix, progress.show, progress.notice,
+            ):  # fmt: skip
+                files += 1
+    finally:
+        if files:
+            click.echo(f"{files} recordings of 10 s are in {out}. Next: monitor train {out} --out runs/mine")
 
 
 @cli.command()
@@ -237,6 +356,55 @@ def replay(
 
 
 @cli.command()
+@click.argument("bundle", type=FILE)
+@microphone_options
+@click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after so many seconds.")
+@click.option("--record", type=FILE, help="Write what is judged to this .wav or .flac file too.")
+@click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
+@click.option("--exit-on-loss", is_flag=True, help=f"End with code {EXIT_SOURCE_LOST} when the microphone is lost.")
+@view_options
+@settings_options
+def live(
+    bundle: Path,
+    device: str | None,
+    channel: Any,
+    duration: float | None,
+    record: Path | None,
+    scores: Path | None,
+    exit_on_loss: bool,
+    headless: bool,
+    events: Path | None,
+    ascii: bool,
+    no_colour: bool,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Listen to a microphone.
+
+    Where the microphone goes (unplugged, sound server gone or stalled) the state is LOST, and it goes on by itself
+    when the microphone is back.
+
+    \b
+    Keys: q quits, space pauses the display, + and - change the threshold for this run, s saves a picture.
+    \b
+    Examples:
+      monitor live runs/pump/model.safetensors
+      monitor live runs/pump/model.safetensors --device "USB Audio" --channel 0
+      monitor live runs/pump/model.safetensors --headless --events events.jsonl
+      monitor live runs/pump/model.safetensors --duration 600 --record ten-minutes.flac
+    """
+    loaded, config = _loaded(
+        bundle, config_file, (*overrides, *_view_overrides(ascii, no_colour), *_device_override(device))
+    )
+    from monitor.live import listen_to_microphone
+
+    listen_to_microphone(
+        loaded, config, model=bundle, channel=channel, headless=headless, duration_s=duration,
+        record=record, scores=scores, exit_on_loss=exit_on_loss, events=events,
+    )  # fmt: skip
+
+
+@cli.command()
 @click.option(
     "--fault", default="bearing", show_default=True, metavar="bearing|imbalance|belt|gear", help="Which fault."
 )
@@ -267,6 +435,51 @@ def demo(
     from train.demo import run_demo
 
     run_demo(config, out, fault, speed=speed, headless=headless, events=events)
+
+
+@cli.command()
+@click.option("--bundle", type=FILE, help="The model.  [default: an untrained one, which takes as long]")
+@click.option("--device", metavar="NAME|INDEX", help="Listen to this microphone.  [default: an invented one]")
+@click.option("--seconds", type=click.FloatRange(1), default=30, show_default=True, help="To measure for.")
+@click.option("--json", "json_file", type=FILE, help="Write the figures here too (- to print them alone).")
+@settings_options
+def bench(
+    bundle: Path | None,
+    device: str | None,
+    seconds: float,
+    json_file: Path | None,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Measure how late scores and callbacks are here, and what listening costs, with the dashboard drawn.
+
+    \b
+    Examples:
+      monitor bench
+      monitor bench --device default --seconds 600 --json bench.json
+      monitor bench --bundle runs/pump/model.safetensors
+    """
+    settings = (*overrides, *_device_override(device))
+    loaded, config = (
+        (None, _config(config_file, settings)) if bundle is None else _loaded(bundle, config_file, settings)
+    )
+    import json
+
+    from monitor.bench import run_bench
+    from monitor.files import write_whole
+    from monitor.live import library_complaints, log_file
+
+    silent = json_file == Path("-")
+    with library_complaints(log_file(), keep_ours=True):
+        figures = run_bench(
+            config, loaded, microphone=device is not None, seconds=seconds,
+            say=(lambda _: None) if silent else click.echo,
+        )  # fmt: skip
+    text = json.dumps(figures, indent=2) + "\n"
+    if silent:
+        click.echo(text, nl=False)
+    elif json_file is not None:
+        write_whole(json_file, text.encode())
 
 
 @cli.command()
@@ -333,9 +546,21 @@ def _view_overrides(ascii: bool, no_colour: bool) -> tuple[str, ...]:
     return (*(("dashboard.ascii=true",) if ascii else ()), *(("dashboard.colour=false",) if no_colour else ()))
 
 
+def _device_override(device: str | None) -> tuple[str, ...]:
+    return () if device is None else (f"audio.device={device}",)
+
+
 def main() -> None:
     """Runs the program: every error is a sentence on standard error and an exit code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    capture = sys.modules.get("monitor.capture")
+    if capture is not None and capture.anything_open():
+        # A sound server that does not answer would hold up the interpreter's own exit for minutes.
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -23,6 +23,11 @@ def _blank_is_none(value: object) -> object:
     return None if value in ("", "~", "null", "none", "None") else value
 
 
+def _blank_is_empty(value: object) -> object:
+    """The ways YAML writes nothing, for a text; a number is the text it is written as."""
+    return "" if value is None or _blank_is_none(value) is None else str(value) if type(value) is int else value
+
+
 BLANK = BeforeValidator(_blank_is_none)
 Channel = Literal["mix"] | Annotated[int, Field(ge=0, lt=128)]
 
@@ -36,6 +41,10 @@ class Group(BaseModel):
 class Audio(Group):
     """How sound is taken in."""
 
+    device: Annotated[str, BeforeValidator(_blank_is_empty)] = ""
+    device_rate: Annotated[int | None, BLANK] = Field(None, ge=1000, le=384000)
+    latency_s: float = Field(0.25, gt=0, le=5)
+    block_ms: float = Field(10.0, ge=1, le=100)
     buffer_s: float = Field(30.0, ge=1, le=600)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,18 +17,24 @@ from monitor.config import Config
 from monitor.errors import MonitorError
 from monitor.features import band_centres
 from monitor.history import History
+from monitor.intake import Intake
+from monitor.journal import Journal
+from monitor.latency import Latencies, Rhythm, algorithmic_s
 from monitor.level import LevelMeter
+from monitor.pace import Hole
 from monitor.scoring import RecordingScore, Scorer
 from monitor.sinks import ScoreRows, Sink
-from monitor.snapshot import Event, Snapshot, State
+from monitor.snapshot import Event, FloatArray, Snapshot, State
 from monitor.sources import Mark, Source
 from monitor.stream import Scores, ScoreStream
+from monitor.watch import Watch
 
 LIVE_CHUNK_S = 0.25  # taken at once: short, so that the screen follows
 FAST_CHUNK_S = 4.0  # taken at once where nobody waits for it
 POLL_S = 0.002
-SNAPSHOT_S = 0.05
-KEPT_EVENTS = 100
+PORTION_S = 0.0003  # without another block: the device has handed over all that it has for now
+SNAPSHOT_S = 0.1
+SPREAD_S = 2.0  # between looks at how the latencies are spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,9 @@ class Engine:
     """Listens to one source with one bundle, on a thread of its own.
 
     `latest` is the newest Snapshot; `events` and `results` grow as they come; `error` is what ended it early.
+    `tap` is shown the samples that are judged, (n,) at the model's rate; it must not make the engine wait.
+
+    Every sample that was captured is accounted for: `captured` = `scored` + `discarded`, in the source's samples.
     """
 
     def __init__(
@@ -56,26 +65,32 @@ class Engine:
         model_name: str,
         device: torch.device | str = "cpu",
         sinks: Sequence[Sink] = (),
+        tap: Callable[[FloatArray], None] = lambda _: None,
     ) -> None:
         features = bundle.config.features
         self.bundle, self.source, self.sinks = bundle, source, sinks
-        self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self.results: list[RecordingResult] = []
-        self.anomalies = 0
         self.error: MonitorError | None = None
-        self._hop_s = features.hop_s
+        self.processing = Latencies()  # from a window's last sample in the ring to its score with alarm and sinks
+        self._journal = Journal(sinks)
+        self._tap = tap
+        self._hop_s, self._rate = features.hop_s, features.sample_rate
         self._usual = bundle.usual_band_error.clamp_min(1e-12).numpy()
         self._error_threshold = bundle.thresholds["error"].value
         self._stream = ScoreStream(bundle, 1, device)
         self._alarm = Alarm(config.alarm, bundle.thresholds["score"].value, features.hop_s)
         self._history = History(features.n_mels, features.hop_s)
-        self._level = LevelMeter(source.sample_rate)
+        self._scored = self._discarded = 0  # of rings that have been left
+        self._attend_ring()
+        self._watch = Watch(source, self._intake) if source.live else None
+        self._rhythm = Rhythm()
         self._band_error = np.ones(features.n_mels, np.float32)
         self._last = (np.nan, np.nan)  # rolling error, score
         self._dropped = 0
         self._hops_before = 0  # of the recordings that have ended
         self._began = time.monotonic()
         self._busy = _BusyShare()
+        self._spread, self._spread_at = self.processing.spread(), 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._mark = Mark(0, "recording", source.name)
@@ -88,8 +103,33 @@ class Engine:
             uptime_s=0.0, speed=source.speed, load=0.0, dropped_samples=0, slot_s=self._history.slot_s, first_slot=0,
             error_history=np.empty(0, np.float32), score_history=np.empty(0, np.float32),
             spectrogram=np.empty((0, features.n_mels), np.float32), band_hz=band_centres(features).numpy(),
-            band_error=self._band_error,
+            band_error=self._band_error, algorithmic_s=algorithmic_s(features),
         )  # fmt: skip
+
+    @property
+    def events(self) -> deque[Event]:
+        """The last hundred events, oldest first."""
+        return self._journal.events
+
+    @property
+    def anomalies(self) -> int:
+        """How many anomalies there have been."""
+        return self._journal.anomalies
+
+    @property
+    def captured(self) -> int:
+        """Samples that the source has written, of all streams that it opened."""
+        return self._scored + self._discarded + self._intake.scored + self._intake.discarded + self._intake.waiting
+
+    @property
+    def scored(self) -> int:
+        """Samples of them that were judged."""
+        return self._scored + self._intake.scored
+
+    @property
+    def discarded(self) -> int:
+        """Samples of them that were not: said to be lost, or part of a silence."""
+        return self._discarded + self._intake.discarded
 
     def start(self) -> None:
         """Starts the source and the worker."""
@@ -113,26 +153,33 @@ class Engine:
         self._error_threshold *= factor
 
     def _run(self) -> None:
+        # OpenMP keeps the number of threads by thread: here it would be all processors, and they would wait for each
+        # other through every hiccup of the system.
+        torch.set_num_threads(torch.get_num_threads())
         try:
             self._listen()
         except MonitorError as error:
             self.error = error
         finally:
+            if self._watch is not None:
+                self._tell_holes(self._watch.end(time.monotonic()))
             self._end_recording()
             self.source.stop()
+            self._intake.discard()
             for sink in self.sinks:
                 sink.close()
             self.error = self.error or self.source.error or next((s.error for s in self.sinks if s.error), None)
             self._publish(finished=True)
 
     def _listen(self) -> None:
-        ring, marks = self.source.ring, self.source.marks
+        marks = self.source.marks
         chunk_s = LIVE_CHUNK_S if self.source.speed <= 2 else FAST_CHUNK_S
-        chunk = max(1, int(chunk_s * self.source.sample_rate))
-        hop = max(1, int(self._hop_s * self.source.sample_rate))
         published = 0.0
         while not self._stopping.is_set():
             began = time.monotonic()
+            if self._watch is not None:
+                self._watch_over(self._watch, began)
+            intake, ring = self._intake, self._intake.ring
             mark = marks[0] if marks else None
             if mark is not None and ring.read >= mark.index:
                 marks.popleft()
@@ -140,37 +187,54 @@ class Engine:
                     return
                 self._pass_mark(mark)
                 continue
+            chunk = max(1, int(chunk_s * intake.ring_rate))
             limit = chunk if mark is None else min(chunk, mark.index - ring.read)
-            if ring.available < min(hop, limit):
-                time.sleep(POLL_S)
+            hop = max(1, int(self._hop_s * intake.ring_rate))
+            if self._watch is not None and self._watch.deaf:
+                intake.discard()
+                time.sleep(0.01)
+                self._busy.waited(time.monotonic() - began)
+            elif ring.available < min(hop, limit) or (self.source.live and began - ring.written_at < PORTION_S):
+                self._rhythm.sleep() if self.source.live else time.sleep(POLL_S)
                 self._busy.waited(time.monotonic() - began)
             else:
-                taken = ring.take(limit)
-                if taken.lost:
-                    self._skip(taken.lost)
-                if len(taken.samples):
-                    self._take(taken.samples[:, 0])
+                self._rhythm.came(ring.written_at)
+                self._take(limit)
                 self._busy.worked(time.monotonic() - began)
             if began - published >= SNAPSHOT_S:
                 published = began
                 self._publish()
 
-    def _take(self, samples: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
-        self._samples += len(samples)
-        self._level.push(samples)
-        frames, scores = self._stream.push(torch.from_numpy(samples)[None])
-        self._use(frames, scores)
+    def _take(self, limit: int) -> None:
+        intake, ring = self._intake, self._intake.ring
+        chunk = intake.take(limit)
+        arrived = ring.written_at - ring.available / intake.ring_rate
+        if chunk.lost:
+            self._break()
+            self._gap(chunk.lost / intake.ring_rate, time.time())
+        if len(chunk.heard):
+            self._level.push(chunk.heard)
+        if len(chunk.samples):
+            self._samples += len(chunk.samples)
+            self._tap(chunk.samples)
+            frames, scores = self._stream.push(torch.from_numpy(chunk.samples)[None])
+            if self._use(frames, scores):
+                self.processing.add(time.monotonic() - arrived)
+        if self._watch is not None:
+            self._tell_holes(self._watch.judge(time.monotonic()))
 
-    def _use(self, frames: torch.Tensor, scores: Scores) -> None:
+    def _use(self, frames: torch.Tensor, scores: Scores) -> bool:
+        """Takes what came of some samples; whether any score did."""
         if frames.shape[1]:
             self._history.add_levels(self._hops_before + self._frames, _decibels(frames[0]))
             self._frames += frames.shape[1]
         count = scores.score.shape[1]
         if not count:
-            return
+            return False
         error, score = scores.error[0].double().numpy(), scores.score[0].numpy()
         rolling_error = scores.rolling_error[0].numpy()
-        self._recording.push(scores.residual[0], scores.band_error[0], scores.score[0])
+        if not self.source.live:
+            self._recording.push(scores.residual[0], scores.band_error[0], scores.score[0])
         self._history.add_scores(self._hops_before + self._windows, rolling_error, score)
         newest = scores.rolling_band_error[0, -1]
         if not newest.isnan().any():
@@ -184,6 +248,7 @@ class Engine:
         self._windows += count
         for sink in self.sinks:
             sink.scores(rows)
+        return True
 
     def _pass_mark(self, mark: Mark) -> None:
         if mark.kind == "recording":
@@ -194,7 +259,7 @@ class Engine:
 
     def _begin_recording(self, mark: Mark) -> None:
         self._mark, self._ended = mark, False
-        self._samples = self._frames = self._windows = 0
+        self._samples = self._frames = self._windows = self._alarm_row = 0
         self._anomalies_before = self.anomalies
         self._recording = self._new_recording_score()
         self._recording_began = time.time()
@@ -204,13 +269,16 @@ class Engine:
         if not self._samples or self._ended:
             return
         self._ended = True
+        rest = self._intake.flush()
+        frames, scores = self._stream.push(torch.from_numpy(rest)[None])
+        self._use(frames, scores)
         self._use(*self._stream.flush())
         if lasting := self._alarm.finish():
             self._tell(lasting)
         result = RecordingResult(
             self._mark.name,
             self._recording.value(),
-            self._samples / self.source.sample_rate,
+            self._samples / self._rate,
             self.anomalies - self._anomalies_before,
         )
         self.results.append(result)
@@ -220,52 +288,77 @@ class Engine:
         score, n_mels = self.bundle.config.score, self.bundle.config.features.n_mels
         return RecordingScore(score, Scorer(score, self.bundle.normal_residual), n_mels)
 
-    def _skip(self, lost: int) -> None:
-        """Samples were lost: nothing is computed across the hole."""
-        self._dropped += lost
+    def _attend_ring(self) -> None:
+        """Takes from the source's ring, from where it is written now."""
+        source = self.source
+        self._intake = Intake(source.ring, source.sample_rate, self._rate, source.channel, hold_silence=source.live)
+        self._level = LevelMeter(source.sample_rate)
+
+    def _watch_over(self, watch: Watch, now: float) -> None:
+        source = self.source
+        fresh = source.ring is not self._intake.ring and source.lost_since is None
+        if fresh:
+            self._intake.discard()
+            self._scored += self._intake.scored
+            self._discarded += self._intake.discarded
+            self._attend_ring()
+            self._mark = replace(self._mark, name=source.name)
+        self._tell_holes(watch.look(now))
+        if fresh:
+            watch.attend(self._intake)
+
+    def _tell_holes(self, holes: list[Hole]) -> None:
+        for hole in holes:
+            self._break()
+            wall_time = time.time() - (time.monotonic() - hole.began)
+            if hole.ended is None:
+                if hole.kind != "gap":  # which is told when its length is known
+                    self._journal.tell(Event(hole.kind, self._samples / self._rate, None, wall_time, self._mark.name))
+            else:
+                self._gap(hole.ended - hole.began, wall_time, hole.kind)
+
+    def _break(self) -> None:
+        """Nothing is computed across what comes now: a hole in the sound."""
         if lasting := self._alarm.finish():
             self._tell(lasting)
         self._alarm.reset()
-        at = self._samples / self.source.sample_rate
-        length = lost / self.source.sample_rate
-        self._append(Event("gap", at, at + length, time.time(), self._mark.name, lost_samples=lost))
         self._stream.reset()
-        self._samples += lost
-        self._frames = self._windows = round(self._samples / self.source.sample_rate / self._hop_s)
+        self._intake.reset()
+        self._last = (np.nan, np.nan)
+
+    def _gap(self, seconds: float, wall_time: float, kind: str = "gap") -> None:
+        """A hole is over: the stream goes on behind it."""
+        at = self._samples / self._rate
+        lost = round(seconds * self._intake.ring_rate)
+        self._dropped += lost
+        self._journal.tell(Event(kind, at, at + seconds, wall_time, self._mark.name, lost_samples=lost))
+        self._samples += round(seconds * self._rate)
+        self._frames = self._windows = self._alarm_row = round(self._samples / self._rate / self._hop_s)
 
     def _tell(self, anomaly: Anomaly) -> None:
-        start_s = anomaly.start * self._hop_s
+        start_s = (self._alarm_row + anomaly.start) * self._hop_s
         event = Event(
             "anomaly",
             start_s,
-            None if anomaly.end is None else anomaly.end * self._hop_s,
+            None if anomaly.end is None else (self._alarm_row + anomaly.end) * self._hop_s,
             self._recording_began + start_s / (self.source.speed if np.isfinite(self.source.speed) else 1.0),
             self._mark.name,
             anomaly.peak,
             anomaly.mean,
             self._alarm.threshold,
         )
-        if self.events and self.events[-1].end_s is None:
-            event = replace(event, wall_time=self.events[-1].wall_time)
-            self.events.pop()
-        else:
-            self.anomalies += 1
-        self._append(event)
-
-    def _append(self, event: Event) -> None:
-        self.events.append(event)
-        for sink in self.sinks:
-            sink.event(event)
+        self._journal.tell(event)
 
     def _publish(self, *, finished: bool = False) -> None:
         first_slot, error_history, score_history, spectrogram = self._history.view()
         lasting = self._alarm.anomaly if self._alarm.state is State.ANOMALY else None
-        events = tuple(self.events)
-        if lasting is not None and events:
-            events = (*events[:-1], replace(events[-1], peak=lasting.peak, mean=lasting.mean))
+        state = self._watch.state if self._watch is not None else None
+        now = time.monotonic()
+        if now - self._spread_at > SPREAD_S:
+            self._spread_at, self._spread = now, self.processing.spread()
         self.latest = replace(
             self.latest,
-            state=self._alarm.state,
+            state=state or self._alarm.state,
             source=self._mark.name,
             threshold=self._alarm.threshold,
             error_threshold=self._error_threshold,
@@ -273,9 +366,9 @@ class Engine:
             score=self._last[1],
             level_dbfs=self._level.rms_dbfs,
             peak_dbfs=self._level.peak_dbfs,
-            position_s=self._samples / self.source.sample_rate,
+            position_s=self._samples / self._rate,
             duration_s=self._mark.duration_s,
-            uptime_s=time.monotonic() - self._began,
+            uptime_s=now - self._began,
             load=self._busy.share,
             dropped_samples=self._dropped,
             first_slot=first_slot,
@@ -283,8 +376,10 @@ class Engine:
             score_history=score_history,
             spectrogram=spectrogram,
             band_error=self._band_error,
-            events=events,
+            events=self._journal.shown(lasting),
             anomalies=self.anomalies,
+            processing_s=self._spread.median,
+            processing_p99_s=self._spread.p99,
             finished=finished,
         )
 

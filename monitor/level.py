@@ -35,13 +35,14 @@ class LevelMeter:
     @property
     def rms_dbfs(self) -> float:
         """The RMS level now."""
-        return _dbfs(math.sqrt(self._mean_square))
+        return dbfs(math.sqrt(self._mean_square))
 
     @property
     def peak_dbfs(self) -> float:
         """The highest sample of the last two seconds."""
-        return _dbfs(self._peak)
+        return dbfs(self._peak)
 
 
-def _dbfs(amplitude: float) -> float:
+def dbfs(amplitude: float) -> float:
+    """An amplitude in dB relative to full scale; -inf for silence."""
     return 20 * math.log10(amplitude) if amplitude > 1e-7 else -math.inf

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -20,14 +22,18 @@ from monitor.dashboard.live import show
 from monitor.engine import Engine
 from monitor.model import choose_device
 from monitor.sinks import EventLog, ScoreLog, Sink
+from monitor.snapshot import FloatArray
 from monitor.sources import Source, WavReplay
+
+SWITCH_S = 0.0001  # so that the sound need not wait while the dashboard is drawn, 5 ms with Python's own value
 
 
 class Ending:
-    """Whether somebody asked for the end: the key q, or SIGTERM."""
+    """Whether it is over: by the key q, by SIGTERM, or because the time is up."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, duration_s: float | None = None) -> None:
         self._engine = engine
+        self._due = math.inf if duration_s is None else time.monotonic() + duration_s
         self.wanted = False
 
     def quit(self) -> None:
@@ -40,7 +46,7 @@ class Ending:
 
     def reached(self) -> bool:
         """Whether there is nothing more to show."""
-        return self.wanted or self._engine.finished
+        return self.wanted or self._engine.finished or time.monotonic() >= self._due
 
 
 def model_name(path: Path, bundle: Bundle) -> str:
@@ -78,9 +84,17 @@ def replay_files(
 
 
 def listen(
-    bundle: Bundle, config: Config, source: Source, *, model: Path, headless: bool, sinks: Sequence[Sink] = ()
+    bundle: Bundle,
+    config: Config,
+    source: Source,
+    *,
+    model: Path,
+    headless: bool,
+    sinks: Sequence[Sink] = (),
+    tap: Callable[[FloatArray], None] = lambda _: None,
+    duration_s: float | None = None,
 ) -> Engine:
-    """Listens to a source until it ends or somebody ends it; shows it in the terminal.
+    """Listens to a source until it ends, somebody ends it, or `duration_s` are over; shows it in the terminal.
 
     Returns:
         the engine, ended.
@@ -91,9 +105,10 @@ def listen(
     """
     if source.speed <= 2:
         torch.set_num_threads(1)  # a window at a time: a second thread would only wait, and burn power
+        sys.setswitchinterval(SWITCH_S)
     device = choose_device(config.train.device)
-    engine = Engine(bundle, source, config, model_name=model_name(model, bundle), device=device, sinks=sinks)
-    ending = Ending(engine)
+    engine = Engine(bundle, source, config, model_name=model_name(model, bundle), device=device, sinks=sinks, tap=tap)
+    ending = Ending(engine, duration_s)
     # What has been made so far stays: the collector need not look at it again, and pauses for less long.
     gc.collect()
     gc.freeze()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class SampleRing:
         self.claimed = 0
         self.written = 0
         self.read = 0
+        self.written_at = 0.0  # the monotonic clock at the newest write
         self._samples = np.zeros((capacity, channels), np.float32)
 
     def write(self, block: FloatArray) -> None:
@@ -52,6 +54,7 @@ class SampleRing:
         self._samples[start : start + head] = block[:head]
         if head < n:
             self._samples[: n - head] = block[head:]
+        self.written_at = monotonic()
         self.written += n
 
     @property
@@ -82,6 +85,12 @@ class SampleRing:
             return Taken(samples[:0], self.read, lost)
         self.read = first + n
         return Taken(samples, first, lost)
+
+    def skip(self) -> int:
+        """Leaves all that has been written unread; returns how many samples that were."""
+        skipped = self.written - self.read
+        self.read += skipped
+        return skipped
 
     def _skip(self) -> int:
         # Never back into what is being overwritten, however long the block that the writer is at.

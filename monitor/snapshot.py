@@ -5,6 +5,7 @@ The dashboard draws Snapshots and knows nothing else, so it is tested with ones 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +23,7 @@ class State(StrEnum):
     WARNING = "WARNING"  # above the threshold, not yet for long enough
     ANOMALY = "ANOMALY"
     LOST = "LOST"  # no sound comes in
+    NO_SIGNAL = "NO SIGNAL"  # what comes in is all zeros, or a constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Event:
     Times are in seconds of the stream; `wall_time` is the Unix time of the start.
     """
 
-    kind: str  # "anomaly", "gap" or "lost"
+    kind: str  # "anomaly", "gap", "lost" or "no signal"
     start_s: float
     end_s: float | None  # None while it lasts
     wall_time: float
@@ -84,4 +86,7 @@ class Snapshot:
     band_error: FloatArray  # (n_mels,) rolling squared error of each band over its mean on normal sound (1 = usual)
     events: tuple[Event, ...] = ()  # oldest first; the engine keeps the last hundred
     anomalies: int = 0  # anomalies so far
+    algorithmic_s: float = math.nan  # seconds by which the method itself is late: window and transform
+    processing_s: float = math.nan  # median seconds from a window's last sample to its score
+    processing_p99_s: float = math.nan  # its 99th percentile
     finished: bool = False  # the stream has ended; nothing more will come

@@ -43,6 +43,13 @@ class Source(Protocol):
     sample_rate: int
     speed: float  # stream seconds per second; infinite for as fast as it is taken
     error: MonitorError | None  # what ended it early
+    live: bool  # paced by hardware: nothing waits for us, and what does not come in time is lost
+    channel: Channel  # of the ring's, which one is listened to
+    lost_since: float | None  # since when there is no sound, on the monotonic clock; only where it is live
+
+    @property
+    def overflows(self) -> int:
+        """How often the device said that it lost samples; only where it is live."""
 
     def start(self) -> None:
         """Begins to write into the ring, on a thread of its own."""
@@ -53,6 +60,11 @@ class Source(Protocol):
 
 class _Paced:
     """A thread that writes blocks into a ring at `speed` times real time, and waits where the ring is full."""
+
+    live = False
+    channel: Channel = "mix"  # of one
+    lost_since: float | None = None
+    overflows = 0
 
     def __init__(self, name: str, sample_rate: int, speed: float, buffer_s: float) -> None:
         self.name, self.sample_rate, self.speed = name, sample_rate, speed

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from monitor.bundle import Bundle
 from monitor.features import FrameStream, WindowStream
+from monitor.model import Inference
 from monitor.scoring import RollingMean, Scorer, band_errors, rolling_length
 
 BATCH = 1024  # windows through the model at once
@@ -22,7 +23,7 @@ class ErrorStream:
         self.device = torch.device(device)
         self._n_mels = features.n_mels
         self._scale = bundle.scale().to(self.device)
-        self._model = bundle.model.to(self.device).eval()
+        self._model = Inference(bundle.model.to(self.device).eval())
         self._windows = WindowStream(features.window_frames, features.n_mels, streams, self.device)
 
     def reset(self) -> None:

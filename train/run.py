@@ -156,6 +156,11 @@ def calibrate(bundle: Bundle, config: Config, normal: Sequence[Path], progress: 
     recordings = _Reader(cache, progress, len(files)).read(files, training=True)
     if not recordings:
         raise DataError("None of these recordings can be used to calibrate.")
+    return calibrated_on(bundle, config, recordings)
+
+
+def calibrated_on(bundle: Bundle, config: Config, recordings: list[Frames]) -> Bundle:
+    """The bundle with new thresholds from these normal recordings, and a note of it in its provenance."""
     settings = bundle.config.model_copy(update={"calibration": config.calibration})
     calibrated = calibration.calibrate(replace(bundle, config=settings), recordings, choose_device(config.train.device))
     history = [*bundle.provenance.get("calibrations", []), {"date": _now(), "manifest": manifest_digest(recordings)}]

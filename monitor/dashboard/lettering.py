@@ -11,6 +11,7 @@ from monitor.dashboard.theme import Glyphs, Theme
 from monitor.snapshot import State
 
 _LETTERS = {
+    " ": ("  ",) * 6,
     "A": (" ## ", "#  #", "#  #", "####", "#  #", "#  #"),
     "E": ("####", "#   ", "### ", "#   ", "#   ", "####"),
     "G": (" ####", "#    ", "#  ##", "#   #", "#   #", " ####"),

@@ -24,6 +24,7 @@ _CAPTIONS = {
     State.WARNING: "above the threshold, not yet for long",
     State.ANOMALY: "does not sound as it should",
     State.LOST: "no sound comes in",
+    State.NO_SIGNAL: "silence: muted, or broken",
 }
 _KEYS = (("q", "quit"), ("space", "pause"), ("+ -", "threshold"), ("s", "save picture"))
 
@@ -176,10 +177,18 @@ def details(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: f
         load,
         (dropped[0], f"{dropped[1]} samples", dropped[2]),
     ]
+    if math.isfinite(snapshot.processing_s):
+        rows.append(("latency", _latency(snapshot), theme.value))
     made = [rule(width, theme, glyphs, [("Monitor", theme.title)])]
     for label, text, style in rows:
         made.append(line(width, (f"{label:<10} ", theme.label), (shorten(text, width - 11, glyphs), style)))
     return made
+
+
+def _latency(snapshot: Snapshot) -> str:
+    """What the method needs, what computing adds, and what it rarely adds, in milliseconds."""
+    method, usual, rare = (1000 * s for s in (snapshot.algorithmic_s, snapshot.processing_s, snapshot.processing_p99_s))
+    return f"{method:.0f} + {usual:.1f} ms (99 %: {rare:.1f})"
 
 
 def shorten(text: str, width: int, glyphs: Glyphs) -> str:

@@ -38,7 +38,7 @@ class Theme:
 _RED, _AMBER, _GREEN, _TEAL, _VIOLET, _GREY, _BLUE = (
     "#e5484d", "#d79921", "#57a773", "#3fa7a3", "#a26fd6", "#7d858c", "#4f97d1",
 )  # fmt: skip
-_LOUD = frozenset({State.ANOMALY, State.LOST})
+_LOUD = frozenset({State.ANOMALY, State.LOST, State.NO_SIGNAL})
 
 COLOUR = Theme(
     heat=True,
@@ -60,6 +60,7 @@ COLOUR = Theme(
         State.WARNING: Style.parse(_AMBER),
         State.ANOMALY: Style.parse("bold #ffffff on #c4262b"),
         State.LOST: Style.parse("bold #ffffff on #7443a8"),
+        State.NO_SIGNAL: Style.parse("bold #ffffff on #7443a8"),
     },
     loud=_LOUD,
 )
@@ -87,6 +88,7 @@ MONO = Theme(
         State.WARNING: Style.parse("bold"),
         State.ANOMALY: Style.parse("bold reverse"),
         State.LOST: Style.parse("bold reverse"),
+        State.NO_SIGNAL: Style.parse("bold reverse"),
     },
     loud=_LOUD,
 )

@@ -1,0 +1,197 @@
+"""`monitor bench`: what this machine manages, in sections. Each gives figures and a few lines for a person."""
+
+from __future__ import annotations
+
+import io
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from monitor.bundle import Bundle, Threshold
+from monitor.capture import Capture, Writer
+from monitor.config import Audio, Config
+from monitor.dashboard.live import show
+from monitor.engine import Engine
+from monitor.latency import Spread, algorithmic_s
+from monitor.listening import SWITCH_S
+from monitor.microphone import Microphone
+from monitor.model import Autoencoder
+from monitor.scoring import NormalResidual
+from monitor.snapshot import FloatArray
+from monitor.sources import Source, Synthetic
+
+FPS = 10.0
+SETTLE_S = 3.0  # warm-up that does not count
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of the bench: its figures, ready for JSON, and what to print."""
+
+    figures: dict[str, Any]
+    lines: list[str]
+
+
+def run_bench(
+    config: Config, bundle: Bundle | None, *, microphone: bool, seconds: float, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """All sections, one after another; returns their figures by name.
+
+    Args:
+        bundle: the model; None makes one of the default size, which takes as long.
+        microphone: listen to the device of the settings instead of an invented one.
+    """
+    model = bundle or untrained_bundle(config)
+    sections: dict[str, Callable[[], Section]] = {
+        "latency": lambda: latency(config, model, microphone=microphone, seconds=seconds),
+    }
+    figures: dict[str, Any] = {}
+    for name, section in sections.items():
+        done = section()
+        figures[name] = done.figures
+        say("\n".join((name, *(f"  {text}" for text in done.lines))))
+    return figures
+
+
+def latency(config: Config, bundle: Bundle, *, microphone: bool, seconds: float) -> Section:
+    """How late scores and callbacks are while one stream is judged and its dashboard drawn ten times a second.
+
+    The callback's lateness is measured from when PortAudio calls to when Python answers: what the interpreter's lock
+    costs. Without a microphone a thread calls the same callback every 10 ms, and its own waking counts too.
+    """
+    torch.set_num_threads(1)
+    sys.setswitchinterval(SWITCH_S)
+    features = bundle.config.features
+    source: Source
+    if microphone:
+        source = Microphone(config.audio, features.sample_rate, features.channel, end_when_lost=True)
+    else:
+        source = _Called(features.sample_rate, config.audio)
+    engine = Engine(bundle, source, config, model_name="bench")
+    over = threading.Event()
+    drawn = io.StringIO()
+    console = Console(file=drawn, force_terminal=True, width=160, height=48, color_system="truecolor")
+    drawing = threading.Thread(
+        target=show, args=(lambda: engine.latest, _NoControls(), over.is_set), kwargs={"fps": FPS, "console": console}
+    )
+    engine.start()
+    drawing.start()
+    time.sleep(SETTLE_S)
+    before, cpu, clock = engine.processing.count, _cpu_s(), time.monotonic()
+    writer = _writer(source)
+    calls_before = writer.calls if writer else 0
+    while time.monotonic() - clock < seconds and not engine.finished:
+        time.sleep(0.1)
+        drawn.seek(0)
+        drawn.truncate()
+    cpu, clock = _cpu_s() - cpu, time.monotonic() - clock
+    processing = Spread.of(engine.processing.last(engine.processing.count - before))
+    writer = _writer(source)
+    late = Spread.of(writer.late(writer.calls - calls_before)) if writer else Spread.of(np.zeros(0, np.float32))
+    over.set()
+    drawing.join()
+    engine.stop()
+    if engine.error is not None:
+        raise engine.error
+    figures = {
+        "source": source.name,
+        "seconds": round(clock, 1),
+        "algorithmic_s": algorithmic_s(features),
+        "processing_s": asdict(processing),
+        "callback_lateness_s": asdict(late),
+        "overflows": source.overflows,
+        "dropped_samples": engine.latest.dropped_samples,
+        "cpu_share_of_one_core": round(cpu / clock, 4),
+        "memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+    lines = [
+        f"algorithmic {1000 * algorithmic_s(features):.0f} ms (window and transform)",
+        f"processing  {_milliseconds(processing)}",
+        f"callback    {_milliseconds(late)} late",
+        f"{100 * cpu / clock:.1f} % of one core with the dashboard at {FPS:.0f} frames a second, over {clock:.0f} s of "
+        f"{source.name}; {source.overflows} overflows, {engine.latest.dropped_samples} samples lost",
+    ]
+    return Section(figures, lines)
+
+
+def untrained_bundle(config: Config) -> Bundle:
+    """A bundle of the settings' size that has learnt nothing: it computes as long as one that has."""
+    torch.manual_seed(0)
+    n_mels = config.features.n_mels
+    normal = NormalResidual(torch.zeros(n_mels, dtype=torch.float64), torch.eye(n_mels, dtype=torch.float64))
+    threshold = Threshold(1e9, "normal", 1, 1.0, 1.0, "none: a model for measuring")
+    return Bundle(
+        config, Autoencoder.from_config(config).eval(), torch.full((n_mels,), -40.0), torch.full((n_mels,), 10.0),
+        torch.ones(n_mels), normal if config.score.kind == "mahalanobis" else None,
+        {"score": threshold, "error": threshold, "recording": threshold},
+    )  # fmt: skip
+
+
+class _Noise:
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(0)
+
+    def read(self, n: int) -> FloatArray:
+        """The next n samples: (n,)."""
+        return 0.03 * self._random.standard_normal(n, np.float32)
+
+
+class _Called(Synthetic):
+    """Noise that comes through the device callback, called by a thread every block as a device would."""
+
+    live = True
+
+    def __init__(self, sample_rate: int, settings: Audio) -> None:
+        super().__init__(_Noise(), sample_rate, "an invented device", length_s=None, speed=1.0)
+        self.writer = Writer(self.ring)
+        self._block_s = settings.block_ms / 1000
+        self._size = max(1, round(self._block_s * sample_rate))
+
+    def _write(self) -> None:
+        due = time.time()
+        block = np.zeros((self._size, 1), np.float32)
+        while not self._stopping.is_set():
+            block[:, 0] = self._sound.read(self._size)
+            due = max(due + self._block_s, time.time() - 1.0)
+            time.sleep(max(0.0, due - time.time()))
+            self.writer(block, self._size, _When(due), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _When:
+    currentTime: float  # noqa: N815 - PortAudio's name
+
+
+class _NoControls:
+    def quit(self) -> None:
+        """Not here."""
+
+    def scale_threshold(self, factor: float) -> None:
+        """Not here."""
+
+
+def _writer(source: Source) -> Writer | None:
+    if isinstance(source, _Called):
+        return source.writer
+    capture: Capture | None = getattr(source, "capture", None)
+    return capture.writer if capture else None
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _milliseconds(spread: Spread) -> str:
+    return (
+        f"median {1000 * spread.median:.2f} ms, 99 % {1000 * spread.p99:.2f} ms, worst {1000 * spread.worst:.2f} ms "
+        f"({spread.count} times)"
+    )

@@ -1,0 +1,143 @@
+"""`monitor live`: a microphone and a model, until somebody ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from monitor.bundle import Bundle
+from monitor.config import Channel, Config
+from monitor.dashboard.readings import span
+from monitor.engine import Engine
+from monitor.listening import listen
+from monitor.microphone import Microphone
+from monitor.recorder import Recorder
+from monitor.sinks import EventLog, ScoreLog, Sink
+
+LOG_BYTES = 1 << 20  # of what the audio library complains; then it begins anew
+
+
+def listen_to_microphone(
+    bundle: Bundle,
+    config: Config,
+    *,
+    model: Path,
+    channel: Channel | None,
+    headless: bool,
+    duration_s: float | None,
+    record: Path | None,
+    scores: Path | None,
+    exit_on_loss: bool,
+    events: Path | None,
+) -> Engine:
+    """Listens until somebody ends it, or `duration_s` are over.
+
+    Raises:
+        MonitorError: if the audio library is missing, or the device cannot record so.
+        SourceLost: if the sound stopped coming, or never came, and `exit_on_loss` is set.
+    """
+    features = bundle.config.features
+    notices = _Notices(headless)
+    source = Microphone(
+        config.audio,
+        features.sample_rate,
+        features.channel if channel is None else channel,
+        end_when_lost=exit_on_loss,
+        notice=notices.say,
+    )
+    sinks: list[Sink] = [EventLog(events)] if events else []
+    sinks += [ScoreLog(scores, wait=False)] if scores else []
+    recorder = Recorder(record, features.sample_rate) if record else None
+    try:
+        with library_complaints(log_file(), keep_ours=headless) as log:
+            notices.also_to = log
+            engine = listen(
+                bundle, config, source, model=model, headless=headless, sinks=sinks, duration_s=duration_s,
+                tap=recorder.take if recorder else lambda _: None,
+            )  # fmt: skip
+        click.echo(_account(engine))
+        return engine
+    finally:
+        if recorder is not None:
+            recorder.close()
+            click.echo(recorder.summary(), err=True)
+
+
+def _account(engine: Engine) -> str:
+    """What became of the sound, in a sentence."""
+    last = engine.latest
+    return (
+        f"Listened for {span(last.uptime_s)}: {engine.scored} of {engine.captured} captured samples judged, "
+        f"{last.dropped_samples} lost, {engine.anomalies} anomal{'y' if engine.anomalies == 1 else 'ies'}."
+    )
+
+
+class _Notices:
+    """What the microphone says: to the terminal where there is no dashboard, and always to the log."""
+
+    def __init__(self, headless: bool) -> None:
+        self._headless = headless
+        self.also_to: int | None = None
+
+    def say(self, text: str) -> None:
+        """One sentence."""
+        line = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n"
+        if self._headless:
+            with contextlib.suppress(OSError):
+                sys.stderr.write(line)
+                sys.stderr.flush()
+        elif self.also_to is not None:
+            with contextlib.suppress(OSError):
+                os.write(self.also_to, line.encode())
+
+
+def log_file() -> Path:
+    """Where the audio library's complaints go, which it writes past Python: in the user's state folder."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "acoustic-monitor" / "audio.log"
+
+
+@contextlib.contextmanager
+def library_complaints(path: Path, *, keep_ours: bool) -> Iterator[int | None]:
+    """While it lasts, what libraries write to standard error at C level goes to a file, not across the dashboard.
+
+    Python's own standard error stays where it was if `keep_ours`. Yields the file's descriptor, None where the file
+    cannot be written: then everything stays as it is. The file never grows beyond a megabyte.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o644)
+        before = os.dup(2)
+    except OSError:
+        yield None
+        return
+    ours = sys.stderr
+    kept = os.fdopen(os.dup(before), "w", buffering=1, encoding="utf-8", errors="replace")
+    over = threading.Event()
+    threading.Thread(target=_keep_short, args=(log, over), name="audio log", daemon=True).start()
+    sys.stderr.flush()
+    os.dup2(log, 2)
+    if keep_ours:
+        sys.stderr = kept
+    try:
+        yield log
+    finally:
+        over.set()
+        sys.stderr = ours
+        os.dup2(before, 2)
+        kept.close()
+        os.close(before)
+
+
+def _keep_short(log: int, over: threading.Event) -> None:
+    while not over.wait(10.0):
+        if os.fstat(log).st_size > LOG_BYTES:
+            os.ftruncate(log, 0)
+    os.close(log)
