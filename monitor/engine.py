@@ -162,7 +162,7 @@ class Engine:
             self.error = error
         finally:
             if self._watch is not None:
-                self._tell_holes(self._watch.end(time.monotonic()))
+                self._finish_live(self._watch)
             self._end_recording()
             self.source.stop()
             self._intake.discard()
@@ -170,6 +170,13 @@ class Engine:
                 sink.close()
             self.error = self.error or self.source.error or next((s.error for s in self.sinks if s.error), None)
             self._publish(finished=True)
+
+    def _finish_live(self, watch: Watch) -> None:
+        """Judges what has still come in, and ends what lasts."""
+        self.source.stop()
+        if not watch.deaf:
+            self._take(self._intake.ring.available)
+        self._tell_holes(watch.end(time.monotonic()))
 
     def _listen(self) -> None:
         marks = self.source.marks
