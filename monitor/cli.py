@@ -1,94 +1,36 @@
-"""The command line: commands, their options and their help. What is heavy is imported inside a command."""
+"""The command line: the offline commands, and how errors end it. What is heavy is imported inside a command."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from monitor import __version__
+from monitor.cli_listening import bench, devices, live, record, replay
 from monitor.errors import (
-    EXIT_ANOMALY,
     EXIT_FAILURE,
     EXIT_INTERRUPTED,
     EXIT_OK,
-    EXIT_SOURCE_LOST,
     ConfigError,
     MonitorError,
 )
-
-if TYPE_CHECKING:
-    from monitor.bundle import Bundle
-    from monitor.config import Config
-
-PRESETS = ("default", "toyadmos")  # of monitor.config, which is too slow to import for --help
-FILE = click.Path(path_type=Path)
-
-
-class Speed(click.ParamType):  # type: ignore[type-arg]
-    """A positive number, or `max`."""
-
-    name = "X|max"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The speed as a number; infinity for max."""
-        try:
-            speed = float("inf") if value == "max" else float(str(value))
-        except ValueError:
-            speed = 0.0
-        if not speed > 0:
-            self.fail(f"{value!r} is no speed: a number above 0 (1 is real time), or max.", param, ctx)
-        return speed
-
-
-class ChannelChoice(click.ParamType):  # type: ignore[type-arg]
-    """A channel's number, or `mix`."""
-
-    name = "N|mix"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        """The channel as settings have it."""
-        text = str(value)
-        if text != "mix" and not (text.isdecimal() and int(text) < 128):
-            self.fail(f"{value!r} is no channel: a number counted from 0, or mix.", param, ctx)
-        return text if text == "mix" else int(text)
-
-
-def microphone_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which microphone, and what of it."""
-    command = click.option(
-        "--channel", type=ChannelChoice(), help="One channel, counted from 0, or mix.  [default: as in training]"
-    )(command)
-    return click.option(
-        "--device", metavar="NAME|INDEX", help="Which microphone; part of its name will do.  [default: the system's]"
-    )(command)
-
-
-def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that every command with settings has."""
-    command = click.option(
-        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting, such as train.epochs=50."
-    )(command)
-    return click.option("--config", "config_file", type=FILE, help="Settings file.  [default: ./config.yaml if there]")(
-        command
-    )
-
-
-def view_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of everything that listens and shows it."""
-    for option in (
-        click.option("--no-color", "--no-colour", "no_colour", is_flag=True, help="No colours."),
-        click.option("--ascii", is_flag=True, help="Nothing outside ASCII, for old terminals."),
-        click.option("--events", type=FILE, help="Append events to this file, as JSON lines."),
-        click.option("--headless", is_flag=True, help="No dashboard: plain log lines."),
-    ):
-        command = option(command)
-    return command
+from monitor.options import (
+    FILE,
+    PRESETS,
+    Speed,
+    bundle_and_settings,
+    device_override,
+    microphone_options,
+    settings_in_force,
+    settings_options,
+    view_options,
+    view_overrides,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -101,6 +43,7 @@ def cli() -> None:
       monitor demo                                      see it work, with nothing at hand
       monitor train recordings/ --out runs/pump         learn from a folder of normal recordings
       monitor evaluate runs/pump/model.safetensors data/
+      monitor live runs/pump/model.safetensors          listen to the microphone
       monitor replay runs/pump/model.safetensors today.wav
     """
 
@@ -143,7 +86,7 @@ def train(
 
     chosen = {"train.epochs": epochs, "train.device": device, "train.seed": seed}
     flags = tuple(f"{key}={value}" for key, value in chosen.items() if value is not None)
-    config = _config(config_file, (*overrides, *flags), preset=preset)
+    config = settings_in_force(config_file, (*overrides, *flags), preset=preset)
     try:
         with ConsoleProgress() as progress:
             metrics = run.train(config, data, out, progress, resume=resume)
@@ -179,7 +122,8 @@ def evaluate(
       monitor evaluate runs/pump/model.safetensors data/
       monitor evaluate runs/pump/model.safetensors data/ --json figures.json --plots pictures/
     """
-    loaded, config = _loaded(bundle, config_file, (*overrides, *((f"train.device={device}",) if device else ())))
+    chosen = (f"train.device={device}",) if device else ()
+    loaded, config = bundle_and_settings(bundle, config_file, (*overrides, *chosen))
     from train import run
     from train.progress import ConsoleProgress
     from train.summary import as_json, evaluation_summary
@@ -226,7 +170,7 @@ def calibrate(
     """
     if bool(normal) == (minutes is not None):
         raise ConfigError("Calibrate from recordings, or from a microphone with --minutes: name one of the two.")
-    loaded, config = _loaded(bundle, config_file, (*overrides, *_device_override(device)))
+    loaded, config = bundle_and_settings(bundle, config_file, (*overrides, *device_override(device)))
     from train import run
     from train.progress import ConsoleProgress
     from train.summary import calibration_summary
@@ -243,165 +187,6 @@ def calibrate(
             calibrated = run.calibrate(loaded, config, normal, progress)
     run.save_over(calibrated, out or bundle)
     click.echo(calibration_summary(loaded, calibrated, out or bundle))
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@settings_options
-def devices(as_json: bool, config_file: Path | None, overrides: tuple[str, ...]) -> None:
-    """List the microphones: their channels, their rates, and which one would be used (marked with *).
-
-    \b
-    Examples:
-      monitor devices
-      monitor devices --json
-      monitor devices --set audio.device=USB
-    """
-    config = _config(config_file, overrides)
-    from monitor.devices import as_json_text, as_table
-    from monitor.live import library_complaints, log_file
-
-    with library_complaints(log_file(), keep_ours=True):
-        text = as_json_text(config.audio.device) if as_json else as_table(config.audio.device)
-    click.echo(text)
-
-
-@cli.command()
-@microphone_options
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), required=True, metavar="M", help="How long.")
-@click.option("--out", type=FILE, required=True, help="Folder for the recordings.")
-@click.option(
-    "--format", "suffix", type=click.Choice(["wav", "flac"]), default="flac", show_default=True, help="Of the files."
-)
-@settings_options
-def record(
-    device: str | None,
-    channel: Any,
-    minutes: float,
-    out: Path,
-    suffix: str,
-    config_file: Path | None,
-    overrides: tuple[str, ...],
-) -> None:
-    """Record a machine that is well, to train on: files of ten seconds, 16 bit, at the rate the model will hear.
-
-    \b
-    Examples:
-      monitor record --minutes 30 --out recordings/
-      monitor record --device "USB Audio" --channel 0 --minutes 30 --out recordings/ --format wav
-      monitor train recordings/ --out runs/pump
-    """
-    config = _config(config_file, (*overrides, *_device_override(device)))
-    from monitor.collecting import CollectingProgress
-    from monitor.collecting import record as record_files
-    from monitor.live import library_complaints, log_file
-
-    features = config.features
-    files = 0
-    try:
-        with library_complaints(log_file(), keep_ours=True), CollectingProgress(minutes) as progress:
-            for _ in record_files(
-                config.audio, features.sample_rate, features.channel if channel is None else channel, minutes, out,
-                suffix, progress.show, progress.notice,
-            ):  # fmt: skip
-                files += 1
-    finally:
-        if files:
-            click.echo(f"{files} recordings of 10 s are in {out}. Next: monitor train {out} --out runs/mine")
-
-
-@cli.command()
-@click.argument("bundle", type=FILE)
-@click.argument("files", type=FILE, nargs=-1, required=True)
-@click.option("--speed", type=Speed(), default="1", show_default=True, help="Times real time, or max.")
-@click.option("--gapless", is_flag=True, help="The files are one recording, cut up.")
-@click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
-@click.option("--fail-on-anomaly", is_flag=True, help=f"End with exit code {EXIT_ANOMALY} if there was an anomaly.")
-@view_options
-@settings_options
-def replay(
-    bundle: Path,
-    files: tuple[Path, ...],
-    speed: float,
-    gapless: bool,
-    scores: Path | None,
-    fail_on_anomaly: bool,
-    headless: bool,
-    events: Path | None,
-    ascii: bool,
-    no_colour: bool,
-    config_file: Path | None,
-    overrides: tuple[str, ...],
-) -> None:
-    """Play recordings to a model as if they were heard live, one after another.
-
-    \b
-    Keys: q quits, space pauses the display, + and - change the threshold for this run, s saves a picture.
-    \b
-    Examples:
-      monitor replay runs/pump/model.safetensors today.wav
-      monitor replay runs/pump/model.safetensors part1.wav part2.wav --gapless --speed 4
-      monitor replay runs/pump/model.safetensors *.wav --speed max --headless --scores scores.csv
-      monitor replay runs/pump/model.safetensors today.wav --speed max --headless --fail-on-anomaly
-    """
-    loaded, config = _loaded(bundle, config_file, (*overrides, *_view_overrides(ascii, no_colour)))
-    from monitor.listening import replay_files
-
-    anomalies = replay_files(
-        loaded, config, files, model=bundle, speed=speed, gapless=gapless, headless=headless,
-        scores=scores, events=events,
-    )  # fmt: skip
-    if fail_on_anomaly and anomalies:
-        raise click.exceptions.Exit(EXIT_ANOMALY)
-
-
-@cli.command()
-@click.argument("bundle", type=FILE)
-@microphone_options
-@click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after so many seconds.")
-@click.option("--record", type=FILE, help="Write what is judged to this .wav or .flac file too.")
-@click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
-@click.option("--exit-on-loss", is_flag=True, help=f"End with code {EXIT_SOURCE_LOST} when the microphone is lost.")
-@view_options
-@settings_options
-def live(
-    bundle: Path,
-    device: str | None,
-    channel: Any,
-    duration: float | None,
-    record: Path | None,
-    scores: Path | None,
-    exit_on_loss: bool,
-    headless: bool,
-    events: Path | None,
-    ascii: bool,
-    no_colour: bool,
-    config_file: Path | None,
-    overrides: tuple[str, ...],
-) -> None:
-    """Listen to a microphone.
-
-    Where the microphone goes (unplugged, sound server gone or stalled) the state is LOST, and it goes on by itself
-    when the microphone is back.
-
-    \b
-    Keys: q quits, space pauses the display, + and - change the threshold for this run, s saves a picture.
-    \b
-    Examples:
-      monitor live runs/pump/model.safetensors
-      monitor live runs/pump/model.safetensors --device "USB Audio" --channel 0
-      monitor live runs/pump/model.safetensors --headless --events events.jsonl
-      monitor live runs/pump/model.safetensors --duration 600 --record ten-minutes.flac
-    """
-    loaded, config = _loaded(
-        bundle, config_file, (*overrides, *_view_overrides(ascii, no_colour), *_device_override(device))
-    )
-    from monitor.live import listen_to_microphone
-
-    listen_to_microphone(
-        loaded, config, model=bundle, channel=channel, headless=headless, duration_s=duration,
-        record=record, scores=scores, exit_on_loss=exit_on_loss, events=events,
-    )  # fmt: skip
 
 
 @cli.command()
@@ -431,55 +216,14 @@ def demo(
       monitor demo --fault belt
       monitor demo --headless
     """
-    config = _config(config_file, (*overrides, *_view_overrides(ascii, no_colour)))
+    config = settings_in_force(config_file, (*overrides, *view_overrides(ascii, no_colour)))
     from train.demo import run_demo
 
     run_demo(config, out, fault, speed=speed, headless=headless, events=events)
 
 
-@cli.command()
-@click.option("--bundle", type=FILE, help="The model.  [default: an untrained one, which takes as long]")
-@click.option("--device", metavar="NAME|INDEX", help="Listen to this microphone.  [default: an invented one]")
-@click.option("--seconds", type=click.FloatRange(1), default=30, show_default=True, help="To measure for.")
-@click.option("--json", "json_file", type=FILE, help="Write the figures here too (- to print them alone).")
-@settings_options
-def bench(
-    bundle: Path | None,
-    device: str | None,
-    seconds: float,
-    json_file: Path | None,
-    config_file: Path | None,
-    overrides: tuple[str, ...],
-) -> None:
-    """Measure how late scores and callbacks are here, and what listening costs, with the dashboard drawn.
-
-    \b
-    Examples:
-      monitor bench
-      monitor bench --device default --seconds 600 --json bench.json
-      monitor bench --bundle runs/pump/model.safetensors
-    """
-    settings = (*overrides, *_device_override(device))
-    loaded, config = (
-        (None, _config(config_file, settings)) if bundle is None else _loaded(bundle, config_file, settings)
-    )
-    import json
-
-    from monitor.bench import run_bench
-    from monitor.files import write_whole
-    from monitor.live import library_complaints, log_file
-
-    silent = json_file == Path("-")
-    with library_complaints(log_file(), keep_ours=True):
-        figures = run_bench(
-            config, loaded, microphone=device is not None, seconds=seconds,
-            say=(lambda _: None) if silent else click.echo,
-        )  # fmt: skip
-    text = json.dumps(figures, indent=2) + "\n"
-    if silent:
-        click.echo(text, nl=False)
-    elif json_file is not None:
-        write_whole(json_file, text.encode())
+for _command in (live, replay, record, devices, bench):
+    cli.add_command(_command)
 
 
 @cli.command()
@@ -498,7 +242,7 @@ def check(config_file: Path | None, overrides: tuple[str, ...], preset: str) -> 
     """
     from monitor.config import DEFAULT_FILE, as_yaml
 
-    config = _config(config_file, overrides, preset=preset)
+    config = settings_in_force(config_file, overrides, preset=preset)
     file = config_file or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
     click.echo(f"# {file or 'no settings file'}: fine. In force (* = not the default):\n{as_yaml(config)}")
 
@@ -520,34 +264,6 @@ def completion(shell: str) -> None:
     if completer is None:
         raise ConfigError(f"There is no completion for {shell}.")
     click.echo(completer(cli, {}, "monitor", "_MONITOR_COMPLETE").source())
-
-
-def _config(
-    file: Path | None, overrides: tuple[str, ...], *, preset: str = "default", base: Config | None = None
-) -> Config:
-    from monitor.config import load_config
-
-    return load_config(file, preset=preset, overrides=overrides, base=base)
-
-
-def _loaded(path: Path, config_file: Path | None, overrides: tuple[str, ...]) -> tuple[Bundle, Config]:
-    """The bundle, and the settings in force with it."""
-    _config(config_file, overrides)  # a mistake in the settings is told before torch takes its time
-    from monitor.bundle import load_bundle
-    from monitor.config import require_agreement
-
-    bundle = load_bundle(path)
-    config = _config(config_file, overrides, base=bundle.config)
-    require_agreement(config, bundle.config, str(path))
-    return bundle, config
-
-
-def _view_overrides(ascii: bool, no_colour: bool) -> tuple[str, ...]:
-    return (*(("dashboard.ascii=true",) if ascii else ()), *(("dashboard.colour=false",) if no_colour else ()))
-
-
-def _device_override(device: str | None) -> tuple[str, ...]:
-    return () if device is None else (f"audio.device={device}",)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from monitor.features import band_centres
 from monitor.history import History
 from monitor.intake import Intake
 from monitor.journal import Journal
-from monitor.latency import Latencies, Rhythm, algorithmic_s
+from monitor.latency import BusyShare, Latencies, Rhythm, algorithmic_s
 from monitor.level import LevelMeter
 from monitor.pace import Hole
 from monitor.scoring import RecordingScore, Scorer
@@ -89,7 +89,7 @@ class Engine:
         self._dropped = 0
         self._hops_before = 0  # of the recordings that have ended
         self._began = time.monotonic()
-        self._busy = _BusyShare()
+        self._busy = BusyShare()
         self._spread, self._spread_at = self.processing.spread(), 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -160,6 +160,9 @@ class Engine:
             self._listen()
         except MonitorError as error:
             self.error = error
+        except Exception as error:  # noqa: BLE001 - on this thread nobody else would be told
+            self.error = MonitorError(f"The monitoring ended by an unforeseen error, {type(error).__name__}: {error}.")
+            self._ended = True  # the rest of the recording would only fail again
         finally:
             if self._watch is not None:
                 self._finish_live(self._watch)
@@ -389,22 +392,6 @@ class Engine:
             processing_p99_s=self._spread.p99,
             finished=finished,
         )
-
-
-class _BusyShare:
-    """The share of the last second or so that was spent computing."""
-
-    def __init__(self) -> None:
-        self.share = 0.0
-
-    def worked(self, seconds: float) -> None:
-        self._mix(1.0, seconds)
-
-    def waited(self, seconds: float) -> None:
-        self._mix(0.0, seconds)
-
-    def _mix(self, value: float, seconds: float) -> None:
-        self.share += (value - self.share) * min(1.0, seconds)
 
 
 def _decibels(power: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -92,3 +92,21 @@ class Rhythm:
     def sleep(self) -> None:
         """Sleeps until it may be worth looking."""
         time.sleep(self.nap_s(time.monotonic()))
+
+
+class BusyShare:
+    """The share of the last second or so that was spent computing, 0 to 1."""
+
+    def __init__(self) -> None:
+        self.share = 0.0
+
+    def worked(self, seconds: float) -> None:
+        """So long was computed."""
+        self._mix(1.0, seconds)
+
+    def waited(self, seconds: float) -> None:
+        """So long was waited."""
+        self._mix(0.0, seconds)
+
+    def _mix(self, value: float, seconds: float) -> None:
+        self.share += (value - self.share) * min(1.0, seconds)

@@ -255,3 +255,20 @@ def test_a_recording_result_tells_how_many_anomalies_were_in_it(bundle: Bundle, 
     files = [data / "test_normal" / "normal_00.wav", data / "test_anomaly" / "anomaly_bearing.wav"]
     results: list[RecordingResult] = replayed(bundle, files).results
     assert [result.anomalies for result in results] == [0, 1]
+
+
+def test_an_unforeseen_error_in_the_worker_is_told_and_not_taken_for_the_end(
+    bundle: Bundle, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("by nobody's fault")
+
+    monkeypatch.setattr("monitor.engine.ScoreStream.push", fail)
+    source = WavReplay([data / "test_normal" / "normal_00.wav"], RATE, speed=math.inf)
+    engine = Engine(bundle, source, bundle.config, model_name="test")
+    engine.start()
+    deadline = time.monotonic() + 30
+    while not engine.finished and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert engine.finished
+    assert "by nobody's fault" in str(engine.error)

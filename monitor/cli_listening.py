@@ -1,0 +1,227 @@
+"""The commands that listen: live, replay, record, devices, and bench. What is heavy is imported inside a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from monitor.errors import EXIT_ANOMALY, EXIT_SOURCE_LOST
+from monitor.options import (
+    FILE,
+    Speed,
+    bundle_and_settings,
+    device_override,
+    microphone_options,
+    settings_in_force,
+    settings_options,
+    view_options,
+    view_overrides,
+)
+
+
+@click.command()
+@click.argument("bundle", type=FILE)
+@microphone_options
+@click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after so many seconds.")
+@click.option("--record", type=FILE, help="Write what is judged to this .wav or .flac file too.")
+@click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
+@click.option("--exit-on-loss", is_flag=True, help=f"End with code {EXIT_SOURCE_LOST} when the microphone is lost.")
+@view_options
+@settings_options
+def live(
+    bundle: Path,
+    device: str | None,
+    channel: Any,
+    duration: float | None,
+    record: Path | None,
+    scores: Path | None,
+    exit_on_loss: bool,
+    headless: bool,
+    events: Path | None,
+    ascii: bool,
+    no_colour: bool,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Listen to a microphone.
+
+    Where the microphone goes (unplugged, sound server gone or stalled) the state is LOST, and it goes on by itself
+    when the microphone is back.
+
+    \b
+    Keys: q quits, space pauses the display, + and - change the threshold for this run, s saves a picture.
+    \b
+    Examples:
+      monitor live runs/pump/model.safetensors
+      monitor live runs/pump/model.safetensors --device "USB Audio" --channel 0
+      monitor live runs/pump/model.safetensors --headless --events events.jsonl
+      monitor live runs/pump/model.safetensors --duration 600 --record ten-minutes.flac
+    """
+    loaded, config = bundle_and_settings(
+        bundle, config_file, (*overrides, *view_overrides(ascii, no_colour), *device_override(device))
+    )
+    from monitor.live import listen_to_microphone
+
+    listen_to_microphone(
+        loaded, config, model=bundle, channel=channel, headless=headless, duration_s=duration,
+        record=record, scores=scores, exit_on_loss=exit_on_loss, events=events,
+    )  # fmt: skip
+
+
+@click.command()
+@click.argument("bundle", type=FILE)
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("--speed", type=Speed(), default="1", show_default=True, help="Times real time, or max.")
+@click.option("--gapless", is_flag=True, help="The files are one recording, cut up.")
+@click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
+@click.option("--fail-on-anomaly", is_flag=True, help=f"End with exit code {EXIT_ANOMALY} if there was an anomaly.")
+@view_options
+@settings_options
+def replay(
+    bundle: Path,
+    files: tuple[Path, ...],
+    speed: float,
+    gapless: bool,
+    scores: Path | None,
+    fail_on_anomaly: bool,
+    headless: bool,
+    events: Path | None,
+    ascii: bool,
+    no_colour: bool,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Play recordings to a model as if they were heard live, one after another.
+
+    \b
+    Keys: q quits, space pauses the display, + and - change the threshold for this run, s saves a picture.
+    \b
+    Examples:
+      monitor replay runs/pump/model.safetensors today.wav
+      monitor replay runs/pump/model.safetensors part1.wav part2.wav --gapless --speed 4
+      monitor replay runs/pump/model.safetensors *.wav --speed max --headless --scores scores.csv
+      monitor replay runs/pump/model.safetensors today.wav --speed max --headless --fail-on-anomaly
+    """
+    loaded, config = bundle_and_settings(bundle, config_file, (*overrides, *view_overrides(ascii, no_colour)))
+    from monitor.listening import replay_files
+
+    anomalies = replay_files(
+        loaded, config, files, model=bundle, speed=speed, gapless=gapless, headless=headless,
+        scores=scores, events=events,
+    )  # fmt: skip
+    if fail_on_anomaly and anomalies:
+        raise click.exceptions.Exit(EXIT_ANOMALY)
+
+
+@click.command()
+@microphone_options
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), required=True, metavar="M", help="How long.")
+@click.option("--out", type=FILE, required=True, help="Folder for the recordings.")
+@click.option(
+    "--format", "suffix", type=click.Choice(["wav", "flac"]), default="flac", show_default=True, help="Of the files."
+)
+@settings_options
+def record(
+    device: str | None,
+    channel: Any,
+    minutes: float,
+    out: Path,
+    suffix: str,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Record a machine that is well, to train on: files of ten seconds, 16 bit, at the rate the model will hear.
+
+    \b
+    Examples:
+      monitor record --minutes 30 --out recordings/
+      monitor record --device "USB Audio" --channel 0 --minutes 30 --out recordings/ --format wav
+      monitor train recordings/ --out runs/pump
+    """
+    config = settings_in_force(config_file, (*overrides, *device_override(device)))
+    from monitor.collecting import CollectingProgress
+    from monitor.collecting import record as record_files
+    from monitor.live import library_complaints, log_file
+
+    features = config.features
+    files = 0
+    try:
+        with library_complaints(log_file(), keep_ours=True), CollectingProgress(minutes) as progress:
+            for _ in record_files(
+                config.audio, features.sample_rate, features.channel if channel is None else channel, minutes, out,
+                suffix, progress.show, progress.notice,
+            ):  # fmt: skip
+                files += 1
+    finally:
+        if files:
+            click.echo(f"{files} recordings of 10 s are in {out}. Next: monitor train {out} --out runs/mine")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@settings_options
+def devices(as_json: bool, config_file: Path | None, overrides: tuple[str, ...]) -> None:
+    """List the microphones: their channels, their rates, and which one would be used (marked with *).
+
+    \b
+    Examples:
+      monitor devices
+      monitor devices --json
+      monitor devices --set audio.device=USB
+    """
+    config = settings_in_force(config_file, overrides)
+    from monitor.devices import as_json_text, as_table
+    from monitor.live import library_complaints, log_file
+
+    with library_complaints(log_file(), keep_ours=True):
+        text = as_json_text(config.audio.device) if as_json else as_table(config.audio.device)
+    click.echo(text)
+
+
+@click.command()
+@click.option("--bundle", type=FILE, help="The model.  [default: an untrained one, which takes as long]")
+@click.option("--device", metavar="NAME|INDEX", help="Listen to this microphone.  [default: an invented one]")
+@click.option("--seconds", type=click.FloatRange(1), default=30, show_default=True, help="To measure for.")
+@click.option("--json", "json_file", type=FILE, help="Write the figures here too (- to print them alone).")
+@settings_options
+def bench(
+    bundle: Path | None,
+    device: str | None,
+    seconds: float,
+    json_file: Path | None,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Measure how late scores and callbacks are here, and what listening costs, with the dashboard drawn.
+
+    \b
+    Examples:
+      monitor bench
+      monitor bench --device default --seconds 600 --json bench.json
+      monitor bench --bundle runs/pump/model.safetensors
+    """
+    settings = (*overrides, *device_override(device))
+    loaded = None
+    if bundle is None:
+        config = settings_in_force(config_file, settings)
+    else:
+        loaded, config = bundle_and_settings(bundle, config_file, settings)
+    import json
+
+    from monitor.bench import run_bench
+    from monitor.files import write_whole
+    from monitor.live import library_complaints, log_file
+
+    silent = json_file == Path("-")
+    with library_complaints(log_file(), keep_ours=True):
+        figures = run_bench(
+            config, loaded, microphone=device is not None, seconds=seconds,
+            say=(lambda _: None) if silent else click.echo,
+        )  # fmt: skip
+    text = json.dumps(figures, indent=2) + "\n"
+    if silent:
+        click.echo(text, nl=False)
+    elif json_file is not None:
+        write_whole(json_file, text.encode())
