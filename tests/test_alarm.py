@@ -135,6 +135,15 @@ def test_a_moment_above_the_release_level_begins_the_release_anew() -> None:
     assert (told, state) == ([(3, 0, None), (11, 0, 7)], State.NORMAL)
 
 
+def test_a_second_anomaly_has_its_own_release() -> None:
+    """Nothing is left of the first one's."""
+    once = [11.0, 11, 11, 1, 1, 1, 1]
+    told, state, _ = heard(once + once)
+    assert told == [(3, 0, None), (7, 0, 3), (10, 7, None), (14, 7, 10)]
+    assert heard(once + once[:6])[1] is State.ANOMALY
+    assert state is State.NORMAL
+
+
 def test_each_anomaly_is_told_twice_as_the_same_object_and_a_second_one_anew() -> None:
     machine = alarm(persistence=1, release=1)
     first, ended, second = machine.update(np.array([11.0, 1, 1, 12]))

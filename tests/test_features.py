@@ -164,6 +164,10 @@ def test_a_stream_without_a_sample_has_no_frame() -> None:
     assert stream.flush().shape == (2, 0, 64)
     stream.push(torch.zeros(2, 0))
     assert stream.flush().shape == (2, 0, 64)
+    for end in (stream.reset, stream.flush):
+        stream.push(torch.zeros(2, 500))
+        end()
+        assert stream.flush().shape == (2, 0, 64)
 
 
 def test_what_was_pushed_may_be_overwritten_afterwards() -> None:

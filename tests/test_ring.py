@@ -37,7 +37,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(0, 20)),
         st.tuples(st.just("take"), st.integers(0, 60)),
-        st.tuples(st.just("write all"), st.just(0)),
+        st.tuples(st.sampled_from(["write all", "skip"]), st.just(0)),
     ),
     max_size=40,
 )
@@ -63,6 +63,9 @@ def test_every_sample_is_taken_once_in_order_or_counted_lost(steps, capacity: in
             assert taken.samples.dtype == np.float32
             assert np.array_equal(taken.samples, np.reshape(expected, (-1, channels)))
             read = taken.first + len(taken.samples)
+        elif step == "skip":
+            assert ring.skip() == len(written) - read
+            read = len(written)
         else:
             block = numbered(len(written), capacity if step == "write all" else n, channels)
             ring.write(block)

@@ -295,6 +295,15 @@ def test_scores_are_those_computed_by_hand_from_the_models_reconstructions(bundl
     np.testing.assert_allclose(found.score[0, length - 1 :], expected, rtol=1e-4)
 
 
+def test_a_model_that_was_left_in_training_is_scored_with_like_any_other(bundle: Bundle) -> None:
+    """Else dropout would make noise of the scores, and what is heard would change the batch norms."""
+    samples = noise(6000)[None]
+    _, expected = whole_path(bundle, samples, [6000])
+    bundle.model.train()
+    _, found = whole_path(bundle, samples, [6000])
+    assert torch.equal(found.residual, expected.residual)
+
+
 def test_streams_scored_together_have_the_scores_of_each_alone(bundle: Bundle) -> None:
     samples = noise(9000, streams=3) * np.array([[1], [1e-2], [10]], np.float32)
     _, together = whole_path(bundle, samples, [1777])

@@ -8,7 +8,7 @@ import datetime
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -140,11 +140,21 @@ def test_closing_writes_what_is_waiting(tmp_path: Path, wait: bool) -> None:
 def test_who_follows_the_file_sees_an_event_before_the_end(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "events.jsonl")
     log.event(event())
-    written = threading.Event()
-    while not written.wait(0.01):
-        if (tmp_path / "events.jsonl").read_text().endswith("\n"):
-            written.set()
+    in_time(lambda: wait_for_line(tmp_path / "events.jsonl"))
     log.close()
+
+
+def wait_for_line(path: Path) -> None:
+    while not path.read_text(encoding="utf-8").endswith("\n"):
+        threading.Event().wait(0.01)
+
+
+def in_time(action: Callable[[], object]) -> None:
+    """Does something that a mistake would make last for ever."""
+    thread = threading.Thread(target=action, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive(), "it does not end"
 
 
 # When the disk is slow: a pipe that nobody reads yet stands for it
@@ -229,9 +239,13 @@ def test_where_the_sink_waits_nothing_is_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wait", [True, False])
 def test_a_full_disk_is_kept_as_an_error_and_raises_nothing(wait: bool) -> None:
     log = ScoreLog(FULL, wait=wait)
-    for number in range(2000):
-        log.scores(rows(number * 100, 100))
-    log.close()
+
+    def push() -> None:
+        for number in range(2000):
+            log.scores(rows(number * 100, 100))
+        log.close()
+
+    in_time(push)
     assert isinstance(log.error, MonitorError)
     assert str(log.error) == "/dev/full: cannot be written any more: No space left on device."
 
