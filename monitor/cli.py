@@ -177,7 +177,7 @@ def calibrate(
 
     if minutes is not None:
         from monitor.collecting import CollectingProgress
-        from monitor.live import library_complaints, log_file
+        from monitor.complaints import library_complaints, log_file
         from train.on_site import calibrate_by_ear
 
         with library_complaints(log_file(), keep_ours=True), CollectingProgress(minutes) as collecting:

@@ -143,7 +143,7 @@ def record(
     config = settings_in_force(config_file, (*overrides, *device_override(device)))
     from monitor.collecting import CollectingProgress
     from monitor.collecting import record as record_files
-    from monitor.live import library_complaints, log_file
+    from monitor.complaints import library_complaints, log_file
 
     features = config.features
     files = 0
@@ -172,8 +172,8 @@ def devices(as_json: bool, config_file: Path | None, overrides: tuple[str, ...])
       monitor devices --set audio.device=USB
     """
     config = settings_in_force(config_file, overrides)
+    from monitor.complaints import library_complaints, log_file
     from monitor.devices import as_json_text, as_table
-    from monitor.live import library_complaints, log_file
 
     with library_complaints(log_file(), keep_ours=True):
         text = as_json_text(config.audio.device) if as_json else as_table(config.audio.device)
@@ -211,8 +211,8 @@ def bench(
     import json
 
     from monitor.bench import run_bench
+    from monitor.complaints import library_complaints, log_file
     from monitor.files import write_whole
-    from monitor.live import library_complaints, log_file
 
     silent = json_file == Path("-")
     with library_complaints(log_file(), keep_ours=True):

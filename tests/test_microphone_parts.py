@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import time
 import tracemalloc
@@ -17,6 +19,7 @@ from builders import small_bundle, small_config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.bundle import save_bundle
 from monitor.capture import Writer
 from monitor.cli import run
 from monitor.devices import Device, choose
@@ -300,3 +303,27 @@ def wait_until(true: object, seconds: float = 20.0) -> None:
     while not true():  # type: ignore[operator]
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["devices"], ["record", "--minutes", "1", "--out", "r"], ["live", "m", "--headless"]]
+)
+def test_without_the_audio_library_a_sentence_names_the_package_to_install(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    save_bundle(small_bundle(small_config()), tmp_path / "m")
+    found = os.pathsep.join((str(tmp_path), str(Path(__file__).parents[1])))
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor.cli", *arguments],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": found}, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "apt-get install libportaudio2" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_microphone_that_comes_back_under_another_name_is_waited_for_and_told() -> None:
+    """Whether it is the right one only the user knows: the sentence says which there are."""
+    with pytest.raises(SourceLost, match=r"no microphone called 'USB Audio'\. There are: 0 'Line in'"):
+        choose([Device(0, "Line in", "ALSA", 1, 48000, True)], "USB Audio")
