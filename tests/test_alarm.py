@@ -220,6 +220,16 @@ def test_the_mean_is_that_of_the_scores_from_start_to_end() -> None:
         assert told[-1].mean == pytest.approx(scores[1:5].mean())
 
 
+def test_a_moment_below_the_release_level_is_part_of_the_mean() -> None:
+    scores = np.array([1.0, 12, 14, 12, 2, 3, 14, 2, 2, 2, 2])
+    for cuts in ([20], [1], [5, 2]):
+        machine, told = alarm(), []
+        for part in pieces(len(scores), cuts):
+            told += machine.update(scores[part])
+        assert (told[-1].start, told[-1].end) == (1, 7)
+        assert told[-1].mean == pytest.approx(scores[1:7].mean())
+
+
 def test_the_mean_so_far_is_that_of_all_scores_since_the_start() -> None:
     machine = alarm()
     machine.update(np.array([1.0, 12, 14, 12]))

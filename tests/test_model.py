@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from monitor.config import Config
 from monitor.errors import ConfigError
-from monitor.model import Autoencoder, choose_device
+from monitor.model import Autoencoder, Inference, choose_device
 
 
 class Article(nn.Module):
@@ -76,6 +76,20 @@ def test_the_articles_state_dict_loads_and_computes_the_same(trained_article: Ar
         ours = Autoencoder().eval()
         ours.load_state_dict(state, strict=True)
         torch.testing.assert_close(ours(windows), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_what_is_computed_in_fewer_steps_once_trained_is_what_the_article_computes(trained_article: Article) -> None:
+    ours = Autoencoder()
+    ours.load_state_dict(trained_article.state_dict())
+    windows = torch.randn(33, 1280)
+    before = windows.clone()
+    expected = trained_article(windows)
+    for model in (ours.train(), ours.eval()):
+        found = Inference(model)(windows)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+    assert torch.equal(windows, before)
+    for name, tensor in trained_article.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], tensor), "it is not changed by it"
 
 
 def test_our_state_dict_loads_into_the_article(trained_article: Article) -> None:
