@@ -45,7 +45,7 @@ def test_frames_are_those_of_a_stream(cache: FrameCache, tmp_path: Path) -> None
     np.testing.assert_allclose(frames.power, expected, rtol=1e-5, atol=1e-7)
     assert frames.power.dtype == np.float32
     assert frames.path == path
-    assert frames.peak == pytest.approx(np.abs(sound).max())
+    assert frames.peak == pytest.approx((sound.max() - sound.min()) / 2)
 
 
 def test_two_recordings_have_nothing_of_each_other(cache: FrameCache, tmp_path: Path) -> None:
@@ -182,8 +182,8 @@ def test_the_cache_is_where_the_settings_say_else_where_the_user_keeps_such(tmp_
 def bad_recordings(folder: Path) -> dict[str, tuple[Path, str]]:
     """Recordings that cannot be trained on, each with a word of the reason."""
     sound = noise(16_000)
-    not_finite, infinite = sound.copy(), sound.copy()
-    not_finite[5000], infinite[5000] = np.nan, np.inf
+    not_finite, infinite, absurd = sound.copy(), sound.copy(), sound.copy()
+    not_finite[5000], infinite[5000], absurd[5000] = np.nan, np.inf, -1e30
     clipped = np.clip(20 * sound, -1, 1)
     (folder / "text.wav").write_text("this is no sound")
     (folder / "empty.wav").touch()
@@ -194,9 +194,11 @@ def bad_recordings(folder: Path) -> dict[str, tuple[Path, str]]:
         "silent": (write_sound(folder / "silent.wav", np.zeros(16_000)), "silent"),
         "clipped": (write_sound(folder / "clipped.wav", clipped, subtype="PCM_16"), "clipped"),
         "short": (write_sound(folder / "short.wav", noise(19 * 160 - 1)), "too short"),
-        "no sample": (write_sound(folder / "none.wav", noise(0)), "too short"),
+        "no sample": (write_sound(folder / "none.wav", noise(0)), "without any sound"),
+        "constant": (write_sound(folder / "constant.wav", np.full(16_000, 0.3)), "silent"),
         "NaN": (write_sound(folder / "nan.wav", not_finite), "not numbers"),
         "infinite": (write_sound(folder / "inf.wav", infinite), "not numbers"),
+        "absurd": (write_sound(folder / "absurd.wav", absurd), "full scale"),
     }
 
 
@@ -227,8 +229,8 @@ def test_silent_and_clipped_recordings_are_still_tested(cache: FrameCache, tmp_p
     """A fault may well be loud, and a machine that stands still is one."""
     bad = bad_recordings(tmp_path)
     kept, reasons = chosen(cache, *(path for path, _ in bad.values()), training=False)
-    assert [frames.path for frames in kept] == [bad["silent"][0], bad["clipped"][0]]
-    assert len(reasons) == len(bad) - 2
+    assert [frames.path for frames in kept] == [bad[what][0] for what in ("silent", "clipped", "constant")]
+    assert len(reasons) == len(bad) - 3
 
 
 def test_the_shortest_recording_has_as_many_frames_as_a_window(cache: FrameCache, tmp_path: Path) -> None:
@@ -300,8 +302,9 @@ def arrays() -> dict[str, tuple[Callable[[Path], Path], str]]:
         "decibels": (saved(negative), "dB"),
         "NaN": (saved(hole), "finite"),
         "too large": (saved(np.full((30, 64), 1e300)), "finite"),
-        "complex": (saved(good.astype(complex)), "array of power mel frames"),
-        "text": (saved(np.full((30, 64), "1.0")), "array of power mel frames"),
+        "complex": (saved(good.astype(complex)), "power mel frames"),
+        "text": (saved(np.full((30, 64), "1.0")), "power mel frames"),
+        "silent": (saved(0 * good), "silent"),
         "short": (saved(np.ones((19, 64))), "too short"),
         "no frames": (saved(np.ones((0, 64))), "too short"),
         "objects": (saved(np.full((30, 64), None, object), allow_pickle=True), "not an array that can be read"),
