@@ -16,6 +16,7 @@ from monitor.config import Channel
 from monitor.errors import DataError
 from monitor.snapshot import FloatArray
 
+LOUDEST = 1e6  # times full scale: what follows squares and sums it in float32
 SUFFIXES = (".wav", ".flac", ".ogg")
 
 
@@ -74,8 +75,10 @@ def read_blocks(
                     samples = select_channel(block, channel)
                 except DataError as error:
                     raise DataError(f"{path}: {error}.") from None
-                if not np.isfinite(samples).all():
-                    raise DataError(f"{path}: holds samples that are not numbers (NaN or infinite): record it anew.")
+                if not (np.abs(samples) < LOUDEST).all():
+                    raise DataError(
+                        f"{path}: holds samples that are not numbers, or a million times full scale: record it anew."
+                    )
                 observe(block if channel == "mix" else samples[:, None])
                 yield resampler.push(samples)
         except soundfile.SoundFileError as error:
@@ -106,11 +109,17 @@ def open_recording(path: Path) -> soundfile.SoundFile:
     if path.suffix == ".npy":
         raise DataError(f"{path}: holds mel frames, not sound: it can be trained on and evaluated, but not played.")
     try:
-        return soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError) as error:
+        file = soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, OSError, UnicodeError) as error:
         raise DataError(f"{path}: is not a recording that can be read: {_reason(error)}.") from None
+    if not file.frames:
+        file.close()
+        raise DataError(f"{path}: is a recording without any sound in it.")
+    return file
 
 
 def _reason(error: Exception) -> str:
-    # libsndfile repeats the path: "Error opening PosixPath('x.wav'): Format not recognised."
-    return str(error).rpartition("): ")[2].strip().rstrip(".") or type(error).__name__
+    if isinstance(error, UnicodeError):
+        return "its name cannot be written as text; rename it"
+    # With the path, which has been said, libsndfile's own sentence comes last.
+    return str(getattr(error, "error_string", error)).strip().rstrip(" .") or type(error).__name__

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import resource
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from monitor.config import Audio, Config
 from monitor.dashboard.live import show
 from monitor.engine import Engine
 from monitor.latency import Spread, algorithmic_s
-from monitor.listening import SWITCH_S
+from monitor.listening import prompt
 from monitor.microphone import Microphone
 from monitor.model import Autoencoder
 from monitor.scoring import NormalResidual
@@ -55,7 +54,8 @@ def run_bench(
     }
     figures: dict[str, Any] = {}
     for name, section in sections.items():
-        done = section()
+        with prompt():
+            done = section()
         figures[name] = done.figures
         say("\n".join((name, *(f"  {text}" for text in done.lines))))
     return figures
@@ -67,8 +67,6 @@ def latency(config: Config, bundle: Bundle, *, microphone: bool, seconds: float)
     The callback's lateness is measured from when PortAudio calls to when Python answers: what the interpreter's lock
     costs. Without a microphone a thread calls the same callback every 10 ms, and its own waking counts too.
     """
-    torch.set_num_threads(1)
-    sys.setswitchinterval(SWITCH_S)
     features = bundle.config.features
     source: Source
     if microphone:

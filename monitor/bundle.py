@@ -21,14 +21,15 @@ from pydantic import ValidationError
 from safetensors.torch import save
 from torch import Tensor
 
-from monitor.config import Config
+from monitor.config import Config, Features
 from monitor.errors import BundleError, MonitorError
 from monitor.features import FrameStream, Scale, WindowStream
 from monitor.files import write_whole
-from monitor.model import Autoencoder
+from monitor.model import Autoencoder, Inference
 from monitor.scoring import NormalResidual, band_errors
 
 SCHEMA = 1
+THRESHOLDS = ("score", "error", "recording")
 MAX_BYTES = 1 << 30
 MAX_HEADER_BYTES = 1 << 22
 CHIRP_TOLERANCE = 1e-2  # of the largest error: other processors and GPUs round differently, a drifted library does more
@@ -69,12 +70,12 @@ class Bundle:
         """The reconstruction error of each window of a fixed chirp, on the CPU: (T,)."""
         features = self.config.features
         frame_stream = FrameStream(features)
-        frames = torch.cat((frame_stream.push(_chirp(features.sample_rate, features.n_fft)), frame_stream.flush()), 1)
+        frames = torch.cat((frame_stream.push(_chirp(features)), frame_stream.flush()), 1)
         window_stream = WindowStream(features.window_frames, features.n_mels)
         scaled = self.scale().to("cpu")(frames)
         windows = torch.cat((window_stream.push(scaled), window_stream.flush()), 1)[0]
-        model = self.model.cpu().eval()
-        return band_errors(windows, model(windows), features.n_mels)[1].mean(dim=-1)
+        inference = Inference(self.model.cpu().eval())
+        return band_errors(windows, inference(windows), features.n_mels)[1].mean(dim=-1)
 
 
 def save_bundle(bundle: Bundle, path: Path) -> None:
@@ -168,6 +169,9 @@ def _assemble(config: Config, facts: dict[str, Any], tensors: dict[str, Tensor])
     if config.score.kind == "mahalanobis":
         normal = NormalResidual(tensors["residual_centre"], tensors["residual_precision"])
     thresholds = {name: Threshold(**t) for name, t in facts["thresholds"].items()}
+    values = [float(thresholds[name].value) for name in THRESHOLDS]
+    if not all(0 <= value < float("inf") for value in values) or not isinstance(facts["provenance"], dict):
+        raise ValueError("its thresholds or its provenance make no sense")
     return Bundle(config, model.eval(), tensors["mean"], tensors["deviation"], tensors["usual_band_error"], normal,
                   thresholds, facts["provenance"])  # fmt: skip
 
@@ -180,7 +184,7 @@ def _expected_tensors(config: Config) -> dict[str, tuple[tuple[int, ...], str]]:
     names = {torch.float32: "F32", torch.int64: "I64"}
     tensors = {f"model.{name}": (tuple(t.shape), names[t.dtype]) for name, t in model.state_dict().items()}
     bands = (features.n_mels,)
-    chirp_frames = 1 + _chirp(features.sample_rate, features.n_fft).shape[1] // features.hop_length
+    chirp_frames = 1 + _chirp(features).shape[1] // features.hop_length
     shapes = {"mean": bands, "deviation": bands, "usual_band_error": bands, "chirp_error": (chirp_frames,)}
     tensors |= {name: (shape, "F32") for name, shape in shapes.items()}
     if config.score.kind == "mahalanobis":
@@ -198,12 +202,15 @@ def _check_chirp(bundle: Bundle, stored: Tensor, path: Path) -> None:
         )
 
 
-def _chirp(sample_rate: int, n_fft: int) -> Tensor:
-    # A second, or a few windows where n_fft is long: a rising tone that passes every band.
-    seconds = max(1.0, 40 * n_fft / sample_rate)
+def _chirp(features: Features) -> Tensor:
+    # A second, or as long as some windows need: a rising tone that passes every band, over noise in all of them, which
+    # is made by arithmetic that every library does alike.
+    sample_rate = features.sample_rate
+    seconds = max(1.0, (40 * features.n_fft + 2 * features.window_frames * features.hop_length) / sample_rate)
     t = torch.arange(int(seconds * sample_rate), dtype=torch.float64) / sample_rate
     phase = 2 * torch.pi * (50 * t + (0.45 * sample_rate - 50) / (2 * seconds) * t.square())
-    return (0.1 * torch.sin(phase)).float()[None]
+    noise = torch.frac(torch.sin(t * sample_rate * 12.9898) * 43758.5453) * 0.02
+    return (0.02 * torch.sin(phase) + noise).float()[None]
 
 
 def _digest(facts: dict[str, Any], tensors: dict[str, Tensor]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from monitor.errors import (
     ConfigError,
     MonitorError,
 )
+from monitor.files import keep_apart
 from monitor.options import (
     FILE,
     PRESETS,
@@ -124,6 +126,7 @@ def evaluate(
     """
     chosen = (f"train.device={device}",) if device else ()
     loaded, config = bundle_and_settings(bundle, config_file, (*overrides, *chosen))
+    keep_apart((json_file,), (bundle,))
     from train import run
     from train.progress import ConsoleProgress
     from train.summary import as_json, evaluation_summary
@@ -281,6 +284,8 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs one command; returns its exit code."""
+    with contextlib.suppress(ValueError):  # not on the main thread, nothing to handle
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = cli.main(arguments, prog_name="monitor", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK
@@ -292,9 +297,15 @@ def run(arguments: list[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
+    except SystemExit as error:
+        # Completion ends so; and click, where nobody reads on: `monitor … | head`, which is no failure of ours.
+        return int(error.code or 0) if "_MONITOR_COMPLETE" in os.environ else EXIT_OK
     except BrokenPipeError:  # `monitor … | head`: nobody reads on, which is no failure of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:
+        click.echo(f"monitor: {error.filename or 'the output'}: {error.strerror or error}.", err=True)
+        return EXIT_FAILURE
     except Exception as error:
         if os.environ.get("MONITOR_DEBUG"):
             raise
@@ -304,6 +315,10 @@ def run(arguments: list[str]) -> int:
             err=True,
         )
         return EXIT_FAILURE
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from monitor.errors import EXIT_ANOMALY, EXIT_SOURCE_LOST
+from monitor.files import keep_apart
 from monitor.options import (
     FILE,
     Speed,
@@ -62,6 +63,7 @@ def live(
     loaded, config = bundle_and_settings(
         bundle, config_file, (*overrides, *view_overrides(ascii, no_colour), *device_override(device))
     )
+    keep_apart((record, scores, events), (bundle,))
     from monitor.live import listen_to_microphone
 
     listen_to_microphone(
@@ -105,6 +107,7 @@ def replay(
       monitor replay runs/pump/model.safetensors today.wav --speed max --headless --fail-on-anomaly
     """
     loaded, config = bundle_and_settings(bundle, config_file, (*overrides, *view_overrides(ascii, no_colour)))
+    keep_apart((scores, events), (bundle, *files))
     from monitor.listening import replay_files
 
     anomalies = replay_files(

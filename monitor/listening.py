@@ -15,6 +15,7 @@ from types import FrameType
 import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from monitor.bundle import Bundle
 from monitor.config import Config
@@ -24,8 +25,11 @@ from monitor.model import choose_device
 from monitor.sinks import EventLog, ScoreLog, Sink
 from monitor.snapshot import FloatArray
 from monitor.sources import Source, WavReplay
+from monitor.words import counted, printable
 
 SWITCH_S = 0.0001  # so that the sound need not wait while the dashboard is drawn, 5 ms with Python's own value
+
+ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Ending:
@@ -80,6 +84,8 @@ def replay_files(
     sinks += [EventLog(events, wait=True)] if events else []
     engine = listen(bundle, config, source, model=model, headless=headless, sinks=sinks)
     _print_results(engine)
+    if engine.error is not None:
+        raise engine.error
     return engine.anomalies
 
 
@@ -97,22 +103,18 @@ def listen(
     """Listens to a source until it ends, somebody ends it, or `duration_s` are over; shows it in the terminal.
 
     Returns:
-        the engine, ended.
+        the engine, ended; its `error` says what ended it early.
 
     Raises:
-        MonitorError: what ended the engine early.
         KeyboardInterrupt: after everything was ended in order.
     """
-    if source.speed <= 2:
-        torch.set_num_threads(1)  # a window at a time: a second thread would only wait, and burn power
-        sys.setswitchinterval(SWITCH_S)
     device = choose_device(config.train.device)
     engine = Engine(bundle, source, config, model_name=model_name(model, bundle), device=device, sinks=sinks, tap=tap)
     ending = Ending(engine, duration_s)
     # What has been made so far stays: the collector need not look at it again, and pauses for less long.
     gc.collect()
     gc.freeze()
-    with _terminated_by(ending):
+    with _terminated_by(ending), prompt() if source.speed <= 2 else contextlib.nullcontext():
         engine.start()
         try:
             dashboard = config.dashboard
@@ -128,23 +130,38 @@ def listen(
             )
         finally:
             engine.stop()
-    if engine.error is not None:
-        raise engine.error
     return engine
 
 
 @contextlib.contextmanager
+def prompt() -> Iterator[None]:
+    """While it lasts, a score comes as soon as it can, where there is one window at a time to compute.
+
+    One thread computes, because a second would only wait and burn power; and it need not wait for the drawing.
+    """
+    threads, interval = torch.get_num_threads(), sys.getswitchinterval()
+    torch.set_num_threads(1)
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        sys.setswitchinterval(interval)
+
+
+@contextlib.contextmanager
 def _terminated_by(ending: Ending) -> Iterator[None]:
-    """While it lasts, SIGTERM ends the monitoring in order, as a service manager expects."""
+    """While it lasts, SIGTERM or a terminal that is closed end the monitoring in order."""
 
     def end(_signal: int, _frame: FrameType | None) -> None:
         ending.quit()
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in ENDING_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print_results(engine: Engine) -> None:
@@ -154,10 +171,12 @@ def _print_results(engine: Engine) -> None:
     for heading in ("seconds", "score", f"(of {threshold:.4g})", "anomalies"):
         table.add_column(heading, justify="right")
     for result in engine.results:
-        verdict = "above" if result.score >= threshold else "below"
-        count = f"[red]{result.anomalies}[/]" if result.anomalies else "0"
-        table.add_row(result.name, f"{result.seconds:.1f}", f"{result.score:.4g}", verdict, count)
+        verdict = "too short" if math.isnan(result.score) else "above" if result.score >= threshold else "below"
+        score = "-" if math.isnan(result.score) else f"{result.score:.4g}"
+        count = Text(str(result.anomalies), style="red" if result.anomalies else "")
+        table.add_row(Text(printable(result.name)), f"{result.seconds:.1f}", score, verdict, count)
     console = Console(file=sys.stdout, highlight=False)
     console.print(table)
     if engine.anomalies:
-        console.print(f"{engine.anomalies} anomaly(ies), the last in {engine.events[-1].source}.")
+        anomalies = counted(engine.anomalies, "anomaly", "anomalies")
+        console.print(f"{anomalies}, the last in {printable(engine.events[-1].source)}.", markup=False)

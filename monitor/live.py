@@ -60,6 +60,8 @@ def listen_to_microphone(
                 tap=recorder.take if recorder else lambda _: None,
             )  # fmt: skip
         click.echo(_account(engine))
+        if engine.error is not None:
+            raise engine.error
         return engine
     finally:
         if recorder is not None:

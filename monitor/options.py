@@ -13,7 +13,23 @@ if TYPE_CHECKING:
     from monitor.config import Config
 
 PRESETS = ("default", "toyadmos")  # of monitor.config, which is too slow to import for --help
-FILE = click.Path(path_type=Path)
+
+
+class FilePath(click.ParamType):  # type: ignore[type-arg]
+    """A path of a file or folder."""
+
+    name = "path"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        if isinstance(value, Path):
+            return value
+        if not str(value) or "\0" in str(value):
+            self.fail("a path cannot be empty.", param, ctx)
+        return Path(str(value))
+
+
+FILE = FilePath()
 
 
 class Speed(click.ParamType):  # type: ignore[type-arg]

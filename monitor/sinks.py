@@ -103,8 +103,9 @@ class _FileSink:
     def _attempt(self, action: Callable[[], object]) -> None:
         try:
             action()
-        except OSError as error:
-            self.error = MonitorError(f"{self._path}: cannot be written any more: {error.strerror}.")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            self.error = MonitorError(f"{self._path}: cannot be written any more: {reason}.")
 
 
 class EventLog(_FileSink):

@@ -94,6 +94,8 @@ class _Paced:
             self._write()
         except MonitorError as error:
             self.error = error
+        except Exception as error:  # noqa: BLE001 - on this thread nobody else would be told
+            self.error = MonitorError(f"{self.name}: an unforeseen error, {type(error).__name__}: {error}.")
         finally:
             self.marks.append(Mark(self.ring.written, "end"))
 

@@ -72,6 +72,8 @@ def _plain(
     assert isinstance(node, yaml.MappingNode)
     tree: dict[str, Any] = {}
     for key_node, value_node in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise ConfigError(f"{_place(file, key_node)}: a setting's name is a word.")
         key = str(key_node.value)
         here = (*path, key)
         if key in tree:

@@ -381,8 +381,8 @@ def test_a_library_that_computes_another_model_here_is_noticed(tmp_path: Path, m
     bundle.deviation += 40
     bundle.model.dense_dec3.weight.data *= 20  # what it says is as large as what it hears, as after training
     save_bundle(bundle, tmp_path / "model")
-    linear = torch.nn.functional.linear
-    monkeypatch.setattr("torch.nn.functional.linear", lambda *operands: 1.05 * linear(*operands))
+    addmm = torch.addmm
+    monkeypatch.setattr("torch.addmm", lambda *operands: 1.05 * addmm(*operands))
     assert "test sound" in refusal(tmp_path / "model")
 
 

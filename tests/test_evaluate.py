@@ -128,7 +128,7 @@ def test_calibrating_on_nothing_usable_is_refused(bundle: Bundle, tmp_path: Path
 
 def test_with_enough_normal_sound_the_threshold_is_its_quantile() -> None:
     decisions = np.random.default_rng(0).exponential(size=200_000)
-    value, note = tail_threshold(decisions, 2.0, Calibration(false_alarms_per_day=10))
+    value, note = tail_threshold(decisions, 2.0, Calibration(false_alarms_per_day=10), 400_000)
     per_day = (decisions > value).mean() * 43200
     assert per_day == pytest.approx(10, rel=0.1)
     assert "measured" in note
@@ -136,7 +136,7 @@ def test_with_enough_normal_sound_the_threshold_is_its_quantile() -> None:
 
 def test_with_little_normal_sound_the_threshold_is_extrapolated_but_not_beyond_reason() -> None:
     decisions = np.random.default_rng(1).exponential(size=2000)
-    value, note = tail_threshold(decisions, 2.0, Calibration(false_alarms_per_day=1))
+    value, note = tail_threshold(decisions, 2.0, Calibration(false_alarms_per_day=1), 4000)
     assert "estimated" in note
     assert decisions.max() <= value <= 2 * decisions.max()
     # The truth for this distribution: one in 43,200.
@@ -145,7 +145,7 @@ def test_with_little_normal_sound_the_threshold_is_extrapolated_but_not_beyond_r
 
 @pytest.mark.parametrize("decisions", [np.array([3.0]), np.full(50, 2.0), np.arange(5.0)])
 def test_degenerate_normal_sound_still_gives_a_threshold_above_it(decisions: np.ndarray) -> None:
-    value, _ = tail_threshold(decisions, 2.0, Calibration())
+    value, _ = tail_threshold(decisions, 2.0, Calibration(), 100)
     assert np.isfinite(value)
     assert value >= decisions.max()
 

@@ -19,7 +19,7 @@ from conftest import QUICK, Told, write_recording
 
 from monitor.bundle import load_bundle
 from monitor.config import Config, Train, load_config
-from monitor.errors import DataError, MonitorError
+from monitor.errors import ConfigError, DataError, MonitorError
 from train import run
 from train.fit import Epoch, learning_rate
 
@@ -263,5 +263,5 @@ def test_the_articles_preset_scores_by_the_worst_frame_and_thresholds_at_a_false
 
 def test_the_articles_preset_asks_for_labelled_tests_before_it_trains(quick_config: Config, tmp_path: Path) -> None:
     write_recording(tmp_path / "normal" / "one.wav")
-    with pytest.raises(DataError, match=r"calibration\.method"):
+    with pytest.raises(ConfigError, match=r"calibration\.method"):
         run.train(load_config(preset="toyadmos"), tmp_path / "normal", tmp_path / "out", Told())

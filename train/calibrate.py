@@ -18,6 +18,7 @@ from monitor.config import Calibration, Score
 from monitor.errors import DataError
 from monitor.scoring import NormalResidual, RecordingScore, Scorer, rolling_length
 from monitor.stream import ErrorStream, Scores, ScoreStream
+from monitor.words import counted
 from train.frames import Frames
 
 DAY_S = 86400.0
@@ -172,12 +173,13 @@ def thresholds_from_normal(bundle: Bundle, scored: Sequence[ScoredRecording]) ->
     whole = whole[~np.isnan(whole)]
     if not len(whole):
         raise DataError("No recording is long enough to be scored: make score.cut_frames smaller, or record longer.")
-    recording = replace(
-        common,
-        value=float(np.quantile(whole, 1 - calibration.fpr, method="higher")),
-        expected=calibration.fpr,
-        note=f"{len(whole)} normal recordings, {calibration.fpr:.0%} of them above",
-    )
+    # Just above a score that was seen: that recording is not an anomaly.
+    value = float(np.nextafter(np.quantile(whole, 1 - calibration.fpr, method="higher"), np.inf))
+    if not 0 < value < np.inf:
+        raise DataError("Normal sound gives no score to set a threshold by: is there sound in all of these recordings?")
+    above = int((whole >= value).sum())
+    note = f"{counted(len(whole), 'normal recording')}, {above} of them above"
+    recording = replace(common, value=value, expected=above / len(whole), note=note)
     if score.recording == "max":
         # The score of a recording is its worst moment, so a moment is judged by the same threshold.
         return {"score": recording, "error": recording, "recording": recording}
@@ -188,12 +190,12 @@ def thresholds_from_normal(bundle: Bundle, scored: Sequence[ScoredRecording]) ->
     ):
         if not len(blocks):  # all recordings are shorter than score.window_s: their own scores are the nearest there is
             blocks = whole
-        value, note = tail_threshold(blocks, block_s, calibration)
+        value, note = tail_threshold(blocks, block_s, calibration, seconds)
         found[name] = replace(common, value=value, expected=calibration.false_alarms_per_day, note=note)
     return found
 
 
-def tail_threshold(decisions: Array, decision_s: float, calibration: Calibration) -> tuple[float, str]:
+def tail_threshold(decisions: Array, decision_s: float, calibration: Calibration, seconds: float) -> tuple[float, str]:
     """The value that normal sound exceeds `false_alarms_per_day` times a day, and a note on how sure that is.
 
     The highest tenth of the decisions is fitted with a generalised Pareto distribution (Pickands, 1975) and
@@ -201,6 +203,7 @@ def tail_threshold(decisions: Array, decision_s: float, calibration: Calibration
 
     Args:
         decisions: independent scores of normal sound, one every `decision_s` seconds.
+        seconds: of sound that they come from.
     """
     per_day = DAY_S / decision_s
     rate = min(0.5, calibration.false_alarms_per_day / per_day)
@@ -217,7 +220,6 @@ def tail_threshold(decisions: Array, decision_s: float, calibration: Calibration
         value = min(max(value, highest), MAX_STRETCH * highest)
     else:
         value = MAX_STRETCH * highest
-    seconds = len(decisions) * decision_s
     heard = f"{seconds / 60:.0f} min" if seconds >= 180 else f"{seconds:.0f} s"
     wanted = calibration.false_alarms_per_day
     found = "measured on" if rate * len(decisions) >= SURE_EVENTS else "estimated from"

@@ -58,17 +58,17 @@ def _recordings_below(folder: Path) -> list[Path]:
 
 
 def _role(root: Path, file: Path) -> str:
-    """What the folders say of a file: the innermost that says anything counts."""
-    for folder in reversed(file.relative_to(root).parts[:-1]):
-        name = folder.lower()
-        if name in ("train_normal", "test_normal", "test_anomaly"):
+    """What the folders say of a file: a fault, if any of them says so; else what the innermost says that says anything."""
+    folders = [folder.lower() for folder in file.relative_to(root).parts[:-1]]
+    if any(name.startswith(ANOMALOUS) or name == "test_anomaly" for name in folders):
+        return "test_anomaly"
+    for name in reversed(folders):
+        if name in ("train_normal", "test_normal"):
             return name
         if name == "train":
             return "train_normal"
         if name == "test" or name.endswith("_test"):
             return "test"
-        if name.startswith(ANOMALOUS):
-            return "test_anomaly"
     return "plain"
 
 

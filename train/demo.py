@@ -60,6 +60,8 @@ def run_demo(
     source = WavReplay([broken], rate, speed=speed or (float("inf") if headless else 1.0))
     sinks = [EventLog(events, wait=True)] if events else []
     engine = listen(bundle, config, source, model=model, headless=headless, sinks=sinks)
+    if engine.error is not None:
+        raise engine.error
     click.echo(_story(engine, fault))
     click.echo(_next_commands(model, broken))
 

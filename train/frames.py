@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +15,12 @@ from numpy.lib.format import open_memmap
 
 from monitor.audio import read_blocks
 from monitor.config import Config, Features
-from monitor.errors import ConfigError, DataError
+from monitor.errors import DataError
 from monitor.features import FrameStream
-from monitor.files import write_whole
+from monitor.files import require_writable, write_whole
 from monitor.snapshot import FloatArray
 
-FORMAT = 1  # of what is kept: raise it when frames come out differently
+FORMAT = 2  # of what is kept: raise it when frames come out differently
 CLIPPED_SHARE = 1e-3  # of the samples at full scale: more than a loud moment or a normalised peak has
 SILENT_PEAK = 1e-5  # half a step of 16 bits
 
@@ -39,15 +38,21 @@ class Frames:
 
 @dataclass(slots=True)
 class _Observed:
-    peak: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
     clipped: int = 0
     total: int = 0
 
     def __call__(self, block: FloatArray) -> None:
-        magnitude = np.abs(block)
-        self.peak = max(self.peak, float(magnitude.max(initial=0.0)))
-        self.clipped += int((magnitude >= 0.9999).sum())
+        low, high = float(block.min()), float(block.max())
+        self.low, self.high = (min(self.low, low), max(self.high, high)) if self.total else (low, high)
+        self.clipped += int((np.abs(block) >= 0.9999).sum())
         self.total += block.size
+
+    @property
+    def peak(self) -> float:
+        """Half of what it swings by: a constant is as silent as nothing."""
+        return (self.high - self.low) / 2
 
 
 @dataclass
@@ -87,14 +92,17 @@ class FrameCache:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"{path}: is not an array that can be read: {reason}.") from None
         n_mels = self.features.n_mels
-        if power.ndim != 2 or power.shape[1] != n_mels or power.dtype.kind not in "fiu":
+        if power.dtype.kind not in "fiu":
+            raise DataError(f"{path}: power mel frames are real numbers, this array holds {power.dtype}.")
+        if power.ndim != 2 or power.shape[1] != n_mels:
             raise DataError(
                 f"{path}: an array of power mel frames has the shape (frames, {n_mels}), this one has {power.shape}."
             )
-        frames = np.ascontiguousarray(power, np.float32)
+        with np.errstate(over="ignore"):
+            frames = np.ascontiguousarray(power, np.float32)
         if not np.isfinite(frames).all() or (frames < 0).any():
             raise DataError(f"{path}: power mel frames are finite and not negative; these are not (are they in dB?).")
-        return Frames(path, frames, digest)
+        return Frames(path, frames, digest, float(np.sqrt(frames.max(initial=0.0))))
 
     def _sound(self, path: Path) -> Frames:
         digest = self._digest(path)
@@ -105,7 +113,7 @@ class FrameCache:
             return Frames(
                 path, self._mapped(frames_file, facts["frames"]), digest, facts["peak"], facts["clipped_share"]
             )
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return self._make(path, digest, facts_file, frames_file)
 
     def _make(self, path: Path, digest: str, facts_file: Path, frames_file: Path) -> Frames:
@@ -133,7 +141,7 @@ class FrameCache:
         """The content's digest, remembered by path, size and time of change, so that large sets start at once."""
         try:
             stat = path.stat()
-            key = hashlib.sha256(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
+            key = hashlib.sha256(os.fsencode(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}")).hexdigest()
             note = self.folder / "seen" / key[:2] / key[2:32]
             if note.is_file():
                 return note.read_text()
@@ -152,14 +160,7 @@ def cache_folder(config: Config) -> Path:
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "acoustic-monitor" / "frames"
     folder = config.train.cache_dir.expanduser() if config.train.cache_dir is not None else base
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise ConfigError(
-            f"{folder}: mel frames are kept here, but it cannot be written ({error.strerror}): choose another folder "
-            "with --set train.cache_dir=FOLDER."
-        ) from None
+    require_writable(folder, "mel frames are kept here; choose another folder with --set train.cache_dir=FOLDER.")
     return folder
 
 

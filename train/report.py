@@ -19,6 +19,7 @@ from monitor.bundle import Bundle
 from monitor.errors import MonitorError
 from monitor.features import WindowStream, band_centres
 from monitor.scoring import band_errors
+from monitor.words import printable
 from train.calibrate import ScoredRecording
 from train.evaluate import Labelled, labels_and_scores
 from train.fit import Epoch
@@ -63,8 +64,8 @@ def pictures(bundle: Bundle, files: Sequence[Labelled], metrics: dict[str, Any],
             _histogram(anomaly, scores, metrics, folder / "scores.png")
         scored = sorted((f for f in files if not math.isnan(f.recording.score)), key=lambda f: f.recording.score)
         for name, file in zip(("best", "worst"), (scored[0], scored[-1]) if scored else (), strict=False):
-            title = f"{name.capitalize()} recording: {file.name} ({file.label}), score {file.recording.score:.4g}"
-            _recording(bundle, file.recording, title, folder / f"{name}.png")
+            what = f"{printable(file.name)} ({file.label}), score {file.recording.score:.4g}"
+            _recording(bundle, file.recording, f"{name.capitalize()} recording: {what}", folder / f"{name}.png")
 
 
 def _roc(anomaly: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], metrics: dict[str, Any], path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import math
 import platform
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -18,10 +18,11 @@ import torch
 import monitor
 from monitor.bundle import Bundle, save_bundle
 from monitor.config import Config
-from monitor.errors import DataError, MonitorError
+from monitor.errors import ConfigError, DataError, MonitorError
 from monitor.features import Scale
-from monitor.files import write_whole
+from monitor.files import require_writable, write_whole
 from monitor.model import Autoencoder, choose_device
+from monitor.words import counted
 from train import calibrate as calibration
 from train import report
 from train.dataset import LOOKED_FOR, Recordings, find_recordings, normal_files, split
@@ -71,15 +72,17 @@ def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: 
     """
     device = choose_device(config.train.device)
     checkpoint = out / CHECKPOINT_FILE
-    if resume and not checkpoint.exists() and not (out / BUNDLE_FILE).exists():
-        raise MonitorError(f"{out}: there is no interrupted training to resume; train without --resume.")
+    if resume and not checkpoint.exists():
+        if not (out / BUNDLE_FILE).exists():
+            raise MonitorError(f"{out}: there is no interrupted training to resume; train without --resume.")
+        raise MonitorError(f"{out}: the training there is finished; train without --resume to do it anew.")
+    require_writable(out, "choose another folder with --out.")
     if config.calibration.method == "labelled":
         _require_labels(find_recordings(data))
     prepared = _prepare(config, data, progress)
     work = _work_digest(config, prepared)
     if checkpoint.exists() and not resume:
-        progress.say(f"{checkpoint}: an earlier training is left behind; this one starts from the beginning.")
-        checkpoint.unlink()
+        progress.say(f"{checkpoint}: an earlier training was interrupted; this one starts from the beginning.")
     mean, deviation = standardization(prepared.training, config)
     scale = Scale(config.features, mean, deviation)
     spill = cache_folder(config) / "work"
@@ -87,8 +90,8 @@ def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: 
     held_out = WorkSet(prepared.held_out, scale, config, spill / f"{work[:32]}-held-out.f32")
     try:
         progress.say(
-            f"Training on {len(prepared.training)} recordings ({len(training)} windows), {len(prepared.held_out)} held "
-            f"out, on {_device_name(device)}."
+            f"Training on {counted(len(prepared.training), 'recording')} ({len(training)} windows), "
+            f"{len(prepared.held_out)} held out, on {_device_name(device)}."
         )
         model, history = fit(
             config,
@@ -127,6 +130,8 @@ def evaluate(bundle: Bundle, config: Config, data: Path, progress: Progress, plo
         DataError: if there is nothing to test on.
     """
     device = choose_device(config.train.device)
+    if plots is not None:
+        require_writable(plots, "choose another folder with --plots.")
     found = find_recordings(data)
     normals = found.test_normal
     if not normals and not found.test_anomaly:
@@ -140,6 +145,9 @@ def evaluate(bundle: Bundle, config: Config, data: Path, progress: Progress, plo
         raise DataError(f"{data}: no recording there that can be evaluated. Looked for {LOOKED_FOR}.")
     files = _labelled(bundle, found, test, device)
     result = metrics(bundle, files)
+    for file in files:
+        if math.isnan(file.recording.score):
+            progress.say(f"Not scored: {file.recording.frames.path}: too short, or beyond all measure.")
     if plots is not None:
         report.pictures(bundle, files, result, plots)
     return result
@@ -197,15 +205,30 @@ def _prepare(config: Config, data: Path, progress: Progress) -> Prepared:
     cache = FrameCache(config.features, cache_folder(config))
     total = len(found.train_normal) + len(found.test_normal) + len(found.test_anomaly)
     reader = _Reader(cache, progress, total)
-    normal = reader.read(found.train_normal, training=True)
+    normal = _without_copies(reader.read(found.train_normal, training=True), progress)
     if not normal:
-        raise DataError(f"{data}: none of its {len(found.train_normal)} normal recordings can be used.")
+        raise DataError(f"{data}: none of its {counted(len(found.train_normal), 'normal recording')} can be used.")
+    if max(len(frames.power) for frames in normal) <= 2 * config.score.cut_frames:
+        raise ConfigError(
+            f"score.cut_frames is {config.score.cut_frames}, at both ends, and no recording is longer than that: "
+            "make it smaller."
+        )
     training, held_out = _split_frames(normal, config, progress)
     test = [(f, False) for f in reader.read(found.test_normal)] + [(f, True) for f in reader.read(found.test_anomaly)]
     if not any(not anomaly for _, anomaly in test):
         # Held-out recordings are the only normal ones the model has not seen.
         test = [(frames, False) for frames in held_out] + test
     return Prepared(found, training, held_out, test)
+
+
+def _without_copies(recordings: list[Frames], progress: Progress) -> list[Frames]:
+    """Each recording once: a copy among the held-out ones would make any model look good."""
+    first: dict[str, Frames] = {}
+    for frames in recordings:
+        if frames.digest in first:
+            progress.say(f"Left out: {frames.path}: the same as {first[frames.digest].path}.")
+        first.setdefault(frames.digest, frames)
+    return list(first.values())
 
 
 def _split_frames(normal: list[Frames], config: Config, progress: Progress) -> tuple[list[Frames], list[Frames]]:
@@ -261,7 +284,7 @@ def _labelled(
 
 def _require_labels(found: Recordings) -> None:
     if not found.test_normal or not found.test_anomaly:
-        raise DataError(
+        raise ConfigError(
             "calibration.method is labelled, which needs normal and anomalous test recordings, and "
             f"{found.root} has {len(found.test_normal)} and {len(found.test_anomaly)}: "
             "add them, or calibrate from normal sound alone with --set calibration.method=normal."
@@ -290,7 +313,9 @@ def _versions() -> dict[str, str]:
 
 
 def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
+    return (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else counted(torch.get_num_threads(), "CPU thread")
+    )
 
 
 def _now() -> str:
@@ -299,6 +324,6 @@ def _now() -> str:
 
 def save_over(bundle: Bundle, path: Path) -> None:
     """Writes a bundle; the one that was there is kept beside it as *.previous: it may be listening next door."""
-    if path.exists():
-        shutil.copy2(path, path.with_name(f"{path.stem}.previous{path.suffix}"))
+    if path.is_file():
+        write_whole(path.with_name(f"{path.stem}.previous{path.suffix}"), path.read_bytes())
     save_bundle(bundle, path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.bundle import Bundle
+from monitor.words import counted
 
 
 def as_json(metrics: dict[str, Any]) -> str:
@@ -18,8 +19,8 @@ def training_summary(metrics: dict[str, Any], out: Path) -> str:
     """What a training came to, and what to do next."""
     return "\n".join(
         (
-            f"Trained on {metrics['train_recordings']} recordings, calibrated on {metrics['held_out_recordings']} "
-            f"held out. Held-out loss {metrics['held_out_loss']:.4f}.",
+            f"Trained on {counted(metrics['train_recordings'], 'recording')}, calibrated on "
+            f"{metrics['held_out_recordings']} held out. Held-out loss {metrics['held_out_loss']:.4f}.",
             evaluation_summary(metrics),
             f"Model, figures and pictures are in {out}. Next:\n  monitor replay {out / 'model.safetensors'} FILE.wav",
         )
@@ -28,7 +29,7 @@ def training_summary(metrics: dict[str, Any], out: Path) -> str:
 
 def evaluation_summary(metrics: dict[str, Any]) -> str:
     """AUC, pAUC and the rates at the threshold."""
-    counts = f"{metrics['n_normal']} normal and {metrics['n_anomaly']} anomalous recordings"
+    counts = f"{metrics['n_normal']} normal and {counted(metrics['n_anomaly'], 'anomalous recording')}"
     lines = [f"Score {metrics['score']}, {counts}."]
     if metrics["auc"] is not None:
         lines.append(f"AUC {metrics['auc']:.4f}   pAUC {metrics['pauc']:.4f} (FPR up to 0.1)")
