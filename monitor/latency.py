@@ -13,7 +13,7 @@ from monitor.snapshot import FloatArray
 KEPT = 1 << 14  # measurements: some minutes of one every 10 ms
 _POLL_S = 0.0005  # close to when sound is due
 _EARLY_S = 0.002  # before it is due, polling begins: sound comes that regularly
-_LONGEST_S = 0.05
+_LONGEST_S = 0.004  # a portion that comes early waits no longer than this
 
 
 def algorithmic_s(features: Features) -> float:
@@ -87,7 +87,7 @@ class Rhythm:
         left = self._last + self._period - now
         if left > _EARLY_S:
             return min(left - _EARLY_S, _LONGEST_S)
-        return _POLL_S if left > -0.01 else 0.002 if left > -0.1 else 0.01
+        return _POLL_S if left > -0.01 else 0.002 if left > -0.1 else _LONGEST_S
 
     def sleep(self) -> None:
         """Sleeps until it may be worth looking."""

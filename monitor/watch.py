@@ -72,9 +72,10 @@ class Watch:
             self.open = None if self.open and self.open.kind == "gap" else self.open
             self._close(hole.began, told)
             told.append(hole)
-        elif self._pace.settling and (self.open is None or self.open.kind != "gap"):
-            self._close(now, told)
-            self._begin("gap", now, told)
+        elif self._pace.settling:  # what comes in a burst, or does not fit the ring, is part of the same hole
+            if self.open is None or self.open.kind != "gap":
+                self._close(now, told)
+                self._begin("gap", now, told)
         elif self._source.overflows != self._overflows:
             self._overflows = self._source.overflows
             told.append(self._pace.overflowed(now))

@@ -34,6 +34,7 @@ from monitor.snapshot import Event, State
 from monitor.soundness import Soundness
 from monitor.sources import Mark
 from monitor.stream import ScoreStream
+from monitor.watch import Watch
 
 RATE = 1000
 QUIET = np.zeros(RATE, np.float32)
@@ -124,6 +125,27 @@ def test_a_stall_whose_sound_never_comes_is_one_gap_of_its_length() -> None:
     (gap,) = watched([*steady(0, 5), *steady(8.0, 5)])
     assert gap.ended is not None
     assert 2.9 < gap.ended - gap.began < 4.0
+
+
+def test_a_minute_of_standstill_is_one_gap_however_much_of_its_sound_comes_late() -> None:
+    """More than the worker would catch up with, and more than the ring holds."""
+    ring = SampleRing(30 * RATE)
+    source = SimpleNamespace(ring=ring, lost_since=None, overflows=0)
+    intake = Intake(ring, RATE, RATE, "mix", hold_silence=False)
+    watch = Watch(source, intake)
+    told, now = [], 100.0
+    for at, samples in [*steady(0, 5), *((65.0 + 0.01 * i, 10_000) for i in range(6)), *steady(65.1, 3)]:
+        while now < 100.0 + at:
+            told += watch.look(now)
+            now += 0.01
+        ring.write(np.zeros((samples, 1), np.float32))
+        ring.written_at = now
+        told += watch.look(now)  # twice, as the worker may, before it throws anything away
+        told += watch.look(now)
+        intake.discard() if watch.deaf else intake.take(ring.capacity)
+    begun, ended = told
+    assert (begun.kind, begun.ended) == (ended.kind, None) == ("gap", None)
+    assert 60.0 < ended.ended - ended.began < 61.5
 
 
 def test_time_that_is_missing_without_a_stall_is_found() -> None:
