@@ -90,7 +90,7 @@ def test_a_long_stream_takes_no_more_memory_than_a_short_one() -> None:
         grown, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert grown < 100_000  # a minute at 8 kHz is 1.9 MB
+    assert grown < 400_000  # a minute at 8 kHz is 1.9 MB
     assert peak < 2_000_000
 
 
