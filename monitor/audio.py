@@ -115,7 +115,21 @@ def open_recording(path: Path) -> soundfile.SoundFile:
     if not file.frames:
         file.close()
         raise DataError(f"{path}: is a recording without any sound in it.")
+    if (missing := _missing_bytes(path)) > 0:
+        file.close()
+        raise DataError(f"{path}: is cut off: its header promises {missing} bytes more than there are; copy it again.")
     return file
+
+
+def _missing_bytes(path: Path) -> int:
+    """How many bytes a wav file lacks of what its header promises, which libsndfile passes over in silence."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    promised = int.from_bytes(head[4:8], "little")
+    # Who writes a stream does not know its length: 0, or as much as can be said.
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE" or promised == 0 or promised >= 0x7FFF0000:
+        return 0
+    return promised + 8 - path.stat().st_size - 1  # a last odd byte may go without its padding
 
 
 def _reason(error: Exception) -> str:

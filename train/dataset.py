@@ -58,7 +58,7 @@ def _recordings_below(folder: Path) -> list[Path]:
 
 
 def _role(root: Path, file: Path) -> str:
-    """What the folders say of a file: a fault, if any of them says so; else what the innermost says that says anything."""
+    """What the folders say of a file: a fault, if any does; else what the innermost says that says anything."""
     folders = [folder.lower() for folder in file.relative_to(root).parts[:-1]]
     if any(name.startswith(ANOMALOUS) or name == "test_anomaly" for name in folders):
         return "test_anomaly"
