@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class Source(Protocol):
         """Ends; returns when nothing more is written."""
 
 
-class _Paced:
+class _Paced(ABC):
     """A thread that writes blocks into a ring at `speed` times real time, and waits where the ring is full."""
 
     live = False
@@ -86,8 +87,9 @@ class _Paced:
         if self._thread.ident is not None:
             self._thread.join()
 
+    @abstractmethod
     def _write(self) -> None:
-        raise NotImplementedError
+        """Marks and passes all the sound there is."""
 
     def _run(self) -> None:
         try:
