@@ -1,130 +1,311 @@
-"""From anomaly score to state: hysteresis and persistence, one event for each anomaly."""
+"""From anomaly score to state: sudden faults by k of n decisions, lasting ones by evidence that adds up."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections import deque
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor import config
+from monitor.bundle import Bundle
 from monitor.snapshot import State
 
+MOST = 3.0  # evidence of one decision at most: no single moment counts for more than one in twenty, however loud
+DRIFT = 1.5  # that each decision takes off: twice what normal sound adds at most in the mean
+CEILING = 1.25  # times the limit that evidence can reach, so that it is over in sensible time
+OVER = 0.5  # times the limit at which an anomaly by evidence is over
+
 Array = NDArray[np.float64]
+
+
+def surprise(scores: Array, normal_scores: Array) -> Array:
+    """The evidence in scores: -ln p for the share p of normal scores (n,), ascending, that are as high; MOST at most.
+
+    p = (1 + how many are as high) / (1 + n) is the p-value of conformal prediction (Vovk, 2005): for normal sound it
+    is uniform whatever the distribution of the scores.
+    """
+    above = len(normal_scores) - np.searchsorted(normal_scores, scores, side="left")
+    evidence: Array = np.minimum(-np.log((1 + above) / (1 + len(normal_scores))), MOST)
+    return evidence
+
+
+def accumulate(total: Array, evidence: Array, limit: float) -> Array:
+    """One step of the cumulative sum (CUSUM; Page, 1954): never below 0, nor far above its limit."""
+    grown: Array = np.minimum(np.maximum(total + evidence - DRIFT, 0.0), CEILING * limit)
+    return grown
+
+
+def persistent(scores: Array, k: int, n: int) -> Array:
+    """The score that k of the last n decisions exceed, at each of some decisions (m,): (m,)."""
+    padded = np.concatenate((np.full(n - 1, -np.inf), scores))
+    last = np.lib.stride_tricks.sliding_window_view(padded, n)
+    kth: Array = np.sort(last, axis=1)[:, n - k]
+    return kth
+
+
+def decision_rows(settings: config.Alarm, hop_s: float) -> int:
+    """Scores from decision to decision, 1 at least."""
+    return max(1, round(settings.block_s / hop_s))
+
+
+def evidence_every(window_rows: int, block: int) -> int:
+    """Decisions from one that adds evidence to the next: scores that share no window."""
+    return -(-window_rows // block)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What scores are compared with."""
+
+    threshold: float
+    evidence: float  # infinity where evidence does not count
+    normal_scores: Array  # (n,) ascending
+
+    @classmethod
+    def of(cls, bundle: Bundle, settings: config.Alarm) -> Limits:
+        """Those of a bundle; a threshold that was set by hand moves the evidence's limit in proportion."""
+        calibrated, evidence = bundle.thresholds["score"].value, bundle.thresholds["evidence"].value
+        threshold = settings.threshold or calibrated
+        counts = settings.evidence and evidence > 0 and len(bundle.normal_scores) > 0
+        limit = evidence * threshold / calibrated if counts else math.inf
+        return cls(threshold, limit, bundle.normal_scores.numpy())
 
 
 @dataclass(slots=True)
 class Anomaly:
     """An anomaly while it lasts, and afterwards. Times are row numbers of the scores."""
 
-    start: int  # the first row above the threshold
-    end: int | None = None  # the first row back below, None while it lasts
+    start: int  # where the scores rose
+    cause: str  # "sudden" or "evidence"
+    told: int = -1  # the row at which the state became ANOMALY
+    end: int | None = None  # the first row of what is normal again, None while it lasts
+    reminders: int = 0
     peak: float = -np.inf
     total: float = 0.0
     rows: int = 0
+    profile: Array = field(default_factory=lambda: np.zeros(1))  # sum of the mean rows at its decisions
+    decisions: int = 0
 
     @property
     def mean(self) -> float:
         """The mean score from start to end."""
         return self.total / max(1, self.rows)
 
-    def take(self, scores: Array) -> None:
-        """Counts these scores in."""
+    @property
+    def mean_profile(self) -> Array:
+        """The mean row (row_width,) of the model's statistics."""
+        mean: Array = self.profile / max(1, self.decisions)
+        return mean
+
+    def take(self, scores: Array, profile: Array | None = None) -> None:
+        """Counts these scores in, and the mean row at the decision that they end with."""
         if len(scores):
             self.peak = max(self.peak, float(scores.max()))
             self.total += float(scores.sum())
             self.rows += len(scores)
+        if profile is not None:
+            self.profile = self.profile + profile
+            self.decisions += 1
 
 
 class Alarm:
     """The state of one stream.
 
-    A score above the threshold makes a WARNING; one that is not back below `release_ratio` times the threshold for
-    `persistence_s` makes an ANOMALY of it; `release_s` below that level end it. The score may come in any portions.
+    Every `block_s` there is a decision. It is an ANOMALY when k of the last n scores are above the threshold, or when
+    the evidence is above its limit; a WARNING while one of them threatens. It ends when the score has been below
+    `release_ratio` times the threshold, and the evidence below half its limit, for `release_s`, `hold_s` after it
+    began at the earliest. Where a score is NaN everything begins anew.
     """
 
-    def __init__(self, settings: config.Alarm, threshold: float, hop_s: float) -> None:
-        self.threshold = threshold
-        self._release_ratio = settings.release_ratio
-        self._persistence = round(settings.persistence_s / hop_s)
-        self._release = max(1, round(settings.release_s / hop_s))
+    state: State
+    anomaly: Anomaly | None  # the one that lasts
+
+    def __init__(self, settings: config.Alarm, limits: Limits, hop_s: float, window_rows: int) -> None:
+        self._settings, self._hop_s = settings, hop_s
+        self.threshold, self._limit, self._normal_scores = limits.threshold, limits.evidence, limits.normal_scores
+        self._block = decision_rows(settings, hop_s)
+        self._every = evidence_every(window_rows, self._block)
+        self._rows_of = {
+            name: round(getattr(settings, f"{name}_s") / hop_s) for name in ("hold", "release", "cool_down", "remind")
+        }
         self.reset()
 
-    def reset(self) -> None:
+    def reset(self, warm_up_s: float | None = None) -> None:
         """Begins anew: the next row is row 0 of another stream."""
-        self.state = State.LISTENING
-        self.anomaly: Anomaly | None = None  # the one that lasts, or threatens to
         self._row = 0
-        self._below = np.empty(0)  # the scores in a row below the release level, of an anomaly
+        self._begin(warm_up_s)
 
-    def update(self, scores: Array) -> list[Anomaly]:
-        """Takes the next scores (k,), NaN before the first; returns the anomalies that began or ended by them.
+    def restart(self, warm_up_s: float) -> None:
+        """Begins anew, but goes on counting rows: so much of what comes now is not judged."""
+        self._begin(warm_up_s)
 
-        An anomaly that lasts stands in `anomaly` while the state is ANOMALY.
+    @property
+    def evidence(self) -> float:
+        """How much there is, as a share of what makes an anomaly."""
+        return self._evidence / self._limit if self._limit < math.inf else 0.0
+
+    def scale(self, factor: float) -> None:
+        """Multiplies what scores are compared with."""
+        self.threshold *= factor
+        self._limit *= factor
+
+    def update(self, scores: Array, rolling: Array | None = None) -> list[Anomaly]:
+        """Takes the next scores (k,), NaN where there is none, and the mean rows (k, row_width) they were made of.
+
+        Returns:
+            the anomalies that began, were told again, or ended by them.
         """
         told: list[Anomaly] = []
         position = 0
         while position < len(scores):
-            position += self._advance(scores[position:], self._row + position, told)
-        self._row += len(scores)
+            rest = None if rolling is None else rolling[position:]
+            position += self._advance(scores[position:], rest, told)
         return told
 
     def finish(self) -> Anomaly | None:
         """Ends the stream: returns the anomaly that still lasted, ended. The state stays until `reset`."""
-        lasting = self.anomaly if self.state is State.ANOMALY else None
+        lasting = self.anomaly
         if lasting is not None:
             lasting.end = self._row
-            self._take_below()
+            self._take_pending(lasting)
         self.anomaly = None
         return lasting
 
-    def _advance(self, scores: Array, row: int, told: list[Anomaly]) -> int:
-        """Goes on to the next change of state; returns how many rows that took."""
-        release = self._release_ratio * self.threshold
-        if self.state is State.LISTENING:
-            count = _first(~np.isnan(scores))
-            if count < len(scores):
-                self.state = State.NORMAL
-            return count
-        if self.state is State.NORMAL:
-            count = _first(scores > self.threshold)
-            if count < len(scores):
-                self.state, self.anomaly = State.WARNING, Anomaly(row + count)
-            return count
-        assert self.anomaly is not None
-        if self.state is State.WARNING:
-            due = self.anomaly.start + self._persistence - row
-            count = min(_first(scores < release), due)
-            self.anomaly.take(scores[:count])
-            if count == due:
-                self.state, self._below = State.ANOMALY, self._below[:0]
-                told.append(self.anomaly)
-            elif count < len(scores):
-                self.state, self.anomaly = State.NORMAL, None
-            return count
-        return self._advance_anomaly(scores, row, release, told)
+    def _begin(self, warm_up_s: float | None) -> None:
+        self.state = State.LISTENING
+        self.anomaly = None
+        self._ready = self._row + round((self._settings.warm_up_s if warm_up_s is None else warm_up_s) / self._hop_s)
+        self._origin = -1  # the first row that has a score; decisions are counted from there
+        self._above: deque[bool] = deque(maxlen=self._settings.n)
+        self._crossed: int | None = None  # since when the scores have been above the threshold
+        self._evidence = 0.0
+        self._excess: Anomaly | None = None  # what may become a sudden anomaly
+        self._growth: Anomaly | None = None  # what may become one by evidence
+        self._pending: list[Array] = []  # scores since an anomaly looks over
+        self._quiet_from: int | None = None
+        self._cool_until = 0
+        self._told_at = 0
 
-    def _advance_anomaly(self, scores: Array, row: int, release: float, told: list[Anomaly]) -> int:
-        assert self.anomaly is not None
-        below = scores < release
-        if not below[0]:
-            self._take_below()
-            count = _first(below)
-            self.anomaly.take(scores[:count])
+    def _advance(self, scores: Array, rolling: Array | None, told: list[Anomaly]) -> int:
+        """Goes on to the next decision, or to the end of what has no score; returns how many rows that took."""
+        known = ~np.isnan(scores[: self._block])
+        if not known[0]:
+            return self._skip(_first(~np.isnan(scores)), told)
+        if self._origin < 0:
+            self._origin = self._row
+        if self._block == 1 and self._idle and (count := _first(~(scores <= self.threshold))):
+            self._row += count
             return count
-        count = min(_first(~below), self._release - len(self._below))
-        self._below = np.concatenate((self._below, scores[:count]))
-        if len(self._below) == self._release:
-            self.anomaly.end = row + count - self._release
-            told.append(self.anomaly)
-            self.state, self.anomaly = State.NORMAL, None
+        count = min(-(self._row - self._origin) % self._block + 1, _first(~known), len(scores))
+        part = scores[:count]
+        self._follow(part)
+        self._row += count
+        for candidate in (self._excess, self._growth, self.anomaly if self._quiet_from is None else None):
+            if candidate is not None:
+                candidate.take(part)
+        if self._quiet_from is not None:
+            self._pending.append(part)
+        if (self._row - 1 - self._origin) % self._block == 0:
+            self._decide(float(part[-1]), None if rolling is None else rolling[count - 1], told)
         return count
 
-    def _take_below(self) -> None:
-        """The scores that were below for a moment only are part of the anomaly."""
-        if self.anomaly is not None:
-            self.anomaly.take(self._below)
-        self._below = self._below[:0]
+    @property
+    def _idle(self) -> bool:
+        """Whether nothing can come of scores below the threshold."""
+        return self.state is State.NORMAL and self._limit == math.inf and not any(self._above) and not self._pending
+
+    def _skip(self, count: int, told: list[Anomaly]) -> int:
+        if self._origin >= 0:
+            if lasting := self.finish():
+                told.append(lasting)
+            self._begin(None)
+        self._row += count
+        return count
+
+    def _follow(self, part: Array) -> None:
+        """Keeps track of since when all scores have been above the threshold."""
+        below = np.flatnonzero(part <= self.threshold)
+        if len(below):
+            after = int(below[-1]) + 1
+            self._crossed = self._row + after if after < len(part) else None
+        elif self._crossed is None:
+            self._crossed = self._row
+
+    def _decide(self, score: float, profile: Array | None, told: list[Anomaly]) -> None:
+        row = self._row - 1
+        if row < self._ready:
+            return
+        above = score > self.threshold
+        self._above.append(above)
+        if self._limit < math.inf and (row - self._origin) // self._block % self._every == 0:
+            self._add_evidence(score, row)
+        if above and self._excess is None:
+            self._excess = Anomaly(row if self._crossed is None else self._crossed, "sudden")
+            self._excess.take(np.array([score]))
+        elif not any(self._above):
+            self._excess = None
+        if self.anomaly is None:
+            for candidate in (self._excess, self._growth):
+                if candidate is not None:
+                    candidate.take(np.empty(0), profile)
+            self._begin_or_warn(row, told)
+        else:
+            self._end_or_remind(self.anomaly, score, profile, row, told)
+
+    def _add_evidence(self, score: float, row: int) -> None:
+        evidence = surprise(np.array([score]), self._normal_scores)
+        self._evidence = float(accumulate(np.array([self._evidence]), evidence, self._limit)[0])
+        if not self._evidence:
+            self._growth = None
+        elif self._growth is None:
+            self._growth = Anomaly(max(self._origin, row - self._every * self._block + 1), "evidence")
+            self._growth.take(np.array([score]))
+
+    def _begin_or_warn(self, row: int, told: list[Anomaly]) -> None:
+        sudden, grown = sum(self._above) >= self._settings.k, self._evidence > self._limit
+        begun = self._excess if sudden else self._growth if grown else None
+        if begun is not None and row >= self._cool_until:
+            self.state, self.anomaly, self._told_at = State.ANOMALY, begun, row
+            begun.told = row
+            self._excess = self._growth = None
+            told.append(begun)
+        elif any(self._above) or self._evidence > OVER * self._limit:
+            self.state = State.WARNING
+        else:
+            self.state = State.NORMAL
+
+    def _end_or_remind(
+        self, anomaly: Anomaly, score: float, profile: Array | None, row: int, told: list[Anomaly]
+    ) -> None:
+        quiet = score < self._settings.release_ratio * self.threshold and not self._evidence > OVER * self._limit
+        if not quiet:
+            self._take_pending(anomaly)
+            anomaly.take(np.empty(0), profile)
+        elif self._quiet_from is None:
+            self._quiet_from = row
+        if (
+            self._quiet_from is not None
+            and row + 1 - self._quiet_from >= self._rows_of["release"]
+            and row + 1 - anomaly.told >= self._rows_of["hold"]
+        ):
+            anomaly.end = self._quiet_from
+            told.append(anomaly)
+            self._begin(0.0)
+            self._origin, self.state = row, State.NORMAL
+            self._cool_until = row + self._rows_of["cool_down"]
+        elif row - self._told_at >= self._rows_of["remind"]:
+            self._told_at = row
+            anomaly.reminders += 1
+            told.append(anomaly)
+
+    def _take_pending(self, anomaly: Anomaly) -> None:
+        """The scores that looked as if it were over for a moment only are part of the anomaly."""
+        for part in self._pending:
+            anomaly.take(part)
+        self._pending, self._quiet_from = [], None
 
 
 def _first(mask: NDArray[np.bool_]) -> int:

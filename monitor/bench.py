@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from monitor.bundle import Bundle, Threshold
+from monitor.bundle import THRESHOLDS, Bundle, Threshold
 from monitor.capture import Capture, Writer
 from monitor.config import Audio, Config
 from monitor.dashboard.live import show
@@ -23,7 +23,7 @@ from monitor.latency import Spread, algorithmic_s
 from monitor.listening import prompt
 from monitor.microphone import Microphone
 from monitor.model import Autoencoder
-from monitor.scoring import NormalResidual
+from monitor.scoring import PARTS, Normal
 from monitor.snapshot import FloatArray
 from monitor.sources import Source, Synthetic
 
@@ -124,12 +124,16 @@ def untrained_bundle(config: Config) -> Bundle:
     """A bundle of the settings' size that has learnt nothing: it computes as long as one that has."""
     torch.manual_seed(0)
     n_mels = config.features.n_mels
-    normal = NormalResidual(torch.zeros(n_mels, dtype=torch.float64), torch.eye(n_mels, dtype=torch.float64))
-    threshold = Threshold(1e9, "normal", 1, 1.0, 1.0, "none: a model for measuring")
+    threshold = Threshold(1e9, "normal", 1, 1.0, 1.0, note="none: a model for measuring")
+    normals = {}
+    for part in PARTS[config.score.kind]:
+        size = n_mels * (2 if part == "spectrum" else 1)
+        zeros, ones = torch.zeros(size, dtype=torch.float64), torch.ones(2, 2, dtype=torch.float64)
+        normals[part] = Normal(zeros, torch.eye(size, dtype=torch.float64), ones)
     return Bundle(
         config, Autoencoder.from_config(config).eval(), torch.full((n_mels,), -40.0), torch.full((n_mels,), 10.0),
-        torch.ones(n_mels), normal if config.score.kind == "mahalanobis" else None,
-        {"score": threshold, "error": threshold, "recording": threshold},
+        torch.ones(n_mels), normals, dict.fromkeys(THRESHOLDS, threshold),
+        torch.linspace(0, 10, 1000, dtype=torch.float64),
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """The bundle: a trained model with all that is needed to judge sound by it, in one safetensors file.
 
-Tensors: the weights (`model.*`), the mean and deviation of each band, the centre and precision of the residual, the
-usual error of each band, and what a stored chirp scores. Metadata: one JSON string with the settings, the thresholds
-and how they were found, the provenance, and a digest of everything. There is no pickle.
+Tensors: the weights (`model.*`), the mean and deviation of each band, what is normal of each part of the score
+(`normal.*`), the scores of normal sound, the usual error of each band, and what a stored chirp scores. Metadata: one
+JSON string with the settings, the thresholds and how they were found, the provenance, and a digest of everything.
+There is no pickle.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from monitor.errors import BundleError, MonitorError
 from monitor.features import FrameStream, Scale, WindowStream
 from monitor.files import write_whole
 from monitor.model import Autoencoder, Inference
-from monitor.scoring import NormalResidual, band_errors
+from monitor.scoring import PARTS, Normal, Scorer, band_errors
 
-SCHEMA = 1
-THRESHOLDS = ("score", "error", "recording")
+SCHEMA = 2
+THRESHOLDS = ("score", "error", "recording", "evidence")
 MAX_BYTES = 1 << 30
 MAX_HEADER_BYTES = 1 << 22
 CHIRP_TOLERANCE = 1e-2  # of the largest error: other processors and GPUs round differently, a drifted library does more
@@ -43,7 +44,8 @@ class Threshold:
     method: str  # "normal": from normal sound alone; "labelled": at a false-positive rate on labelled recordings
     recordings: int  # that it was found on
     seconds: float  # of sound in them
-    expected: float  # false alarms a day ("stream"), or false-positive rate ("recording")
+    expected: float  # false alarms a day, or false-positive rate ("recording")
+    upper: float | None = None  # what the former is at most, with 95 % confidence, by the sound alone
     note: str = ""  # what to know about it, in a few words
     date: str = ""
 
@@ -57,13 +59,24 @@ class Bundle:
     mean: Tensor  # (n_mels,) of the unstandardised training frames
     deviation: Tensor  # (n_mels,)
     usual_band_error: Tensor  # (n_mels,) mean squared error of each band on held-out normal sound
-    normal_residual: NormalResidual | None  # None where score.kind is "error"
-    thresholds: dict[str, Threshold]  # "score" and "error" of a stream, "recording" of a whole recording
+    normals: dict[str, Normal]  # by part of the score, as `monitor.scoring.PARTS` names them
+    thresholds: dict[str, Threshold]  # "score", "error", "evidence" of a stream, "recording" of a whole recording
+    normal_scores: Tensor  # (n,) float64, ascending: scores of normal sound, score.window_s each; for the evidence
+    normal_dbfs: float = -200.0  # the quietest normal sound
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def scale(self) -> Scale:
         """What the model sees of a frame."""
         return Scale(self.config.features, self.mean, self.deviation)
+
+    def scorer(self) -> Scorer:
+        """What turns mean rows into anomaly scores."""
+        return Scorer(self.config.score, self.config.features, self.normals, self.usual_band_error)
+
+    def digest(self) -> str:
+        """The first characters of a hash of what judges sound: which model, with which thresholds."""
+        facts = {name: dataclasses.asdict(t) for name, t in self.thresholds.items()}
+        return _digest(facts, _tensors(self))[:12]
 
     @torch.inference_mode()
     def score_chirp(self) -> Tensor:
@@ -84,25 +97,25 @@ def save_bundle(bundle: Bundle, path: Path) -> None:
     Raises:
         MonitorError: if the file cannot be written.
     """
-    tensors = {f"model.{name}": t.detach().cpu().contiguous() for name, t in bundle.model.state_dict().items()}
-    tensors |= {
-        "mean": bundle.mean.cpu(),
-        "deviation": bundle.deviation.cpu(),
-        "usual_band_error": bundle.usual_band_error.cpu(),
-        "chirp_error": bundle.score_chirp(),
-    }
-    if bundle.normal_residual is not None:
-        tensors["residual_centre"] = bundle.normal_residual.centre.cpu()
-        tensors["residual_precision"] = bundle.normal_residual.precision.cpu()
-    tensors = {name: t.contiguous().clone() for name, t in tensors.items()}
+    tensors = _tensors(bundle) | {"chirp_error": bundle.score_chirp()}
     facts = {
         "schema": SCHEMA,
         "config": {g: getattr(bundle.config, g).model_dump(mode="json") for g in STORED_GROUPS},
         "thresholds": {name: dataclasses.asdict(t) for name, t in bundle.thresholds.items()},
+        "normal_dbfs": bundle.normal_dbfs,
         "provenance": bundle.provenance,
     }
     facts["digest"] = _digest(facts, tensors)
     write_whole(path, save(tensors, {"monitor": json.dumps(facts)}))
+
+
+def _tensors(bundle: Bundle) -> dict[str, Tensor]:
+    """What a bundle knows, by name, on the CPU."""
+    tensors = {f"model.{name}": t.detach() for name, t in bundle.model.state_dict().items()}
+    tensors |= {name: getattr(bundle, name) for name in ("mean", "deviation", "usual_band_error", "normal_scores")}
+    for part, normal in bundle.normals.items():
+        tensors |= {f"normal.{part}.{name}": getattr(normal, name) for name in ("centre", "precision", "usual")}
+    return {name: t.cpu().contiguous().clone() for name, t in tensors.items()}
 
 
 STORED_GROUPS = ("features", "model", "score", "alarm", "calibration")
@@ -144,9 +157,10 @@ def _load(path: Path) -> Bundle:
                     "train it again, or use the version of the program that wrote it."
                 )
             config = Config.model_validate(facts["config"])
-            expected = _expected_tensors(config)
             slices = {name: stored.get_slice(name) for name in stored.keys()}  # noqa: SIM118
             found = {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in slices.items()}
+            known = found.get("normal_scores", ((0,), ""))[0]
+            expected = _expected_tensors(config, known if len(known) == 1 else (0,))
             if wrong := sorted(name for name in expected | found if expected.get(name) != found.get(name)):
                 raise BundleError(f"{path}: {wrong[0]!r} is missing, or is not what its settings imply.")
             tensors = {name: stored.get_tensor(name) for name in found}
@@ -165,19 +179,18 @@ def _load(path: Path) -> Bundle:
 def _assemble(config: Config, facts: dict[str, Any], tensors: dict[str, Tensor]) -> Bundle:
     model = Autoencoder.from_config(config)
     model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
-    normal = None
-    if config.score.kind == "mahalanobis":
-        normal = NormalResidual(tensors["residual_centre"], tensors["residual_precision"])
+    names = ("centre", "precision", "usual")
+    normals = {p: Normal(*(tensors[f"normal.{p}.{name}"] for name in names)) for p in PARTS[config.score.kind]}
     thresholds = {name: Threshold(**t) for name, t in facts["thresholds"].items()}
     values = [float(thresholds[name].value) for name in THRESHOLDS]
     if not all(0 <= value < float("inf") for value in values) or not isinstance(facts["provenance"], dict):
         raise ValueError("its thresholds or its provenance make no sense")
-    return Bundle(config, model.eval(), tensors["mean"], tensors["deviation"], tensors["usual_band_error"], normal,
-                  thresholds, facts["provenance"])  # fmt: skip
+    return Bundle(config, model.eval(), tensors["mean"], tensors["deviation"], tensors["usual_band_error"], normals,
+                  thresholds, tensors["normal_scores"], float(facts["normal_dbfs"]), facts["provenance"])  # fmt: skip
 
 
-def _expected_tensors(config: Config) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and type of every tensor that a bundle with these settings has."""
+def _expected_tensors(config: Config, known: tuple[int, ...]) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and type of every tensor that a bundle with these settings has, with so many scores of normal sound."""
     features = config.features
     with torch.device("meta"):
         model = Autoencoder.from_config(config)
@@ -187,8 +200,11 @@ def _expected_tensors(config: Config) -> dict[str, tuple[tuple[int, ...], str]]:
     chirp_frames = 1 + _chirp(features).shape[1] // features.hop_length
     shapes = {"mean": bands, "deviation": bands, "usual_band_error": bands, "chirp_error": (chirp_frames,)}
     tensors |= {name: (shape, "F32") for name, shape in shapes.items()}
-    if config.score.kind == "mahalanobis":
-        tensors |= {"residual_centre": (bands, "F64"), "residual_precision": (bands * 2, "F64")}
+    tensors["normal_scores"] = (known, "F64")
+    for part in PARTS[config.score.kind]:
+        size = features.n_mels * (2 if part == "spectrum" else 1)
+        for name, shape in (("centre", (size,)), ("precision", (size, size)), ("usual", (2, 2))):
+            tensors[f"normal.{part}.{name}"] = (shape, "F64")
     return tensors
 
 

@@ -60,6 +60,7 @@ class Features(Group):
     scale: Literal["log", "power"] = "log"
     floor: float = Field(1e-10, gt=0, lt=1)
     standardize: bool = True
+    remove_level: bool = False
     window_frames: int = Field(20, ge=2, le=512)
     channel: Channel = "mix"
 
@@ -67,6 +68,8 @@ class Features(Group):
     def _consistent(self) -> Self:
         if self.n_fft % 2 or self.window_frames % 2:
             raise ValueError("n_fft and window_frames have to be even numbers")
+        if self.remove_level and self.scale == "power":
+            raise ValueError("remove_level needs scale: log")
         if self.hop_length > self.n_fft:
             raise ValueError(f"hop_length {self.hop_length} is larger than n_fft {self.n_fft}: sound would be skipped")
         if not self.fmin < self.f_top <= self.sample_rate / 2:
@@ -102,7 +105,7 @@ class Model(Group):
 class Score(Group):
     """From reconstruction to anomaly score; stored in the bundle."""
 
-    kind: Literal["mahalanobis", "error"] = "mahalanobis"
+    kind: Literal["fused", "mahalanobis", "spectrum", "error"] = "fused"
     window_s: float = Field(2.0, ge=0, le=600)
     shrinkage: Literal["auto", "ledoit-wolf"] | Annotated[float, Field(ge=0, le=1)] = "auto"
     recording: Literal["mean", "max"] = "mean"
@@ -110,8 +113,8 @@ class Score(Group):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.kind == "mahalanobis" and self.window_s < 0.1:
-            raise ValueError("window_s has to be at least 0.1 where kind is mahalanobis")
+        if self.kind != "error" and self.window_s < 0.1:
+            raise ValueError(f"window_s has to be at least 0.1 where kind is {self.kind}")
         return self
 
 
@@ -123,6 +126,7 @@ class Train(Group):
     learning_rate: float = Field(2e-3, gt=0, le=10)
     weight_decay: float = Field(0.0, ge=0, le=10)
     schedule: Literal["one-cycle", "hold-then-linear"] = "one-cycle"
+    input_noise: float = Field(1.0, ge=0, le=100)
     held_out: float = Field(0.2, gt=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**31)
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -141,9 +145,25 @@ class Calibration(Group):
 class Alarm(Group):
     """From anomaly score to state."""
 
-    persistence_s: float = Field(1.0, ge=0, le=86400)
+    threshold: Annotated[float | None, BLANK] = Field(None, gt=0)
+    block_s: float = Field(0.5, ge=0, le=600)
+    k: int = Field(2, ge=1, le=1000)
+    n: int = Field(3, ge=1, le=1000)
+    evidence: bool = True
+    warm_up_s: float = Field(3.0, ge=0, le=86400)
+    hold_s: float = Field(5.0, ge=0, le=86400)
     release_ratio: float = Field(0.8, gt=0, le=1)
     release_s: float = Field(2.0, ge=0, le=86400)
+    cool_down_s: float = Field(10.0, ge=0, le=86400)
+    remind_s: float = Field(3600.0, gt=0, le=31_536_000)
+    off_below_dbfs: Literal["auto", "never"] | Annotated[float, Field(ge=-200, le=0)] = "auto"
+    run_up_s: float = Field(10.0, ge=0, le=86400)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.k > self.n:
+            raise ValueError(f"k of n: k is {self.k}, and n only {self.n}")
+        return self
 
 
 class Dashboard(Group):
@@ -180,9 +200,19 @@ PRESETS: dict[str, dict[str, Tree]] = {
             "learning_rate": 1e-4,
             "weight_decay": 1e-4,
             "schedule": "hold-then-linear",
+            "input_noise": 0.0,
         },
         "calibration": {"method": "labelled", "fpr": 0.1},
-        "alarm": {"persistence_s": 0.0},
+        "alarm": {
+            "block_s": 0.0,
+            "k": 1,
+            "n": 1,
+            "evidence": False,
+            "warm_up_s": 0.0,
+            "hold_s": 0.0,
+            "cool_down_s": 0.0,
+            "off_below_dbfs": "never",
+        },
     },
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -11,22 +12,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from monitor.alarm import Alarm, Anomaly
+from monitor.alarm import Alarm, Anomaly, Limits
 from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.errors import MonitorError
-from monitor.features import band_centres
+from monitor.explain import explain, threshold_note
+from monitor.features import FrameLevel, band_centres
 from monitor.history import History
 from monitor.intake import Intake
 from monitor.journal import Journal
 from monitor.latency import BusyShare, Latencies, Rhythm, algorithmic_s
 from monitor.level import LevelMeter
 from monitor.pace import Hole
-from monitor.scoring import RecordingScore, Scorer
+from monitor.scoring import RecordingScore, rolling_length, row_width
 from monitor.sinks import ScoreRows, Sink
 from monitor.snapshot import Event, FloatArray, Snapshot, State
 from monitor.sources import Mark, Source
 from monitor.stream import Scores, ScoreStream
+from monitor.switch import Switch, off_level
 from monitor.watch import Watch
 
 LIVE_CHUNK_S = 0.25  # taken at once: short, so that the screen follows
@@ -75,16 +78,21 @@ class Engine:
         self._journal = Journal(sinks)
         self._tap = tap
         self._hop_s, self._rate = features.hop_s, features.sample_rate
-        self._usual = bundle.usual_band_error.clamp_min(1e-12).numpy()
+        self._scorer = bundle.scorer()
+        self._bundle_id = bundle.digest()
         self._error_threshold = bundle.thresholds["error"].value
         self._stream = ScoreStream(bundle, 1, device)
-        self._alarm = Alarm(config.alarm, bundle.thresholds["score"].value, features.hop_s)
+        limits, window_rows = Limits.of(bundle, config.alarm), rolling_length(bundle.config.score, features)
+        self._alarm = Alarm(config.alarm, limits, features.hop_s, window_rows)
+        self._switch = Switch(FrameLevel(features), off_level(bundle, config.alarm), features.hop_s)
+        self._run_up_s = config.alarm.run_up_s
+        self._band_hz = band_centres(features).numpy()
         self._history = History(features.n_mels, features.hop_s)
         self._scored = self._discarded = 0  # of rings that have been left
         self._attend_ring()
         self._watch = Watch(source, self._intake) if source.live else None
         self._rhythm = Rhythm()
-        self._band_error = np.ones(features.n_mels, np.float32)
+        self._rolling = torch.full((row_width(bundle.config.score, features),), torch.nan)  # the newest mean row
         self._last = (np.nan, np.nan)  # rolling error, score
         self._dropped = 0
         self._hops_before = 0  # of the recordings that have ended
@@ -95,15 +103,15 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._mark = Mark(0, "recording", source.name)
         self._begin_recording(self._mark)
-        threshold = bundle.thresholds["score"]
         self.latest = Snapshot(
             state=State.LISTENING, source=source.name, model=model_name, score_kind=bundle.config.score.kind,
-            threshold=threshold.value, threshold_note=threshold.note, error_threshold=self._error_threshold,
+            threshold=limits.threshold, threshold_note=threshold_note(bundle, config),
+            error_threshold=self._error_threshold,
             error=np.nan, score=np.nan, level_dbfs=-np.inf, peak_dbfs=-np.inf, position_s=0.0, duration_s=None,
             uptime_s=0.0, speed=source.speed, load=0.0, dropped_samples=0, slot_s=self._history.slot_s, first_slot=0,
             error_history=np.empty(0, np.float32), score_history=np.empty(0, np.float32),
-            spectrogram=np.empty((0, features.n_mels), np.float32), band_hz=band_centres(features).numpy(),
-            band_error=self._band_error, algorithmic_s=algorithmic_s(features),
+            spectrogram=np.empty((0, features.n_mels), np.float32), band_hz=self._band_hz,
+            band_score=np.zeros(features.n_mels, np.float32), algorithmic_s=algorithmic_s(features),
         )  # fmt: skip
 
     @property
@@ -149,7 +157,7 @@ class Engine:
 
     def scale_threshold(self, factor: float) -> None:
         """Multiplies the thresholds for this run."""
-        self._alarm.threshold *= factor
+        self._alarm.scale(factor)
         self._error_threshold *= factor
 
     def _run(self) -> None:
@@ -238,27 +246,46 @@ class Engine:
         if frames.shape[1]:
             self._history.add_levels(self._hops_before + self._frames, _decibels(frames[0]))
             self._frames += frames.shape[1]
+            if self._switch.push(frames[0]):
+                self._switched()
         count = scores.score.shape[1]
         if not count:
             return False
         error, score = scores.error[0].double().numpy(), scores.score[0].numpy()
         rolling_error = scores.rolling_error[0].numpy()
         if not self.source.live:
-            self._recording.push(scores.residual[0], scores.band_error[0], scores.score[0])
+            self._recording.push(scores.rows[0], scores.score[0])
+        self._rolling = scores.rolling[0, -1]
+        if self._switch.off:  # a machine that is off is not to be judged
+            score = rolling_error = np.full_like(score, np.nan)
+            self._rolling = torch.full_like(self._rolling, torch.nan)
         self._history.add_scores(self._hops_before + self._windows, rolling_error, score)
-        newest = scores.rolling_band_error[0, -1]
-        if not newest.isnan().any():
-            self._band_error = (newest.numpy() / self._usual).astype(np.float32)
         self._last = (float(rolling_error[-1]), float(score[-1]))
-        for anomaly in self._alarm.update(score):
+        for anomaly in self._alarm.update(score, scores.rolling[0].numpy()):
             self._tell(anomaly)
-        rows = ScoreRows(
-            self._mark.name, self._windows, self._hop_s, error, score, self._alarm.threshold, self._alarm.state
-        )
+        rows = ScoreRows(self._mark.name, self._windows, self._hop_s, error, score, self._alarm.threshold, self._state)
         self._windows += count
         for sink in self.sinks:
             sink.scores(rows)
         return True
+
+    @property
+    def _state(self) -> State:
+        return State.OFF if self._switch.off else self._alarm.state
+
+    def _switched(self) -> None:
+        """The machine was switched off, or on again."""
+        at = self._frames * self._hop_s
+        if self._switch.off:
+            if lasting := self._alarm.finish():
+                self._tell(lasting)
+            self._alarm.restart(0.0)
+            self._off_since = at, time.time()
+        else:
+            window_s = rolling_length(self.bundle.config.score, self.bundle.config.features) * self._hop_s
+            self._alarm.restart(max(self._run_up_s, window_s))
+        began, wall_time = self._off_since
+        self._journal.tell(Event("off", began, None if self._switch.off else at, wall_time, self._mark.name))
 
     def _pass_mark(self, mark: Mark) -> None:
         if mark.kind == "recording":
@@ -274,6 +301,7 @@ class Engine:
         self._recording = self._new_recording_score()
         self._recording_began = time.time()
         self._alarm.reset()
+        self._switch.reset()
 
     def _end_recording(self) -> None:
         if not self._samples or self._ended:
@@ -283,8 +311,7 @@ class Engine:
         frames, scores = self._stream.push(torch.from_numpy(rest)[None])
         self._use(frames, scores)
         self._use(*self._stream.flush())
-        if lasting := self._alarm.finish():
-            self._tell(lasting)
+        self._end_what_lasts()
         result = RecordingResult(
             self._mark.name,
             self._recording.value(),
@@ -295,8 +322,8 @@ class Engine:
         self._hops_before += self._frames
 
     def _new_recording_score(self) -> RecordingScore:
-        score, n_mels = self.bundle.config.score, self.bundle.config.features.n_mels
-        return RecordingScore(score, Scorer(score, self.bundle.normal_residual), n_mels)
+        score, features = self.bundle.config.score, self.bundle.config.features
+        return RecordingScore(score, self._scorer, row_width(score, features))
 
     def _attend_ring(self) -> None:
         """Takes from the source's ring, from where it is written now."""
@@ -329,9 +356,9 @@ class Engine:
 
     def _break(self) -> None:
         """Nothing is computed across what comes now: a hole in the sound."""
-        if lasting := self._alarm.finish():
-            self._tell(lasting)
+        self._end_what_lasts()
         self._alarm.reset()
+        self._switch.reset()
         self._stream.reset()
         self._intake.reset()
         self._last = (np.nan, np.nan)
@@ -345,8 +372,16 @@ class Engine:
         self._samples += round(seconds * self._rate)
         self._frames = self._windows = self._alarm_row = round(self._samples / self._rate / self._hop_s)
 
+    def _end_what_lasts(self) -> None:
+        if lasting := self._alarm.finish():
+            self._tell(lasting)
+        if self._switch.off:
+            began, wall_time = self._off_since
+            self._journal.tell(Event("off", began, self._frames * self._hop_s, wall_time, self._mark.name))
+
     def _tell(self, anomaly: Anomaly) -> None:
         start_s = (self._alarm_row + anomaly.start) * self._hop_s
+        profile = torch.from_numpy(anomaly.mean_profile)
         event = Event(
             "anomaly",
             start_s,
@@ -356,19 +391,23 @@ class Engine:
             anomaly.peak,
             anomaly.mean,
             self._alarm.threshold,
+            cause=anomaly.cause,
+            bands=explain(*self._scorer.shares(profile), self._band_hz) if anomaly.decisions else (),
+            model_id=self._bundle_id,
+            reminders=anomaly.reminders,
         )
         self._journal.tell(event)
 
     def _publish(self, *, finished: bool = False) -> None:
         first_slot, error_history, score_history, spectrogram = self._history.view()
-        lasting = self._alarm.anomaly if self._alarm.state is State.ANOMALY else None
+        lasting = self._alarm.anomaly
         state = self._watch.state if self._watch is not None else None
         now = time.monotonic()
         if now - self._spread_at > SPREAD_S:
             self._spread_at, self._spread = now, self.processing.spread()
         self.latest = replace(
             self.latest,
-            state=state or self._alarm.state,
+            state=state or self._state,
             source=self._mark.name,
             threshold=self._alarm.threshold,
             error_threshold=self._error_threshold,
@@ -385,13 +424,22 @@ class Engine:
             error_history=error_history,
             score_history=score_history,
             spectrogram=spectrogram,
-            band_error=self._band_error,
+            band_score=self._band_score(),
+            evidence=self._alarm.evidence,
             events=self._journal.shown(lasting),
             anomalies=self.anomalies,
             processing_s=self._spread.median,
             processing_p99_s=self._spread.p99,
             finished=finished,
         )
+
+
+    def _band_score(self) -> FloatArray:
+        if not math.isfinite(self._last[1]):
+            return np.zeros(len(self._band_hz), np.float32)
+        share, more = self._scorer.shares(self._rolling)
+        carried = share.clamp_min(0) * self._last[1]
+        return torch.where(more < 0, -carried, carried).float().numpy()
 
 
 def _decibels(power: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

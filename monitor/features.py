@@ -26,15 +26,7 @@ class FrameStream:
         self._features = features
         self._streams = streams
         self._window = torch.hann_window(features.n_fft, device=device)
-        self._filters = AF.melscale_fbanks(
-            features.n_fft // 2 + 1,
-            features.fmin,
-            features.f_top,
-            features.n_mels,
-            features.sample_rate,
-            norm="slaney",
-            mel_scale="slaney",
-        ).to(device)
+        self._filters = mel_filters(features, features.n_fft // 2 + 1).to(device)
         self.reset()
 
     def reset(self) -> None:
@@ -125,7 +117,7 @@ class Scale:
     """
 
     def __init__(self, features: Features, mean: Tensor | None = None, deviation: Tensor | None = None) -> None:
-        self._log, self._floor = features.scale == "log", features.floor
+        self._log, self._floor, self._remove_level = features.scale == "log", features.floor, features.remove_level
         self.mean = torch.zeros(features.n_mels) if mean is None else mean
         self.deviation = torch.ones(features.n_mels) if deviation is None else deviation
 
@@ -141,13 +133,39 @@ class Scale:
 
     def unstandardized(self, power: Tensor) -> Tensor:
         """The frames before the standardisation: dB, or power."""
-        decibels: Tensor = 10 * torch.log10(power.clamp_min(self._floor)) if self._log else power
-        return decibels
+        if not self._log:
+            return power
+        decibels: Tensor = 10 * torch.log10(power.clamp_min(self._floor))
+        return decibels - decibels.mean(dim=-1, keepdim=True) if self._remove_level else decibels
+
+
+def mel_filters(features: Features, bins: int, norm: str | None = "slaney") -> Tensor:
+    """The Slaney mel filters (bins, n_mels), each of the same area, or with `norm=None` of the same height, 1."""
+    filters: Tensor = AF.melscale_fbanks(
+        bins, features.fmin, features.f_top, features.n_mels, features.sample_rate, norm=norm, mel_scale="slaney"
+    )
+    return filters
 
 
 def band_centres(features: Features) -> Tensor:
     """The centre of each mel band in Hz: (n_mels,)."""
-    filters = AF.melscale_fbanks(4097, features.fmin, features.f_top, features.n_mels, features.sample_rate,
-                                 norm="slaney", mel_scale="slaney")  # fmt: skip
-    centres: Tensor = filters.argmax(dim=0) * (features.sample_rate / 2 / 4096)
-    return centres
+    return mel_filters(features, 4097).argmax(dim=0) * (features.sample_rate / 2 / 4096)
+
+
+class FrameLevel:
+    """The level of power mel frames in dBFS: of the RMS of the sound that they are made of, between fmin and fmax.
+
+    Filters of the same height add up to 1 everywhere between the first and the last centre, so weighted back to that
+    height the bands add up to the power of the spectrum. That, one-sided and with a Hann window, is n_fft² · 3 / 16
+    times the mean square of the sound (Parseval).
+    """
+
+    def __init__(self, features: Features) -> None:
+        bins = features.n_fft // 2 + 1
+        area = mel_filters(features, bins).sum(dim=0)
+        height = mel_filters(features, bins, norm=None).sum(dim=0)
+        self._weights = torch.where(area > 0, height / area, 0.0) / (features.n_fft**2 * 3 / 16)
+
+    def __call__(self, power: Tensor) -> Tensor:
+        """Frames (…, n_mels) to levels (…) in dBFS; -200 for silence."""
+        return 10 * torch.log10((power.cpu() @ self._weights).clamp_min(1e-20))

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from monitor.config import Features, Score
+
+CHANGE_S = 0.032  # between the two frames whose difference is a frame's change
+PARTS: dict[str, tuple[str, ...]] = {
+    "fused": ("residual", "spectrum"),
+    "mahalanobis": ("residual",),
+    "spectrum": ("spectrum",),
+    "error": (),
+}
 
 
 def band_errors(windows: Tensor, reconstructions: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
@@ -22,6 +31,34 @@ def band_errors(windows: Tensor, reconstructions: Tensor, n_mels: int) -> tuple[
     """
     difference = (reconstructions - windows).reshape(*windows.shape[:-1], -1, n_mels)
     return difference.mean(dim=-2), difference.square().mean(dim=-2)
+
+
+def frame_and_change(windows: Tensor, features: Features) -> tuple[Tensor, Tensor]:
+    """A window's own frame, and how much it differs from the one CHANGE_S before, as the model sees them.
+
+    The mean level of a machine says what it sounds like; the mean change says how rough it sounds, which a mean level
+    cannot (a rattle and a hum can be equally loud).
+
+    Args:
+        windows: (…, W · n_mels) of frames t - W/2 … t + W/2 - 1.
+
+    Returns:
+        frame t, and |frame t - frame t - lag|: both (…, n_mels).
+    """
+    n_mels, own = features.n_mels, features.window_frames // 2
+    lag = min(own, max(1, round(CHANGE_S / features.hop_s)))
+    frame = windows[..., own * n_mels : (own + 1) * n_mels]
+    return frame, (frame - windows[..., (own - lag) * n_mels : (own - lag + 1) * n_mels]).abs()
+
+
+def row_width(score: Score, features: Features) -> int:
+    """Numbers that are kept of a window: residual and band error, and frame and change where the score wants them."""
+    return (4 if "spectrum" in PARTS[score.kind] else 2) * features.n_mels
+
+
+def part_of(rows: Tensor, part: str, n_mels: int) -> Tensor:
+    """The columns of rows (…, row_width) that a part of the score is made of: (…, n_mels), or (…, 2 · n_mels)."""
+    return rows[..., :n_mels] if part == "residual" else rows[..., 2 * n_mels : 4 * n_mels]
 
 
 class RollingMean:
@@ -67,35 +104,100 @@ class RollingMean:
 
 
 @dataclass(frozen=True, slots=True)
-class NormalResidual:
-    """What the mean residual is on normal sound: its centre (n_mels,) and precision (n_mels, n_mels), float64."""
+class Normal:
+    """What a mean statistic of p numbers is on normal sound, and how far from it normal sound usually is.
+
+    `centre` (p,) and `precision` (p, p); `usual` (2, 2): mean and deviation of ln d² on normal sound that neither was
+    fitted on, of score.window_s (first row) and of whole recordings (second). All float64.
+    """
 
     centre: Tensor
     precision: Tensor
+    usual: Tensor
 
-    def distance(self, mean_residual: Tensor) -> Tensor:
-        """The squared Mahalanobis distance d² of (…, n_mels) from normal: (…)."""
-        offset = mean_residual.double() - self.centre
+    def distance(self, mean: Tensor) -> Tensor:
+        """The squared Mahalanobis distance d² of mean statistics (…, p) from normal: (…)."""
+        offset = mean.double() - self.centre
         return ((offset @ self.precision) * offset).sum(dim=-1)
 
-    def to(self, device: torch.device | str) -> NormalResidual:
+    def shares(self, mean: Tensor) -> tuple[Tensor, Tensor]:
+        """How much of d² each number carries (…, p), adding up to 1, and its offset from normal (…, p).
+
+        The terms of the sum over i of offset_i · (precision · offset)_i; single ones can be negative.
+        """
+        offset = mean.double() - self.centre
+        terms = (offset @ self.precision) * offset
+        return terms / terms.sum(dim=-1, keepdim=True).clamp_min(1e-300), offset
+
+    def to(self, device: torch.device | str) -> Normal:
         """The same on another device."""
-        return NormalResidual(self.centre.to(device), self.precision.to(device))
+        return Normal(self.centre.to(device), self.precision.to(device), self.usual.to(device))
 
 
 class Scorer:
-    """Turns rolled or averaged residuals and band errors into anomaly scores, as `score.kind` says."""
+    """Turns rolled or averaged rows (…, row_width) into anomaly scores, as `score.kind` says.
 
-    def __init__(self, score: Score, normal: NormalResidual | None) -> None:
-        self.kind, self.normal = score.kind, normal
+    `error`: the mean reconstruction error. The others: the squared Mahalanobis distance of each part from normal, over
+    what it usually is (the geometric mean on normal sound), and of two such ratios the geometric mean, where a part
+    whose distances vary less on normal sound weighs more. So 1 is usual, whatever the machine and the kind.
+    """
 
-    def __call__(self, residual: Tensor, band_error: Tensor) -> Tensor:
-        """Means over any time of the residual and the squared error, both (…, n_mels), to scores (…) float64."""
+    def __init__(
+        self, score: Score, features: Features, normals: Mapping[str, Normal], usual_band_error: Tensor
+    ) -> None:
+        self.kind, self._n_mels, self._usual_error = score.kind, features.n_mels, usual_band_error.double()
+        if missing := [part for part in PARTS[score.kind] if part not in normals]:
+            raise ValueError(f"the {score.kind} score needs to know what is normal of: {', '.join(missing)}")
+        self._normals = [(part, normals[part]) for part in PARTS[score.kind]]
+
+    def __call__(self, rows: Tensor, *, whole: bool = False) -> Tensor:
+        """Means of rows over score.window_s, or over whole recordings: (…, row_width) to scores (…) float64."""
         if self.kind == "error":
-            return band_error.double().mean(dim=-1)
-        if self.normal is None:
-            raise ValueError("the mahalanobis score needs the residual's centre and precision")
-        return self.normal.distance(residual)
+            return rows[..., self._n_mels : 2 * self._n_mels].double().mean(dim=-1)
+        distances = [normal.distance(part_of(rows, part, self._n_mels)) for part, normal in self._normals]
+        return fuse(torch.stack(distances, dim=-1).clamp_min(1e-300).log(), self._usual(whole))
+
+    def shares(self, rows: Tensor, *, whole: bool = False) -> tuple[Tensor, Tensor]:
+        """Which bands carry the score of rows (…, row_width).
+
+        Returns:
+            share of each band (…, n_mels), adding up to 1 (of the error: in absolute value, of what it is beyond the
+            usual), and (…, n_mels) > 0 where the sound has more of a band than normal sound, < 0 where it has less.
+        """
+        bands = self._n_mels
+        residual, band_error = rows[..., :bands].double(), rows[..., bands : 2 * bands].double()
+        if self.kind == "error":
+            beyond = band_error - self._usual_error
+            return beyond / beyond.abs().sum(dim=-1, keepdim=True).clamp_min(1e-300), -residual
+        total = torch.zeros_like(residual)
+        more = torch.zeros_like(residual)
+        for (part, normal), weight in zip(self._normals, weights(self._usual(whole)), strict=True):
+            share, offset = normal.shares(part_of(rows, part, bands))
+            total += weight * share.reshape(*share.shape[:-1], -1, bands).sum(dim=-2)
+            # What is missing is reconstructed all the same: the residual x̂ - x is positive. The first half of the
+            # spectrum's numbers are levels.
+            more = -offset if part == "residual" else offset[..., :bands]
+        return total, more
+
+    def to(self, device: torch.device | str) -> Scorer:
+        """Moves what is normal to a device."""
+        self._normals = [(part, normal.to(device)) for part, normal in self._normals]
+        self._usual_error = self._usual_error.to(device)
+        return self
+
+    def _usual(self, whole: bool) -> Tensor:
+        return torch.stack([normal.usual[int(whole)] for _, normal in self._normals])
+
+
+def weights(usual: Tensor) -> Tensor:
+    """The weight of each part (parts,), adding up to 1, from mean and deviation of its ln d² (parts, 2)."""
+    inverse = 1 / usual[:, 1].clamp_min(1e-3)
+    return inverse / inverse.sum()
+
+
+def fuse(log_distances: Tensor, usual: Tensor) -> Tensor:
+    """ln d² of each part (…, parts) to scores (…)."""
+    return ((log_distances - usual[:, 0]) @ weights(usual)).exp()
 
 
 def rolling_length(score: Score, features: Features) -> int:
@@ -106,38 +208,38 @@ def rolling_length(score: Score, features: Features) -> int:
 class RecordingScore:
     """The score of one whole recording, from the same frames a stream is scored by.
 
-    `mean`: the score of the mean residual (or error) of all frames. `max`: the highest score of any frame, the
-    article's way. `cut_frames` at each end are left out of either. Memory does not grow with the recording.
+    `mean`: the score of the mean row of all frames. `max`: the highest score of any frame, the article's way.
+    `cut_frames` at each end are left out of either. Memory does not grow with the recording.
     """
 
-    def __init__(self, score: Score, scorer: Scorer, n_mels: int) -> None:
+    def __init__(self, score: Score, scorer: Scorer, width: int) -> None:
         self._score, self._scorer = score, scorer
         self._skip = score.cut_frames
-        self._pending: list[Tensor] = []  # the last cut_frames rows: known to count only when more come
-        self._sum = torch.zeros(2 * n_mels + 1, dtype=torch.float64)
+        self._pending = torch.empty(0, width + 1, dtype=torch.float64)  # the last cut_frames: count if more come
+        self._sum = torch.zeros(width, dtype=torch.float64)
         self._max = -torch.inf
         self.frames = 0
 
-    def push(self, residual: Tensor, band_error: Tensor, rolling: Tensor) -> None:
-        """Takes rows of one stream: residual and band error (k, n_mels), rolling score (k,), NaN before the first."""
-        rows = torch.cat((residual.double(), band_error.double(), rolling.double()[:, None]), dim=1).cpu()
-        skipped = min(self._skip, len(rows))
+    def push(self, rows: Tensor, scores: Tensor) -> None:
+        """Takes rows of one stream (k, row_width) and their rolling scores (k,), NaN before the first."""
+        taken = torch.cat((rows.double(), scores.double()[:, None]), dim=1).cpu()
+        skipped = min(self._skip, len(taken))
         self._skip -= skipped
-        waiting = torch.cat((*self._pending, rows[skipped:]))
-        cut = self._score.cut_frames
-        ready = waiting[: max(0, len(waiting) - cut)]
-        self._pending = [waiting[len(ready) :]]
+        waiting = torch.cat((self._pending, taken[skipped:]))
+        ready = waiting[: max(0, len(waiting) - self._score.cut_frames)]
+        self._pending = waiting[len(ready) :]
         if len(ready):
             self.frames += len(ready)
-            self._sum[:-1] += ready[:, :-1].sum(dim=0)
+            self._sum += ready[:, :-1].sum(dim=0)
             scored = ready[:, -1][~ready[:, -1].isnan()]
             self._max = max(self._max, float(scored.max()) if len(scored) else -torch.inf)
+
+    def mean(self) -> Tensor:
+        """The mean row so far (row_width,); NaN if no frame counts yet."""
+        return self._sum / self.frames if self.frames else torch.full_like(self._sum, torch.nan)
 
     def value(self) -> float:
         """The score so far; NaN if no frame counts yet."""
         if self._score.recording == "max":
             return self._max if self._max > -torch.inf else float("nan")
-        if not self.frames:
-            return float("nan")
-        residual, band_error = (self._sum[:-1] / self.frames).chunk(2)
-        return float(self._scorer(residual, band_error))
+        return float(self._scorer(self.mean(), whole=True)) if self.frames else float("nan")

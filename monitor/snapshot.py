@@ -18,12 +18,23 @@ FloatArray = NDArray[np.float32]
 class State(StrEnum):
     """What the monitor says of the machine, in the one word the dashboard prints large."""
 
-    LISTENING = "LISTENING"  # sound comes in, but there is no score yet
+    LISTENING = "LISTENING"  # sound comes in, but it is too early to judge it
     NORMAL = "NORMAL"
-    WARNING = "WARNING"  # above the threshold, not yet for long enough
+    WARNING = "WARNING"  # above the threshold, not yet for long enough; or evidence gathers
     ANOMALY = "ANOMALY"
+    OFF = "OFF"  # the machine is too quiet to be running
     LOST = "LOST"  # no sound comes in
     NO_SIGNAL = "NO SIGNAL"  # what comes in is all zeros, or a constant
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A range of frequencies that carries an anomaly."""
+
+    low_hz: float
+    high_hz: float
+    share: float  # of the score
+    change: str  # "new": more of it than normal sound has; "missing": less
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,7 @@ class Event:
     Times are in seconds of the stream; `wall_time` is the Unix time of the start.
     """
 
-    kind: str  # "anomaly", "gap", "lost" or "no signal"
+    kind: str  # "anomaly", "off", "gap", "lost" or "no signal"
     start_s: float
     end_s: float | None  # None while it lasts
     wall_time: float
@@ -42,6 +53,11 @@ class Event:
     mean: float = 0.0
     threshold: float = 0.0
     lost_samples: int = 0  # of a gap
+    # of an anomaly
+    cause: str = ""  # "sudden": the score was far up; "evidence": it was a little up for long
+    bands: tuple[Band, ...] = ()  # what carries it, the largest share first
+    model_id: str = ""  # of the bundle that judged
+    reminders: int = 0  # how often it was told again while it lasted
 
     @property
     def duration_s(self) -> float | None:
@@ -61,9 +77,9 @@ class Snapshot:
     # where the sound comes from, and what judges it
     source: str
     model: str  # a name for the eye
-    score_kind: str  # "mahalanobis" or "error"
+    score_kind: str  # as in score.kind
     threshold: float  # of the anomaly score
-    threshold_note: str  # where it came from, a few words
+    threshold_note: str  # where it came from and how old it is, a few words
     error_threshold: float  # of the (rolling) reconstruction error; equals threshold where score_kind is "error"
     # now
     error: float  # rolling reconstruction error, NaN before the first
@@ -83,9 +99,10 @@ class Snapshot:
     score_history: FloatArray  # (slots,) worst anomaly score in the slot
     spectrogram: FloatArray  # (slots, n_mels) mean mel level in dB
     band_hz: FloatArray  # (n_mels,) centre of each mel band in Hz
-    band_error: FloatArray  # (n_mels,) rolling squared error of each band over its mean on normal sound (1 = usual)
+    band_score: FloatArray  # (n_mels,) what each band adds to the score; negative where sound is missing
     events: tuple[Event, ...] = ()  # oldest first; the engine keeps the last hundred
     anomalies: int = 0  # anomalies so far
+    evidence: float = 0.0  # what has been slightly unusual for long, as a share of what makes an anomaly
     algorithmic_s: float = math.nan  # seconds by which the method itself is late: window and transform
     processing_s: float = math.nan  # median seconds from a window's last sample to its score
     processing_p99_s: float = math.nan  # its 99th percentile

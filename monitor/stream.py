@@ -10,18 +10,21 @@ from torch import Tensor
 from monitor.bundle import Bundle
 from monitor.features import FrameStream, WindowStream
 from monitor.model import Inference
-from monitor.scoring import RollingMean, Scorer, band_errors, rolling_length
+from monitor.scoring import RollingMean, band_errors, frame_and_change, rolling_length, row_width
 
 BATCH = 1024  # windows through the model at once
 
 
-class ErrorStream:
-    """Power mel frames of N streams in, what the model could not reconstruct of each window out."""
+class RowStream:
+    """Power mel frames of N streams in, a row for each window out: what is left over of it, and what it was.
+
+    A row is [residual | band error], or [residual | band error | frame | change] (`monitor.scoring`).
+    """
 
     def __init__(self, bundle: Bundle, streams: int = 1, device: torch.device | str = "cpu") -> None:
-        features = bundle.config.features
+        self._features = features = bundle.config.features
         self.device = torch.device(device)
-        self._n_mels = features.n_mels
+        self.width = row_width(bundle.config.score, features)
         self._scale = bundle.scale().to(self.device)
         self._model = Inference(bundle.model.to(self.device).eval())
         self._windows = WindowStream(features.window_frames, features.n_mels, streams, self.device)
@@ -31,22 +34,28 @@ class ErrorStream:
         self._windows.reset()
 
     def push(self, frames: Tensor) -> Tensor:
-        """Power mel frames (N, t, M) in; the residual and the band error of each complete window out: (N, k, 2 · M)."""
+        """Power mel frames (N, t, M) in, the row of each complete window out: (N, k, row_width)."""
         return self._rows(self._windows.push(self._scale(frames.to(self.device))))
 
     def flush(self) -> Tensor:
-        """The rows (N, k, 2 · M) that the end of the frames completes; afterwards new streams begin."""
+        """The rows (N, k, row_width) that the end of the frames completes; afterwards new streams begin."""
         return self._rows(self._windows.flush())
 
     @torch.inference_mode()
     def _rows(self, windows: Tensor) -> Tensor:
         streams, count, _ = windows.shape
-        rows = windows.new_empty(streams, count, 2 * self._n_mels)
+        bands = self._features.n_mels
+        rows = windows.new_empty(streams, count, self.width)
         step = max(1, BATCH // streams)
         for start in range(0, count, step):
-            batch = windows[:, start : start + step].flatten(0, 1)
-            residual_and_error = torch.cat(band_errors(batch, self._model(batch), self._n_mels), dim=-1)
-            rows[:, start : start + step] = residual_and_error.view(streams, -1, 2 * self._n_mels)
+            batch = windows[:, start : start + step]
+            flat = batch.flatten(0, 1)
+            part = rows[:, start : start + step]
+            residual, band_error = band_errors(flat, self._model(flat), bands)
+            part[..., :bands] = residual.view(*batch.shape[:2], bands)
+            part[..., bands : 2 * bands] = band_error.view(*batch.shape[:2], bands)
+            if self.width > 2 * bands:
+                part[..., 2 * bands : 3 * bands], part[..., 3 * bands :] = frame_and_change(batch, self._features)
         return rows
 
 
@@ -54,20 +63,23 @@ class ErrorStream:
 class Scores:
     """What one push gave, a row per window: N streams, k windows, M bands. All on the CPU."""
 
-    residual: Tensor  # (N, k, M) of each window
-    band_error: Tensor  # (N, k, M) of each window
-    rolling_band_error: Tensor  # (N, k, M) mean over score.window_s; NaN before there is so much
+    rows: Tensor  # (N, k, row_width) of each window
+    rolling: Tensor  # (N, k, row_width) mean over score.window_s, float64; NaN before there is so much
     score: Tensor  # (N, k) anomaly score, float64; NaN before there is so much
+    n_mels: int
 
     @property
     def error(self) -> Tensor:
         """The reconstruction error of each window (N, k)."""
-        return self.band_error.mean(dim=-1)
+        return self._band_error(self.rows).mean(dim=-1)
 
     @property
     def rolling_error(self) -> Tensor:
         """The mean reconstruction error over score.window_s (N, k)."""
-        return self.rolling_band_error.mean(dim=-1)
+        return self._band_error(self.rolling).mean(dim=-1)
+
+    def _band_error(self, rows: Tensor) -> Tensor:
+        return rows[..., self.n_mels : 2 * self.n_mels]
 
 
 class ScoreStream:
@@ -76,15 +88,16 @@ class ScoreStream:
     def __init__(self, bundle: Bundle, streams: int = 1, device: torch.device | str = "cpu") -> None:
         features, score = bundle.config.features, bundle.config.score
         self._frames = FrameStream(features, streams, device)
-        self._errors = ErrorStream(bundle, streams, device)
-        self._rolling = RollingMean(rolling_length(score, features), 2 * features.n_mels, streams, device)
-        self._scorer = Scorer(score, bundle.normal_residual.to(device) if bundle.normal_residual else None)
+        self._rows = RowStream(bundle, streams, device)
+        self._rolling = RollingMean(rolling_length(score, features), self._rows.width, streams, device)
+        self._scorer = bundle.scorer().to(device)
+        self._n_mels = features.n_mels
         self._device = torch.device(device)
 
     def reset(self) -> None:
         """Forgets all sound: what comes next has no past."""
         self._frames.reset()
-        self._errors.reset()
+        self._rows.reset()
         self._rolling.reset()
 
     def push(self, samples: Tensor) -> tuple[Tensor, Scores]:
@@ -95,24 +108,22 @@ class ScoreStream:
     def flush(self) -> tuple[Tensor, Scores]:
         """The frames and scores that the end of the streams completes; afterwards new streams begin."""
         frames = self._frames.flush()
-        rows = torch.cat((self._errors.push(frames), self._errors.flush()), dim=1)
+        rows = torch.cat((self._rows.push(frames), self._rows.flush()), dim=1)
         scores = self._score(rows)
         self.reset()
         return frames.cpu(), scores
 
     def push_frames(self, frames: Tensor) -> Scores:
         """Power mel frames (N, t, M) in, the scores that are complete out."""
-        return self._score(self._errors.push(frames))
+        return self._score(self._rows.push(frames))
 
     def flush_frames(self) -> Scores:
         """The scores that the end of the frames completes; afterwards new streams begin."""
-        scores = self._score(self._errors.flush())
+        scores = self._score(self._rows.flush())
         self.reset()
         return scores
 
     def _score(self, rows: Tensor) -> Scores:
-        residual, band_error = rows.cpu().chunk(2, dim=-1)
-        rolled = self._rolling.push(rows)
-        rolled_residual, rolled_band_error = rolled.chunk(2, dim=-1)
-        score = self._scorer(rolled_residual, rolled_band_error)
-        return Scores(residual, band_error, rolled_band_error.cpu(), score.cpu())
+        rolling = self._rolling.push(rows)
+        score = self._scorer(rolling)
+        return Scores(rows.cpu(), rolling.cpu(), score.cpu(), self._n_mels)

@@ -16,7 +16,7 @@ from monitor.bundle import Bundle, Threshold
 from monitor.config import Config, load_config
 from monitor.features import FrameStream
 from monitor.model import Autoencoder
-from monitor.scoring import NormalResidual
+from monitor.scoring import PARTS, Normal
 
 SMALL = ("model.hidden=[24,16]", "model.bottleneck=8", "score.window_s=0.3")
 
@@ -48,13 +48,15 @@ def small_bundle(config: Config | None = None, *, seed: int = 0) -> Bundle:
         else:
             state[name] = (draw(*tensor.shape) - 0.5) * 0.4
     model.load_state_dict(state)
-    normal = None
-    if config.score.kind == "mahalanobis":
-        root = draw(n_mels, n_mels).double() - 0.5
-        normal = NormalResidual(draw(n_mels).double() - 0.5, root @ root.T + torch.eye(n_mels, dtype=torch.float64))
+    normals = {}
+    for part in PARTS[config.score.kind]:
+        size = n_mels * (2 if part == "spectrum" else 1)
+        root = draw(size, size).double() - 0.5
+        precision = root @ root.T + torch.eye(size, dtype=torch.float64)
+        normals[part] = Normal(draw(size).double() - 0.5, precision, 0.5 + draw(2, 2).double())
     thresholds = {
-        name: Threshold(value, "normal", 12, 120.5, 1.0, "1 false alarm a day", "2024-05-06")
-        for name, value in (("score", 81.5), ("error", 1.25), ("recording", 70.125))
+        name: Threshold(value, "normal", 12, 120.5, 1.0, 2150.0, "1 false alarm a day", "2024-05-06")
+        for name, value in (("score", 81.5), ("error", 1.25), ("recording", 70.125), ("evidence", 12.5))
     }
     return Bundle(
         config,
@@ -62,8 +64,10 @@ def small_bundle(config: Config | None = None, *, seed: int = 0) -> Bundle:
         mean=-40 + 10 * draw(n_mels),
         deviation=5 + 5 * draw(n_mels),
         usual_band_error=0.5 + draw(n_mels),
-        normal_residual=normal,
+        normals=normals,
         thresholds=thresholds,
+        normal_scores=(80 * draw(50).double()).sort().values,
+        normal_dbfs=-60.0,
         provenance={"seed": seed, "versions": {"torch": torch.__version__}},
     )
 

@@ -1,4 +1,4 @@
-"""What normal sound is to a trained model: the residual's centre and precision, and the thresholds."""
+"""The thresholds: how high normal sound scores, how much evidence it gathers, and how sure that is."""
 
 from __future__ import annotations
 
@@ -9,168 +9,107 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
-from sklearn.covariance import ledoit_wolf, shrunk_covariance
 from torch import Tensor
 
+from monitor.alarm import accumulate, decision_rows, evidence_every, persistent, surprise
 from monitor.bundle import Bundle, Threshold
-from monitor.config import Calibration, Score
+from monitor.config import Config
 from monitor.errors import DataError
-from monitor.scoring import NormalResidual, RecordingScore, Scorer, rolling_length
-from monitor.stream import ErrorStream, Scores, ScoreStream
+from monitor.scoring import RecordingScore, rolling_length, row_width
+from monitor.stream import Scores, ScoreStream
 from monitor.words import counted
 from train.frames import Frames
+from train.normal import Observed, Pool, chunks, fit_normal, judge, observe
+from train.rates import evidence_limit, tail_threshold, upper_rate
 
-DAY_S = 86400.0
-CHUNK = 4096  # frames pushed at once: memory does not grow with a recording
-PIECE_S = 10.0  # of sound whose mean residual counts as one observation of what is normal
-LIGHT_SHRINKAGE = 0.01
-TAIL_SHARE = 0.1  # of the decisions: the tail that is extrapolated
-SURE_EVENTS = 10  # of the rare kind that normal sound has to show before their rate is known within a third
-MAX_STRETCH = 2.0  # a threshold is not extrapolated further than this times the highest normal score
+KEPT_SCORES = 2000  # of normal sound: more tell nothing more about one in twenty
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredRecording:
-    """A recording and all that the thresholds are made of."""
+    """A recording and its score as a whole; NaN if it is too short for score.cut_frames."""
 
     frames: Frames
-    score: float  # of the whole recording; NaN if it is too short for score.cut_frames
+    score: float
     seconds: float
-    score_blocks: Array  # (blocks,) highest anomaly score in each run of score.window_s
-    error_blocks: Array  # (blocks,) highest rolling error in each
 
 
 def scores_of(stream: ScoreStream, frames: Frames) -> Iterator[Scores]:
     """The scores of one recording, in pieces, from its mel frames; a new stream begins and ends with it."""
     stream.reset()
-    for chunk in _chunks(frames):
+    for chunk in chunks(frames):
         yield stream.push_frames(chunk)
     yield stream.flush_frames()
-
-
-def _chunks(frames: Frames) -> Iterator[Tensor]:
-    """A recording's mel frames in pieces (1, t, n_mels)."""
-    for start in range(0, len(frames.power), CHUNK):
-        yield torch.from_numpy(np.array(frames.power[start : start + CHUNK]))[None]
 
 
 def score_recordings(bundle: Bundle, recordings: Iterable[Frames], device: torch.device) -> list[ScoredRecording]:
     """Scores recordings one by one, each as a stream of its own."""
     stream = ScoreStream(bundle, 1, device)
-    config = bundle.config
-    length = rolling_length(config.score, config.features)
+    score, features = bundle.config.score, bundle.config.features
     scored: list[ScoredRecording] = []
     for frames in recordings:
-        whole = RecordingScore(config.score, Scorer(config.score, bundle.normal_residual), config.features.n_mels)
-        rolling: list[Array] = []
-        errors: list[Array] = []
+        whole = RecordingScore(score, bundle.scorer(), row_width(score, features))
         for scores in scores_of(stream, frames):
-            whole.push(scores.residual[0], scores.band_error[0], scores.score[0])
-            rolling.append(scores.score[0].numpy())
-            errors.append(scores.rolling_error[0].numpy())
-        seconds = len(frames.power) * config.features.hop_s
-        blocks = (_block_maxima(np.concatenate(part), length) for part in (rolling, errors))
-        scored.append(ScoredRecording(frames, whole.value(), seconds, *blocks))
+            whole.push(scores.rows[0], scores.score[0])
+        scored.append(ScoredRecording(frames, whole.value(), len(frames.power) * features.hop_s))
     return scored
 
 
-def _block_maxima(rolling: Array, length: int) -> Array:
-    """The highest of each run of `length` rolling scores: decisions that share no window. Short rests count too."""
-    valid = rolling[~np.isnan(rolling)]
-    if not len(valid):
-        return valid
-    return np.maximum.reduceat(valid, np.arange(0, len(valid), length))
+def usual_band_error(observed: Sequence[Observed], n_mels: int) -> Tensor:
+    """The mean squared error of each band on normal recordings: (n_mels,)."""
+    pieces = np.concatenate([o.pieces for o in observed])
+    return torch.from_numpy(pieces[:, n_mels : 2 * n_mels].mean(axis=0)).float()
 
 
-def normal_residual(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> NormalResidual:
-    """The centre and the precision of the mean residual on normal sound.
-
-    One observation is the mean residual of ten seconds of a recording (or of all of it, where it is shorter), so
-    that what differs from recording to recording is part of what is normal; where that gives fewer than two
-    observations a band, of score.window_s.
+def learn_normal(
+    bundle: Bundle, training: Sequence[Frames], held_out: Sequence[Frames], device: torch.device
+) -> Bundle:
+    """The bundle with what is normal to its autoencoder, and thresholds.
 
     Raises:
-        DataError: if there are fewer than two observations.
+        DataError: if there is too little normal sound.
     """
     config = bundle.config
-    short = rolling_length(config.score, config.features)
-    merged = max(1, round(PIECE_S / (short * config.features.hop_s)))
-    stream = ErrorStream(bundle, 1, device)
-    fine = [_residual_pieces(stream, frames, short) for frames in recordings]
-    pieces = np.concatenate([_piece_means(piece, merged) for piece in fine])
-    if len(pieces) < 2 * config.features.n_mels:
-        pieces = np.concatenate(fine)
-    if len(pieces) < 2:
-        raise DataError("Too little normal sound to learn what is normal: two recordings at least, or longer ones.")
-    return fit_normal_residual(pieces, config.score)
+    held = observe(bundle, held_out, device, trained=False)
+    bundle = replace(bundle, usual_band_error=usual_band_error(held, config.features.n_mels))
+    if config.score.kind == "error":
+        bundle = replace(bundle, normals={})
+        return with_thresholds(bundle, _worst_moments(bundle, held_out, device, judge(bundle, held)), len(held))
+    observed = [*observe(bundle, training, device, trained=True), *held]
+    normals, pool = fit_normal(observed, config)
+    bundle = replace(bundle, normals=normals)
+    # The errors of recordings that were trained on cannot be evened out by one number: those of others count.
+    pool = replace(pool, errors=pool.errors[len(training) :])
+    return with_thresholds(bundle, _worst_moments(bundle, held_out, device, pool), len(observed))
 
 
-def fit_normal_residual(means: Array, score: Score) -> NormalResidual:
-    """Centre and precision of mean residuals (n, n_mels), the covariance shrunk as `score.shrinkage` says.
+def calibrate(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Bundle:
+    """The bundle with thresholds from these normal recordings, which it must not have been trained on."""
+    pool = judge(bundle, observe(bundle, recordings, device, trained=False))
+    return with_thresholds(bundle, _worst_moments(bundle, recordings, device, pool), len(recordings))
 
-    A number s gives (1 - s)·S + s·(trace S / n_mels)·I; `ledoit-wolf` chooses s (Ledoit & Wolf, 2004); `auto` is
-    LIGHT_SHRINKAGE, which tells faults best, or `ledoit-wolf` where there are too few observations to be so bold.
+
+def _worst_moments(bundle: Bundle, recordings: Sequence[Frames], device: torch.device, pool: Pool) -> Pool:
+    """The pool with the scores that whole recordings have where their worst moment is their score."""
+    if bundle.config.score.recording != "max":
+        return pool
+    return replace(pool, wholes=np.array([r.score for r in score_recordings(bundle, recordings, device)]))
+
+
+def with_thresholds(bundle: Bundle, pool: Pool, recordings: int) -> Bundle:
+    """The bundle with thresholds of a stream's score, error and evidence, and of a recording, from normal sound.
+
+    Half of the false alarms that there may be a day are the sudden ones', and half those of the evidence.
+
+    Raises:
+        DataError: if no recording is long enough, or there is no sound.
     """
-    count, n_mels = means.shape
-    centre = means.mean(axis=0)
-    shrinkage = score.shrinkage
-    if shrinkage == "auto":
-        shrinkage = LIGHT_SHRINKAGE if count >= 2 * n_mels else "ledoit-wolf"
-    if shrinkage == "ledoit-wolf":
-        covariance = ledoit_wolf(means)[0]
-    else:
-        covariance = shrunk_covariance(np.cov(means.T, bias=True), shrinkage)
-    # A model that reconstructs perfectly has no covariance: the least that float64 can invert.
-    covariance += np.eye(n_mels) * max(1e-12 * float(np.trace(covariance)) / n_mels, 1e-30)
-    return NormalResidual(torch.from_numpy(centre), torch.from_numpy(np.linalg.inv(covariance)))
-
-
-def _residual_pieces(stream: ErrorStream, frames: Frames, length: int) -> Array:
-    """The mean residual of each run of `length` windows of a recording: (pieces, n_mels)."""
-    stream.reset()
-    n_mels = frames.power.shape[1]
-    waiting = torch.empty(0, n_mels)
-    pieces: list[Array] = []
-    for chunk in (*_chunks(frames), None):
-        rows = stream.flush() if chunk is None else stream.push(chunk)
-        waiting = torch.cat((waiting, rows[0, :, :n_mels].cpu()))
-        whole = len(waiting) // length * length
-        if whole or (chunk is None and not pieces):
-            pieces.append(_piece_means(waiting[: whole or None].double().numpy(), length))
-        waiting = waiting[whole:]
-    return np.concatenate(pieces)
-
-
-def _piece_means(rows: Array, length: int) -> Array:
-    """Means of runs of `length` rows (n, M), a shorter rest left out unless it is all there is."""
-    count = max(1, len(rows) // length)
-    length = min(length, len(rows))
-    means: Array = rows[: count * length].reshape(count, length, -1).mean(axis=1)
-    return means
-
-
-def usual_band_error(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Tensor:
-    """The mean squared error of each band on normal recordings: (n_mels,)."""
-    stream = ScoreStream(bundle, 1, device)
-    total, count = torch.zeros(bundle.config.features.n_mels, dtype=torch.float64), 0
-    for frames in recordings:
-        for scores in scores_of(stream, frames):
-            total += scores.band_error[0].double().sum(dim=0)
-            count += scores.band_error.shape[1]
-    return (total / count).float()
-
-
-def thresholds_from_normal(bundle: Bundle, scored: Sequence[ScoredRecording]) -> dict[str, Threshold]:
-    """The thresholds of a stream's score and error, and of a recording's score, from normal sound alone."""
-    calibration, score = bundle.config.calibration, bundle.config.score
-    seconds = sum(recording.seconds for recording in scored)
-    block_s = rolling_length(score, bundle.config.features) * bundle.config.features.hop_s
-    common = Threshold(0.0, "normal", len(scored), seconds, 0.0, "", datetime.date.today().isoformat())
-    whole = np.array([r.score for r in scored])
-    whole = whole[~np.isnan(whole)]
+    config, calibration = bundle.config, bundle.config.calibration
+    today = datetime.date.today().isoformat()
+    common = Threshold(0.0, "normal", recordings, pool.seconds, 0.0, None, "", today)
+    whole = pool.wholes[~np.isnan(pool.wholes)]
     if not len(whole):
         raise DataError("No recording is long enough to be scored: make score.cut_frames smaller, or record longer.")
     # Just above a score that was seen: that recording is not an anomaly.
@@ -180,53 +119,87 @@ def thresholds_from_normal(bundle: Bundle, scored: Sequence[ScoredRecording]) ->
     above = int((whole >= value).sum())
     note = f"{counted(len(whole), 'normal recording')}, {above} of them above"
     recording = replace(common, value=value, expected=above / len(whole), note=note)
-    if score.recording == "max":
+    none = replace(common, note="evidence does not count")
+    bundle = replace(bundle, normal_dbfs=pool.dbfs)
+    if config.score.recording == "max":
         # The score of a recording is its worst moment, so a moment is judged by the same threshold.
-        return {"score": recording, "error": recording, "recording": recording}
-    found = {"recording": recording}
-    for name, blocks in (
-        ("score", np.concatenate([r.score_blocks for r in scored])),
-        ("error", np.concatenate([r.error_blocks for r in scored])),
-    ):
-        if not len(blocks):  # all recordings are shorter than score.window_s: their own scores are the nearest there is
-            blocks = whole
-        value, note = tail_threshold(blocks, block_s, calibration, seconds)
-        found[name] = replace(common, value=value, expected=calibration.false_alarms_per_day, note=note)
-    return found
+        found = {"score": recording, "error": recording, "recording": recording, "evidence": none}
+        return replace(bundle, thresholds=found, normal_scores=torch.empty(0, dtype=torch.float64))
+    budget = calibration.false_alarms_per_day
+    shared = budget / 2 if config.alarm.evidence else budget
+    sudden = sudden_threshold(_long_enough(pool.scores, whole), config, shared)
+    found = {"recording": recording, "evidence": none}
+    normal_scores = np.empty(0)
+    limit = np.inf
+    if config.alarm.evidence:
+        sequences = _apart(_long_enough(pool.scores, whole), config)
+        normal_scores = np.sort(np.concatenate(sequences))
+        limit = evidence_limit([surprise(s, normal_scores) for s in sequences], _evidence_s(config), shared)
+        if len(normal_scores) > KEPT_SCORES:
+            normal_scores = np.quantile(normal_scores, np.linspace(0, 1, KEPT_SCORES))
+    alarms = sum(_alarms(scores, sudden, limit, normal_scores, config) for scores in pool.scores)
+    upper = upper_rate(alarms, pool.seconds)
+    found["score"] = replace(common, value=sudden, expected=budget, upper=upper, note=_note(pool, budget, alarms))
+    error = sudden_threshold(_long_enough(pool.errors, np.array([np.nan])), config, budget)
+    found["error"] = replace(common, value=error, expected=budget, note=_note(pool, budget, alarms))
+    if config.alarm.evidence:
+        found["evidence"] = replace(common, value=limit, expected=shared, upper=upper, note=_note(pool, budget, alarms))
+    return replace(bundle, thresholds=found, normal_scores=torch.from_numpy(normal_scores))
 
 
-def tail_threshold(decisions: Array, decision_s: float, calibration: Calibration, seconds: float) -> tuple[float, str]:
-    """The value that normal sound exceeds `false_alarms_per_day` times a day, and a note on how sure that is.
+def _long_enough(scores: Sequence[Array], otherwise: Array) -> list[Array]:
+    """The scores of the recordings that have any; where none has, those of whole recordings are the nearest."""
+    found = [s for s in scores if len(s)]
+    return found or [otherwise]
 
-    The highest tenth of the decisions is fitted with a generalised Pareto distribution (Pickands, 1975) and
-    extrapolated to the rare level asked for, but never beyond twice the highest normal score seen.
+
+def sudden_threshold(scores: Sequence[Array], config: Config, per_day: float) -> float:
+    """What k of n decisions on normal sound exceed together `per_day` times a day.
 
     Args:
-        decisions: independent scores of normal sound, one every `decision_s` seconds.
-        seconds: of sound that they come from.
+        scores: (d,) of each recording, at the alarm's decisions.
     """
-    per_day = DAY_S / decision_s
-    rate = min(0.5, calibration.false_alarms_per_day / per_day)
-    highest = float(decisions.max())
-    start = float(np.quantile(decisions, 1 - TAIL_SHARE))
-    excess = decisions[decisions > start] - start
-    if rate * len(decisions) >= SURE_EVENTS:
-        value = float(np.quantile(decisions, 1 - rate))
-    elif len(excess) >= 5 and excess.std() > 0:
-        shape, _, scale = stats.genpareto.fit(excess, floc=0)
-        shape = float(np.clip(shape, 0.0, 0.5))  # a bounded tail promises too much, a heavier one is a bad fit
-        scale = float(excess.mean() * (1 - shape))
-        value = start + float(stats.genpareto.isf(rate * len(decisions) / len(excess), shape, scale=scale))
-        value = min(max(value, highest), MAX_STRETCH * highest)
-    else:
-        value = MAX_STRETCH * highest
-    heard = f"{seconds / 60:.0f} min" if seconds >= 180 else f"{seconds:.0f} s"
-    wanted = calibration.false_alarms_per_day
-    found = "measured on" if rate * len(decisions) >= SURE_EVENTS else "estimated from"
-    return value, f"{wanted:g} false alarm{'' if wanted == 1 else 's'} a day, {found} {heard}"
+    features, alarm = config.features, config.alarm
+    block = decision_rows(alarm, features.hop_s)
+    apart = evidence_every(rolling_length(config.score, features), block)
+    highest = [
+        np.maximum.reduceat(persistent(s, min(alarm.k, len(s)), min(alarm.n, len(s))), np.arange(0, len(s), apart))
+        for s in scores
+    ]
+    return tail_threshold(np.concatenate(highest), apart * block * features.hop_s, per_day)
 
 
-def calibrate(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Bundle:
-    """The bundle with thresholds from these normal recordings, which it must not have been trained on."""
-    scored = score_recordings(bundle, recordings, device)
-    return replace(bundle, thresholds=thresholds_from_normal(bundle, scored))
+def _evidence_s(config: Config) -> float:
+    block = decision_rows(config.alarm, config.features.hop_s)
+    apart = evidence_every(rolling_length(config.score, config.features), block)
+    return apart * block * config.features.hop_s
+
+
+def _apart(scores: Sequence[Array], config: Config) -> list[Array]:
+    """Of each recording's decisions those that add evidence: they share no window."""
+    block = decision_rows(config.alarm, config.features.hop_s)
+    return [s[:: evidence_every(rolling_length(config.score, config.features), block)] for s in scores]
+
+
+def _alarms(scores: Array, sudden: float, limit: float, normal_scores: Array, config: Config) -> int:
+    """Whether one recording raised an alarm: 0 or 1."""
+    if not len(scores):
+        return 0
+    alarm = config.alarm
+    if (persistent(scores, alarm.k, alarm.n) > sudden).any():
+        return 1
+    if not len(normal_scores):
+        return 0
+    total = np.zeros(1)
+    for evidence in surprise(_apart([scores], config)[0], normal_scores):
+        total = accumulate(total, np.array([evidence]), limit)
+        if total[0] > limit:
+            return 1
+    return 0
+
+
+def _note(pool: Pool, budget: float, alarms: int) -> str:
+    heard = f"{pool.seconds / 60:.0f} min" if pool.seconds >= 180 else f"{pool.seconds:.0f} s"
+    alarms_a_day = f"{budget:g} false alarm{'' if budget == 1 else 's'} a day"
+    found = "measured on" if upper_rate(alarms, pool.seconds) <= budget else "estimated from"
+    return f"{alarms_a_day}, {found} {heard}"

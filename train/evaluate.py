@@ -76,6 +76,7 @@ def labelled_threshold(bundle: Bundle, files: Sequence[Labelled]) -> Bundle:
         len(scores),
         sum(file.recording.seconds for file in files),
         float(rates(anomaly, scores, value)["fpr"] or 0.0),
+        None,
         f"FPR nearest {fpr:g} on {len(scores)} labelled recordings",
         datetime.date.today().isoformat(),
     )

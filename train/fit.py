@@ -124,7 +124,7 @@ def _one_epoch(
         for group in optimizer.param_groups:
             group["lr"] = rate
         windows = training.gather(index).to(device, non_blocking=True)
-        loss = F.mse_loss(model(windows), windows)
+        loss = F.mse_loss(model(noisy(windows, config.train.input_noise)), windows)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -141,6 +141,14 @@ def _one_epoch(
     trained_s = time.perf_counter() - began
     held_out_loss = mean_loss(model, held_out, device)
     return Epoch(number, float(total) / seen, held_out_loss, rate, seen / trained_s, time.perf_counter() - began)
+
+
+def noisy(windows: Tensor, deviation: float) -> Tensor:
+    """Windows with white noise of that standard deviation: what a denoising autoencoder sees (Vincent et al., 2008).
+
+    It cannot copy single numbers through, so it learns what goes together; what it leaves over tells more.
+    """
+    return windows + deviation * torch.randn_like(windows) if deviation else windows
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:

@@ -263,11 +263,9 @@ def _bundle(
         "held_out_loss": history[-1].held_out_loss,
         "versions": _versions(),
     }
-    bundle = Bundle(config, model, mean, deviation, torch.ones_like(mean), None, {}, provenance)
-    if config.score.kind == "mahalanobis":
-        bundle = replace(bundle, normal_residual=calibration.normal_residual(bundle, prepared.training, device))
-    bundle = replace(bundle, usual_band_error=calibration.usual_band_error(bundle, prepared.held_out, device))
-    bundle = calibration.calibrate(bundle, prepared.held_out, device)
+    unknown = torch.empty(0, dtype=torch.float64)
+    bundle = Bundle(config, model, mean, deviation, torch.ones_like(mean), {}, {}, unknown, provenance=provenance)
+    bundle = calibration.learn_normal(bundle, prepared.training, prepared.held_out, device)
     files = _labelled(bundle, prepared.found, prepared.test, device)
     if config.calibration.method == "labelled":
         bundle = labelled_threshold(bundle, files)

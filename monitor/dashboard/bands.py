@@ -25,7 +25,7 @@ def bands(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyph
 
     A bar shows the worst of the bands that its row stands for.
     """
-    worst = row_maximum(snapshot.band_error, rows)[::-1]
+    worst = row_maximum(snapshot.band_score, rows)[::-1]
     start, end = band_rows(len(snapshot.band_hz), rows)
     centre = [float(snapshot.band_hz[a:b].mean()) for a, b in zip(start[::-1], end[::-1], strict=True)]
     high = _sticky_high(worst, scales)

@@ -19,10 +19,11 @@ _NEWS_S = 600.0
 _BUSY = 0.8  # of the time; more load than this will soon drop samples
 
 _CAPTIONS = {
-    State.LISTENING: "sound comes in, no score yet",
+    State.LISTENING: "too early to judge",
     State.NORMAL: "sounds as it always does",
-    State.WARNING: "above the threshold, not yet for long",
+    State.WARNING: "unusual, not yet for long",
     State.ANOMALY: "does not sound as it should",
+    State.OFF: "too quiet to be running",
     State.LOST: "no sound comes in",
     State.NO_SIGNAL: "silence: muted, or broken",
 }

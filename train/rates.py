@@ -1,0 +1,104 @@
+"""How rare is rare: levels that normal sound exceeds so many times a day, and how sure a rate is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from monitor.alarm import accumulate
+
+DAY_S = 86400.0
+TAIL_SHARE = 0.1  # of the decisions: the tail that is extrapolated
+SURE_EVENTS = 10  # of the rare kind that normal sound has to show before their rate is known within a third
+MAX_STRETCH = 2.0  # a threshold is not extrapolated further than this times the highest normal score
+CHUNK_S = 30.0  # of normal sound that stays in one piece when days are made of it
+DAYS = (60, 300)  # that are made of it, the least and the most
+CONFIDENCE = 0.95
+
+Array = NDArray[np.float64]
+
+
+def tail_threshold(decisions: Array, decision_s: float, per_day: float) -> float:
+    """The value that normal sound exceeds `per_day` times a day.
+
+    The highest tenth of the logarithms is fitted with a generalised Pareto distribution (Pickands, 1975) and
+    extrapolated to the rare level asked for, but never beyond twice the highest normal score seen. Where the level is
+    not rare among so many decisions, or there are too few to fit, it is an empirical quantile or the highest score.
+
+    Args:
+        decisions: independent scores of normal sound, one every `decision_s` seconds.
+    """
+    decisions = decisions[np.isfinite(decisions)]
+    if not len(decisions):
+        return 1e-12
+    logs = np.log(np.maximum(decisions, 1e-12))
+    rate = min(0.5, per_day * decision_s / DAY_S)
+    highest = float(logs.max())
+    start = float(np.quantile(logs, 1 - TAIL_SHARE))
+    excess = logs[logs > start] - start
+    if rate * len(logs) >= SURE_EVENTS:
+        return float(np.exp(np.quantile(logs, 1 - rate)))
+    value = highest + np.log(MAX_STRETCH)
+    if len(excess) >= 5 and excess.std() > 0:
+        shape, _, _ = stats.genpareto.fit(excess, floc=0)
+        # In the logarithm an exponential tail is a power law, which is heavy enough; a bounded one promises too much.
+        shape = float(np.clip(shape, -0.2, 0.0))
+        scale = float(excess.mean() * (1 - shape))
+        value = start + float(stats.genpareto.isf(rate * len(logs) / len(excess), shape, scale=scale))
+    return float(np.exp(np.clip(value, highest, highest + np.log(MAX_STRETCH))))
+
+
+def evidence_limit(evidence: Sequence[Array], step_s: float, per_day: float, seed: int = 0) -> float:
+    """The sum of evidence that normal sound exceeds `per_day` times a day.
+
+    Days are made of the recordings (of CHUNK_S of them at a time, so that what belongs together stays together), drawn
+    at random, and the highest sums of each excursion from zero are counted. A level too rare for as many days as are
+    made is extrapolated exponentially, which is how the maxima of such a sum fall off.
+
+    Args:
+        evidence: of each recording's decisions (d,), one every `step_s` seconds.
+    """
+    size = max(1, round(CHUNK_S / step_s))
+    parts = [part for e in evidence for part in np.array_split(e, max(1, round(len(e) / size)))]
+    steps = max(1, round(DAY_S / step_s))
+    days = int(np.clip(np.ceil(2 * SURE_EVENTS / per_day), *DAYS))
+    generator = np.random.default_rng(seed)
+    lengths = np.array([len(p) for p in parts])
+    order = generator.integers(0, len(parts), int(steps * days / lengths.mean() * 1.1) + days)
+    joined = np.concatenate([parts[i] for i in order])
+    made = np.resize(joined, (days, steps)).T.copy()
+    sums = np.empty_like(made)
+    total = np.zeros(days)
+    for step in range(steps):
+        total = accumulate(total, made[step], np.inf)
+        sums[step] = total
+    maxima = np.sort(np.concatenate([_excursions(day) for day in sums.T]))[::-1]
+    wanted = per_day * days
+    if wanted >= SURE_EVENTS:
+        return float(maxima[min(len(maxima) - 1, int(wanted))])
+    base = min(len(maxima) - 1, 5 * SURE_EVENTS)
+    fall = float((maxima[:base] - maxima[base]).mean()) if base else 0.0
+    return float(maxima[base] + fall * np.log(max(1.0, base / wanted)))
+
+
+def _excursions(sums: Array) -> Array:
+    """The highest sum of each excursion from zero, of the sums of one day."""
+    starts = np.flatnonzero(sums == 0)
+    highest: Array = np.maximum.reduceat(sums, starts if len(starts) and starts[0] == 0 else np.r_[0, starts])
+    return highest
+
+
+def upper_rate(alarms: int, seconds: float) -> float:
+    """False alarms a day, 95 % confident that there are not more, by so many alarms in so much normal sound.
+
+    The exact bound for a Poisson rate (Garwood, 1936): without any alarm in it, three over the time.
+    """
+    return float(stats.chi2.ppf(CONFIDENCE, 2 * (alarms + 1)) / 2 / seconds * DAY_S)
+
+
+def seconds_to_prove(per_day: float, alarms: int, seconds: float) -> float:
+    """Seconds of normal sound without another alarm that it takes to be 95 % confident of a rate."""
+    return max(0.0, float(stats.chi2.ppf(CONFIDENCE, 2 * (alarms + 1)) / 2 / per_day * DAY_S) - seconds)
