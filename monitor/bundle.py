@@ -45,7 +45,8 @@ class Threshold:
     recordings: int  # that it was found on
     seconds: float  # of sound in them
     expected: float  # false alarms a day, or false-positive rate ("recording")
-    upper: float | None = None  # what the former is at most, with 95 % confidence, by the sound alone
+    upper: float | None = None  # what the false alarms are at most, with 95 % confidence, by what was heard alone
+    more_s: float | None = None  # seconds of normal sound without an alarm that it takes to be so sure of `expected`
     note: str = ""  # what to know about it, in a few words
     date: str = ""
 

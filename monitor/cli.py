@@ -96,9 +96,10 @@ def train(
         if (out / run.CHECKPOINT_FILE).exists():
             click.echo("Interrupted. The same command with --resume goes on where it was.", err=True)
         raise
+    from monitor.bundle import load_bundle
     from train.summary import training_summary
 
-    click.echo(training_summary(metrics, out))
+    click.echo(training_summary(metrics, load_bundle(out / run.BUNDLE_FILE), out))
 
 
 @cli.command()
@@ -106,6 +107,16 @@ def train(
 @click.argument("data", type=FILE)
 @click.option("--json", "json_file", type=FILE, help="Write all figures and every recording's score here (- to print).")
 @click.option("--plots", type=FILE, help="Folder for pictures: ROC, histogram, best and worst recording.")
+@click.option("--compare", is_flag=True, help="Beside it other scores, with and without the network.")
+@click.option("--stream", is_flag=True, help="What the alarm does on streams made of the recordings, too.")
+@click.option(
+    "--hours", type=click.FloatRange(0, min_open=True), default=24, show_default=True, help="Of normal --stream sound."
+)
+@click.option(
+    "--fault-seconds", type=click.FloatRange(0, min_open=True), default=60, show_default=True, metavar="S",
+    help="How long each fault in the --stream lasts.",
+)  # fmt: skip
+@click.option("--faults", type=click.IntRange(1), default=300, show_default=True, help="How many --stream faults.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where to compute.")
 @settings_options
 def evaluate(
@@ -113,6 +124,11 @@ def evaluate(
     data: Path,
     json_file: Path | None,
     plots: Path | None,
+    compare: bool,
+    stream: bool,
+    hours: float,
+    fault_seconds: float,
+    faults: int,
     device: str | None,
     config_file: Path | None,
     overrides: tuple[str, ...],
@@ -123,21 +139,26 @@ def evaluate(
     Examples:
       monitor evaluate runs/pump/model.safetensors data/
       monitor evaluate runs/pump/model.safetensors data/ --json figures.json --plots pictures/
+      monitor evaluate runs/pump/model.safetensors data/ --stream --hours 24 --fault-seconds 60
+      monitor evaluate runs/pump/model.safetensors data/ --compare
     """
     chosen = (f"train.device={device}",) if device else ()
     loaded, config = bundle_and_settings(bundle, config_file, (*overrides, *chosen))
     keep_apart((json_file,), (bundle,))
-    from train import run
+    from train.assess import Streams
+    from train.assess import evaluate as assess
     from train.progress import ConsoleProgress
+    from train.run import write_json
     from train.summary import as_json, evaluation_summary
 
+    listening = Streams(hours, fault_seconds, faults) if stream else None
     with ConsoleProgress() as progress:
-        metrics = run.evaluate(loaded, config, data, progress, plots)
+        metrics = assess(loaded, config, data, progress, plots, streams=listening, beside_others=compare)
     if json_file == Path("-"):
         click.echo(as_json(metrics))
         return
     if json_file is not None:
-        run.write_json(json_file, metrics)
+        write_json(json_file, metrics)
     click.echo(evaluation_summary(metrics))
 
 
@@ -174,8 +195,9 @@ def calibrate(
     if bool(normal) == (minutes is not None):
         raise ConfigError("Calibrate from recordings, or from a microphone with --minutes: name one of the two.")
     loaded, config = bundle_and_settings(bundle, config_file, (*overrides, *device_override(device)))
-    from train import run
+    from train import assess
     from train.progress import ConsoleProgress
+    from train.run import save_over
     from train.summary import calibration_summary
 
     if minutes is not None:
@@ -187,8 +209,8 @@ def calibrate(
             calibrated = calibrate_by_ear(loaded, config, channel, minutes, collecting.show, collecting.notice)
     else:
         with ConsoleProgress() as progress:
-            calibrated = run.calibrate(loaded, config, normal, progress)
-    run.save_over(calibrated, out or bundle)
+            calibrated = assess.calibrate(loaded, config, normal, progress)
+    save_over(calibrated, out or bundle)
     click.echo(calibration_summary(loaded, calibrated, out or bundle))
 
 

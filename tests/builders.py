@@ -55,7 +55,7 @@ def small_bundle(config: Config | None = None, *, seed: int = 0) -> Bundle:
         precision = root @ root.T + torch.eye(size, dtype=torch.float64)
         normals[part] = Normal(draw(size).double() - 0.5, precision, 0.5 + draw(2, 2).double())
     thresholds = {
-        name: Threshold(value, "normal", 12, 120.5, 1.0, 2150.0, "1 false alarm a day", "2024-05-06")
+        name: Threshold(value, "normal", 12, 120.5, 1.0, 2150.0, 258_000.0, "1 false alarm a day", "2024-05-06")
         for name, value in (("score", 81.5), ("error", 1.25), ("recording", 70.125), ("evidence", 12.5))
     }
     return Bundle(

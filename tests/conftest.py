@@ -37,6 +37,9 @@ class Told:
     def step(self, epoch: int, epochs: int, share: float, loss: float) -> None:
         """Not kept."""
 
+    def doing(self, what: str, share: float) -> None:
+        """Not kept."""
+
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         self.epochs.append(epoch)
         self.on_epoch(epoch)

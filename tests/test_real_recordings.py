@@ -15,7 +15,7 @@ from test_replay import replayed
 from monitor.bundle import Bundle
 from monitor.config import Features, load_config
 from monitor.features import FrameStream
-from train import run
+from train import assess
 from train.dataset import find_recordings
 from train.frames import FrameCache
 
@@ -45,7 +45,7 @@ def test_real_recordings_replay_to_the_scores_of_the_offline_evaluation(bundle: 
     folder = WAVS[0].parents[1]
     found = find_recordings(folder)
     files = [*found.test_normal[:2], *found.test_anomaly[:2]]
-    offline = {f["path"]: f["score"] for f in run.evaluate(bundle, bundle.config, folder, Told(), None)["files"]}
+    offline = {f["path"]: f["score"] for f in assess.evaluate(bundle, bundle.config, folder, Told(), None)["files"]}
     for file, result in zip(files, replayed(bundle, files).results, strict=True):
         assert result.score == pytest.approx(offline[found.name(file)], rel=1e-5)
 

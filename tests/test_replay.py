@@ -26,7 +26,7 @@ from monitor.snapshot import State
 from monitor.sources import WavReplay
 from monitor.stream import ScoreStream
 from monitor.synthetic import Machine, MachineSound
-from train import run
+from train import assess
 from train.calibrate import scores_of
 from train.frames import FrameCache, cache_folder
 
@@ -54,7 +54,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_the_score_of_a_replayed_recording_is_that_of_evaluate_at_any_speed(
     bundle: Bundle, data: Path, speed: float
 ) -> None:
-    metrics = run.evaluate(bundle, bundle.config, data, Told(), None)
+    metrics = assess.evaluate(bundle, bundle.config, data, Told(), None)
     offline = {Path(file["path"]).name: file["score"] for file in metrics["files"]}
     files = [data / "test_normal" / "normal_00.wav", data / "test_anomaly" / "anomaly_belt.wav"]
     results = replayed(bundle, files, speed=speed).results

@@ -20,7 +20,7 @@ from monitor.stream import Scores, ScoreStream
 from monitor.words import counted
 from train.frames import Frames
 from train.normal import Observed, Pool, chunks, fit_normal, judge, observe
-from train.rates import evidence_limit, tail_threshold, upper_rate
+from train.rates import evidence_limit, seconds_to_prove, tail_threshold, upper_rate
 
 KEPT_SCORES = 2000  # of normal sound: more tell nothing more about one in twenty
 
@@ -108,7 +108,7 @@ def with_thresholds(bundle: Bundle, pool: Pool, recordings: int) -> Bundle:
     """
     config, calibration = bundle.config, bundle.config.calibration
     today = datetime.date.today().isoformat()
-    common = Threshold(0.0, "normal", recordings, pool.seconds, 0.0, None, "", today)
+    common = Threshold(0.0, "normal", recordings, pool.seconds, 0.0, date=today)
     whole = pool.wholes[~np.isnan(pool.wholes)]
     if not len(whole):
         raise DataError("No recording is long enough to be scored: make score.cut_frames smaller, or record longer.")
@@ -138,12 +138,15 @@ def with_thresholds(bundle: Bundle, pool: Pool, recordings: int) -> Bundle:
         if len(normal_scores) > KEPT_SCORES:
             normal_scores = np.quantile(normal_scores, np.linspace(0, 1, KEPT_SCORES))
     alarms = sum(_alarms(scores, sudden, limit, normal_scores, config) for scores in pool.scores)
-    upper = upper_rate(alarms, pool.seconds)
-    found["score"] = replace(common, value=sudden, expected=budget, upper=upper, note=_note(pool, budget, alarms))
-    error = sudden_threshold(_long_enough(pool.errors, np.array([np.nan])), config, budget)
-    found["error"] = replace(common, value=error, expected=budget, note=_note(pool, budget, alarms))
+    common = replace(common, expected=budget, note=_note(pool, budget, alarms))
+    sure = replace(
+        common, upper=upper_rate(alarms, pool.seconds), more_s=seconds_to_prove(budget, alarms, pool.seconds)
+    )
+    found["score"] = replace(sure, value=sudden)
+    errors = _long_enough(pool.errors, np.array([np.nan]))
+    found["error"] = replace(common, value=sudden_threshold(errors, config, budget))
     if config.alarm.evidence:
-        found["evidence"] = replace(common, value=limit, expected=shared, upper=upper, note=_note(pool, budget, alarms))
+        found["evidence"] = replace(sure, value=limit)
     return replace(bundle, thresholds=found, normal_scores=torch.from_numpy(normal_scores))
 
 

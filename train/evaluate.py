@@ -76,9 +76,8 @@ def labelled_threshold(bundle: Bundle, files: Sequence[Labelled]) -> Bundle:
         len(scores),
         sum(file.recording.seconds for file in files),
         float(rates(anomaly, scores, value)["fpr"] or 0.0),
-        None,
-        f"FPR nearest {fpr:g} on {len(scores)} labelled recordings",
-        datetime.date.today().isoformat(),
+        note=f"FPR nearest {fpr:g} on {len(scores)} labelled recordings",
+        date=datetime.date.today().isoformat(),
     )
     names = ("score", "error", "recording") if bundle.config.score.recording == "max" else ("recording",)
     return replace(bundle, thresholds=bundle.thresholds | dict.fromkeys(names, found))

@@ -15,8 +15,8 @@ from monitor.errors import DataError
 from monitor.features import FrameStream
 from monitor.snapshot import FloatArray
 from monitor.soundness import Soundness
+from train.assess import calibrated_on
 from train.frames import Frames
-from train.run import calibrated_on
 
 LEAST_MINUTES = 0.5  # three pieces
 

@@ -42,6 +42,7 @@ class ConsoleProgress:
         )
         self._reading: TaskID | None = None
         self._training: TaskID | None = None
+        self._other: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -72,6 +73,12 @@ class ConsoleProgress:
         self._progress.update(
             self._training, description=f"Epoch {epoch}/{epochs}", completed=epoch - 1 + share, loss=loss
         )
+
+    def doing(self, what: str, share: float) -> None:
+        """That share of something else is done."""
+        if what not in self._other:
+            self._other[what] = self._progress.add_task(what, total=1.0)
+        self._progress.update(self._other[what], completed=share, visible=share < 1)
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         """An epoch is done."""

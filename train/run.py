@@ -1,11 +1,10 @@
-"""What `monitor train`, `evaluate` and `calibrate` do, from recordings to files."""
+"""What `monitor train` does, from recordings to a folder with a model."""
 
 from __future__ import annotations
 
 import datetime
 import hashlib
 import json
-import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,7 +24,7 @@ from monitor.model import Autoencoder, choose_device
 from monitor.words import counted
 from train import calibrate as calibration
 from train import report
-from train.dataset import LOOKED_FOR, Recordings, find_recordings, normal_files, split
+from train.dataset import LOOKED_FOR, Recordings, find_recordings, split
 from train.evaluate import Labelled, labelled_threshold, metrics
 from train.fit import Epoch, fit
 from train.frames import FrameCache, Frames, cache_folder, manifest_digest, usable
@@ -49,6 +48,9 @@ class Progress(Protocol):
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         """An epoch is done."""
+
+    def doing(self, what: str, share: float) -> None:
+        """That share of something else is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: 
     require_writable(out, "choose another folder with --out.")
     if config.calibration.method == "labelled":
         _require_labels(find_recordings(data))
-    prepared = _prepare(config, data, progress)
+    prepared = prepare(config, data, progress)
     work = _work_digest(config, prepared)
     if checkpoint.exists() and not resume:
         progress.say(f"{checkpoint}: an earlier training was interrupted; this one starts from the beginning.")
@@ -123,60 +125,8 @@ def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: 
     return found
 
 
-def evaluate(bundle: Bundle, config: Config, data: Path, progress: Progress, plots: Path | None) -> dict[str, Any]:
-    """Scores a data set's test recordings (all of them, where it is just a folder) and says how well it goes.
-
-    Raises:
-        DataError: if there is nothing to test on.
-    """
-    device = choose_device(config.train.device)
-    if plots is not None:
-        require_writable(plots, "choose another folder with --plots.")
-    found = find_recordings(data)
-    normals = found.test_normal
-    if not normals and not found.test_anomaly:
-        normals = found.train_normal
-    cache = FrameCache(bundle.config.features, cache_folder(config))
-    reader = _Reader(cache, progress, len(normals) + len(found.test_anomaly))
-    test = [(f, False) for f in reader.read(normals)] + [(f, True) for f in reader.read(found.test_anomaly)]
-    if found.unlabelled:
-        progress.say(f"{len(found.unlabelled)} recordings have neither normal nor anomaly in their names: left out.")
-    if not test:
-        raise DataError(f"{data}: no recording there that can be evaluated. Looked for {LOOKED_FOR}.")
-    files = _labelled(bundle, found, test, device)
-    result = metrics(bundle, files)
-    for file in files:
-        if math.isnan(file.recording.score):
-            progress.say(f"Not scored: {file.recording.frames.path}: too short, or beyond all measure.")
-    if plots is not None:
-        report.pictures(bundle, files, result, plots)
-    return result
-
-
-def calibrate(bundle: Bundle, config: Config, normal: Sequence[Path], progress: Progress) -> Bundle:
-    """The bundle with new thresholds from normal recordings.
-
-    Raises:
-        DataError: if none of them can be used.
-    """
-    cache = FrameCache(bundle.config.features, cache_folder(config))
-    files = normal_files(normal)
-    recordings = _Reader(cache, progress, len(files)).read(files, training=True)
-    if not recordings:
-        raise DataError("None of these recordings can be used to calibrate.")
-    return calibrated_on(bundle, config, recordings)
-
-
-def calibrated_on(bundle: Bundle, config: Config, recordings: list[Frames]) -> Bundle:
-    """The bundle with new thresholds from these normal recordings, and a note of it in its provenance."""
-    settings = bundle.config.model_copy(update={"calibration": config.calibration})
-    calibrated = calibration.calibrate(replace(bundle, config=settings), recordings, choose_device(config.train.device))
-    history = [*bundle.provenance.get("calibrations", []), {"date": _now(), "manifest": manifest_digest(recordings)}]
-    return replace(calibrated, provenance=bundle.provenance | {"calibrations": history})
-
-
 @dataclass
-class _Reader:
+class Reader:
     """Reads recordings through the cache, with progress, and says which are left out and why."""
 
     cache: FrameCache
@@ -185,6 +135,7 @@ class _Reader:
     done: int = 0
 
     def read(self, paths: Sequence[Path], *, training: bool = False) -> list[Frames]:
+        """The frames of those recordings that can be used."""
         return usable(
             self.cache,
             paths,
@@ -198,13 +149,18 @@ class _Reader:
         self.progress.reading(self.done, self.total)
 
 
-def _prepare(config: Config, data: Path, progress: Progress) -> Prepared:
+def prepare(config: Config, data: Path, progress: Progress) -> Prepared:
+    """The frames of a data set's recordings, read through the cache, split into training and held-out ones.
+
+    Raises:
+        DataError: if there are no normal recordings that can be used.
+    """
     found = find_recordings(data)
     if not found.train_normal:
         raise DataError(f"{data}: no normal recordings to train on. Looked for {LOOKED_FOR}.")
     cache = FrameCache(config.features, cache_folder(config))
     total = len(found.train_normal) + len(found.test_normal) + len(found.test_anomaly)
-    reader = _Reader(cache, progress, total)
+    reader = Reader(cache, progress, total)
     normal = _without_copies(reader.read(found.train_normal, training=True), progress)
     if not normal:
         raise DataError(f"{data}: none of its {counted(len(found.train_normal), 'normal recording')} can be used.")
@@ -254,7 +210,7 @@ def _bundle(
     history: Sequence[Epoch],
 ) -> tuple[Bundle, list[Labelled]]:
     provenance = {
-        "date": _now(),
+        "date": now(),
         "manifest": manifest_digest(prepared.training),
         "recordings": len(prepared.training),
         "seconds": round(sum(len(f.power) for f in prepared.training) * config.features.hop_s, 1),
@@ -266,15 +222,16 @@ def _bundle(
     unknown = torch.empty(0, dtype=torch.float64)
     bundle = Bundle(config, model, mean, deviation, torch.ones_like(mean), {}, {}, unknown, provenance=provenance)
     bundle = calibration.learn_normal(bundle, prepared.training, prepared.held_out, device)
-    files = _labelled(bundle, prepared.found, prepared.test, device)
+    files = labelled(bundle, prepared.found, prepared.test, device)
     if config.calibration.method == "labelled":
         bundle = labelled_threshold(bundle, files)
     return bundle, files
 
 
-def _labelled(
+def labelled(
     bundle: Bundle, found: Recordings, test: Sequence[tuple[Frames, bool]], device: torch.device
 ) -> list[Labelled]:
+    """Recordings with what they are, scored."""
     scored = calibration.score_recordings(bundle, [frames for frames, _ in test], device)
     pairs = zip(scored, test, strict=True)
     return [Labelled(found.name(one.frames.path), anomaly, one) for one, (_, anomaly) in pairs]
@@ -316,7 +273,8 @@ def _device_name(device: torch.device) -> str:
     )
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as bundles keep it."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 

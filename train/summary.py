@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ def as_json(metrics: dict[str, Any]) -> str:
     return json.dumps(metrics, indent=2, allow_nan=False)
 
 
-def training_summary(metrics: dict[str, Any], out: Path) -> str:
+def training_summary(metrics: dict[str, Any], bundle: Bundle, out: Path) -> str:
     """What a training came to, and what to do next."""
     return "\n".join(
         (
             f"Trained on {counted(metrics['train_recordings'], 'recording')}, calibrated on "
             f"{metrics['held_out_recordings']} held out. Held-out loss {metrics['held_out_loss']:.4f}.",
             evaluation_summary(metrics),
+            f"The alarm: {bundle.thresholds['score'].note}. {sureness(bundle)}",
             f"Model, figures and pictures are in {out}. Next:\n  monitor replay {out / 'model.safetensors'} FILE.wav",
         )
     )
@@ -38,7 +40,54 @@ def evaluation_summary(metrics: dict[str, Any]) -> str:
     if "at_fpr" in metrics:
         chosen = metrics["at_fpr"]
         lines.append(f"Where the FPR is nearest {chosen['wanted']:g}, at {chosen['threshold']:.4g}: {_rates(chosen)}")
+    lines += _comparison(metrics.get("compared", ()))
+    lines += _streams(metrics["streams"]) if "streams" in metrics else []
     return "\n".join(lines)
+
+
+def _comparison(rows: Sequence[dict[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    width = max(len(row["score"]) for row in rows)
+    lines = [f"{'score':<{width}}     AUC    pAUC  AUC of any window"]
+    for row in rows:
+        any_window = "-" if row["auc_of_any_window"] is None else f"{row['auc_of_any_window']:.3f}"
+        lines.append(f"{row['score']:<{width}}   {row['auc']:.3f}   {row['pauc']:.3f}  {any_window}")
+    return lines
+
+
+def _streams(figures: dict[str, Any]) -> list[str]:
+    lines = [
+        f"In {figures['hours']:.3g} h of {counted(figures['normal_recordings'], 'normal recording')} in random order: "
+        f"{counted(figures['false_alarms'], 'false alarm')}, {figures['false_alarms_per_hour']:.3g} an hour, "
+        f"{figures['false_alarms_per_day']:.3g} a day (budget {figures['budget_per_day']:g}; at most "
+        f"{figures['false_alarms_per_day_upper']:.3g}, with 95 % confidence)."
+    ]
+    if faults := figures.get("faults"):
+        clear = f"Of {counted(faults['faults'], 'fault')} of {faults['seconds']:g} s, {faults['missed']} missed"
+        if faults["told"]:
+            clear += (
+                f"; the others told after {faults['median_delay_s']:.1f} s in the median, "
+                f"{faults['p95_delay_s']:.1f} s at 95 %"
+            )
+        lines.append(f"{clear}.")
+    return lines
+
+
+def sureness(bundle: Bundle) -> str:
+    """How sure the number of false alarms is, and what it would take to be sure."""
+    threshold = bundle.thresholds["score"]
+    if threshold.upper is None or threshold.more_s is None:
+        return ""
+    if threshold.more_s == 0:
+        return f"The normal sound itself shows, with 95 % confidence, at most {threshold.upper:.2g} false alarms a day."
+    minutes = threshold.more_s / 60
+    more = f"{minutes:.0f} minutes" if minutes < 600 else f"{minutes:.0f} minutes ({minutes / 60:.0f} hours)"
+    return (
+        f"That is an estimate: {threshold.seconds / 60:.0f} minutes of normal sound alone only show that there are at "
+        f"most {threshold.upper:.3g} a day (95 % confidence). To be as sure of {threshold.expected:g} it takes {more} "
+        "more without an alarm: monitor calibrate."
+    )
 
 
 def calibration_summary(before: Bundle, after: Bundle, path: Path) -> str:
@@ -49,6 +98,7 @@ def calibration_summary(before: Bundle, after: Bundle, path: Path) -> str:
         f"Threshold of the stream: {old['score'].value:.4g} -> {new['score'].value:.4g} ({basis.note}).\n"
         f"Threshold of a recording: {old['recording'].value:.4g} -> {new['recording'].value:.4g} "
         f"({new['recording'].note}).\n"
+        f"{sureness(after)}\n"
         f"Written to {path}."
     )
 
