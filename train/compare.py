@@ -66,14 +66,12 @@ def _judges(bundle: Bundle, learnt: Sequence[Observed]) -> list[tuple[str, Judge
     bands = bundle.config.features.n_mels
     levels = _levels(np.concatenate([o.pieces for o in learnt]), bands)
     plain = LedoitWolf().fit(levels)
-    judges.append(
-        ("no network: Mahalanobis of the mean log mel", lambda rows, _: plain.mahalanobis(_levels(rows, bands)))
-    )
     nearest = NearestNeighbors(n_neighbors=1).fit(levels)
-    judges.append(
-        ("no network: nearest neighbour of it", lambda rows, _: nearest.kneighbors(_levels(rows, bands))[0][:, 0])
-    )
-    return judges
+    return [
+        *judges,
+        ("no network: Mahalanobis of the mean log mel", lambda rows, _: plain.mahalanobis(_levels(rows, bands))),
+        ("no network: nearest neighbour of it", lambda rows, _: nearest.kneighbors(_levels(rows, bands))[0][:, 0]),
+    ]
 
 
 def _scorer(bundle: Bundle, learnt: Sequence[Observed], kind: str) -> Judge:
@@ -93,14 +91,21 @@ def _levels(rows: Array, bands: int) -> Array:
 
 
 def _figures(judge: Judge, normal: Sequence[Observed], anomalous: Sequence[Observed]) -> dict[str, Any]:
-    whole = [judge(np.stack([o.whole for o in part]), True) for part in (normal, anomalous)]
+    whole = _Pair(*(judge(np.stack([o.whole for o in part]), True) for part in (normal, anomalous)))
+    found: dict[str, Any] = {"auc": whole.auc(), "pauc": whole.auc(MAX_FPR), "auc_of_any_window": None}
     moments = [[o.decisions for o in part if len(o.decisions)] for part in (normal, anomalous)]
-    found: dict[str, Any] = {"auc": _auc(*whole), "pauc": _auc(*whole, MAX_FPR), "auc_of_any_window": None}
     if all(moments):
-        found["auc_of_any_window"] = _auc(*(judge(np.concatenate(part), False) for part in moments))
+        found["auc_of_any_window"] = _Pair(*(judge(np.concatenate(part), False) for part in moments)).auc()
     return found
 
 
-def _auc(normal: Array, anomalous: Array, max_fpr: float | None = None) -> float:
-    truth = np.concatenate((np.zeros(len(normal)), np.ones(len(anomalous))))
-    return float(roc_auc_score(truth, np.concatenate((normal, anomalous)), max_fpr=max_fpr))
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Scores of normal and of anomalous sound."""
+
+    normal: Array
+    anomalous: Array
+
+    def auc(self, max_fpr: float | None = None) -> float:
+        truth = np.concatenate((np.zeros(len(self.normal)), np.ones(len(self.anomalous))))
+        return float(roc_auc_score(truth, np.concatenate((self.normal, self.anomalous)), max_fpr=max_fpr))
