@@ -167,6 +167,7 @@ def evaluate(
 @click.argument("normal", type=FILE, nargs=-1)
 @microphone_options
 @click.option("--minutes", type=click.FloatRange(0.5), metavar="M", help="Listen to a microphone for so long.")
+@click.option("--relearn", is_flag=True, help="Learn anew what is normal, too; takes half an hour of sound.")
 @click.option("--out", type=FILE, help="Write the model here instead of over BUNDLE (which is kept as *.previous).")
 @settings_options
 def calibrate(
@@ -175,6 +176,7 @@ def calibrate(
     device: str | None,
     channel: Any,
     minutes: float | None,
+    relearn: bool,
     out: Path | None,
     config_file: Path | None,
     overrides: tuple[str, ...],
@@ -190,6 +192,7 @@ def calibrate(
       monitor calibrate runs/pump/model.safetensors on-site/
       monitor calibrate runs/pump/model.safetensors monday.wav tuesday.wav --out runs/pump/site-b.safetensors
       monitor calibrate runs/pump/model.safetensors --device "USB Audio" --minutes 10
+      monitor calibrate runs/pump/model.safetensors on-site/ --relearn
       monitor calibrate runs/pump/model.safetensors on-site/ --set calibration.false_alarms_per_day=0.1
     """
     if bool(normal) == (minutes is not None):
@@ -206,10 +209,12 @@ def calibrate(
         from train.on_site import calibrate_by_ear
 
         with library_complaints(log_file(), keep_ours=True), CollectingProgress(minutes) as collecting:
-            calibrated = calibrate_by_ear(loaded, config, channel, minutes, collecting.show, collecting.notice)
+            calibrated = calibrate_by_ear(
+                loaded, config, channel, minutes, collecting.show, collecting.notice, relearn=relearn
+            )
     else:
         with ConsoleProgress() as progress:
-            calibrated = assess.calibrate(loaded, config, normal, progress)
+            calibrated = assess.calibrate(loaded, config, normal, progress, relearn=relearn)
     save_over(calibrated, out or bundle)
     click.echo(calibration_summary(loaded, calibrated, out or bundle))
 

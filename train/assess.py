@@ -97,23 +97,27 @@ def _learnt_from(
     return [], [*prepared.training, *prepared.held_out]
 
 
-def calibrate(bundle: Bundle, config: Config, normal: Sequence[Path], progress: Progress) -> Bundle:
-    """The bundle with new thresholds from normal recordings.
+def calibrate(
+    bundle: Bundle, config: Config, normal: Sequence[Path], progress: Progress, *, relearn: bool = False
+) -> Bundle:
+    """The bundle with new thresholds from normal recordings; with `relearn` also with what is normal.
 
     Raises:
-        DataError: if none of them can be used.
+        DataError: if none of them can be used, or there are too few.
     """
     cache = FrameCache(bundle.config.features, cache_folder(config))
     files = normal_files(normal)
     recordings = Reader(cache, progress, len(files)).read(files, training=True)
     if not recordings:
         raise DataError("None of these recordings can be used to calibrate.")
-    return calibrated_on(bundle, config, recordings)
+    return calibrated_on(bundle, config, recordings, relearn=relearn)
 
 
-def calibrated_on(bundle: Bundle, config: Config, recordings: list[Frames]) -> Bundle:
+def calibrated_on(bundle: Bundle, config: Config, recordings: list[Frames], *, relearn: bool = False) -> Bundle:
     """The bundle with new thresholds from these normal recordings, and a note of it in its provenance."""
     settings = bundle.config.model_copy(update={"calibration": config.calibration, "alarm": config.alarm})
-    calibrated = calibration.calibrate(replace(bundle, config=settings), recordings, choose_device(config.train.device))
-    history = [*bundle.provenance.get("calibrations", []), {"date": now(), "manifest": manifest_digest(recordings)}]
+    device = choose_device(config.train.device)
+    calibrated = calibration.calibrate(replace(bundle, config=settings), recordings, device, relearn=relearn)
+    this = {"date": now(), "manifest": manifest_digest(recordings), "relearnt": relearn}
+    history = [*bundle.provenance.get("calibrations", []), this]
     return replace(calibrated, provenance=bundle.provenance | {"calibrations": history})

@@ -19,7 +19,7 @@ from monitor.scoring import RecordingScore, rolling_length, row_width
 from monitor.stream import Scores, ScoreStream
 from monitor.words import counted
 from train.frames import Frames
-from train.normal import Observed, Pool, chunks, fit_normal, judge, observe
+from train.normal import PIECE_S, Observed, Pool, chunks, fit_normal, judge, observe, pieces_wanted
 from train.rates import evidence_limit, seconds_to_prove, tail_threshold, upper_rate
 
 KEPT_SCORES = 2000  # of normal sound: more tell nothing more about one in twenty
@@ -85,9 +85,28 @@ def learn_normal(
     return with_thresholds(bundle, _worst_moments(bundle, held_out, device, pool), len(observed))
 
 
-def calibrate(bundle: Bundle, recordings: Sequence[Frames], device: torch.device) -> Bundle:
-    """The bundle with thresholds from these normal recordings, which it must not have been trained on."""
-    pool = judge(bundle, observe(bundle, recordings, device, trained=False))
+def calibrate(bundle: Bundle, recordings: Sequence[Frames], device: torch.device, *, relearn: bool = False) -> Bundle:
+    """The bundle with thresholds from these normal recordings, which it must not have been trained on.
+
+    Args:
+        relearn: what is normal to the autoencoder is learnt from them, too.
+
+    Raises:
+        DataError: if there is too little sound.
+    """
+    observed = observe(bundle, recordings, device, trained=False)
+    if relearn and bundle.config.score.kind != "error":
+        minutes = pieces_wanted(bundle.config) * PIECE_S / 60
+        if sum(len(o.pieces) for o in observed) < pieces_wanted(bundle.config):
+            raise DataError(
+                f"To learn anew what is normal takes {minutes:.0f} minutes of sound, and there are "
+                f"{sum(o.seconds for o in observed) / 60:.0f}: record more, or calibrate without --relearn."
+            )
+        normals, pool = fit_normal(observed, bundle.config)
+        usual = usual_band_error(observed, bundle.config.features.n_mels)
+        bundle = replace(bundle, normals=normals, usual_band_error=usual)
+    else:
+        pool = judge(bundle, observed)
     return with_thresholds(bundle, _worst_moments(bundle, recordings, device, pool), len(recordings))
 
 

@@ -45,6 +45,11 @@ class Observed:
     whole: Array  # (row_width,) mean of all but score.cut_frames at the ends
     levels: Array  # (l,) dBFS of each LEVEL_S
 
+    @property
+    def wholes(self) -> Array:
+        """What has a recording's score (n, row_width): the whole, or where it is long, each piece, to be comparable."""
+        return self.whole[None] if len(self.pieces) == 1 else self.pieces
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:
@@ -52,7 +57,7 @@ class Pool:
 
     scores: list[Array]  # (d,) of each recording, at the alarm's decisions
     errors: list[Array]  # (d,) rolling reconstruction error there
-    wholes: Array  # (recordings,) scores of whole recordings
+    wholes: Array  # (n,) scores of whole recordings, or where they are longer, of their pieces
     seconds: float
     dbfs: float  # the quietest it gets
 
@@ -141,19 +146,22 @@ def fit_normal(observed: Sequence[Observed], config: Config) -> tuple[dict[str, 
     """
     parts = PARTS[config.score.kind]
     if not parts:
-        return {}, pool_of([o.decisions[:, _errors(config)].mean(axis=1) for o in observed],
-                           np.array([o.whole[_errors(config)].mean() for o in observed]), observed, config)  # fmt: skip
+        return {}, pool_of(
+            [o.decisions[:, _errors(config)].mean(axis=1) for o in observed],
+            np.concatenate([o.wholes[:, _errors(config)].mean(axis=1) for o in observed]),
+            observed,
+            config,
+        )
     ends = np.cumsum([len(o.decisions) for o in observed])[:-1]
-    decisions, wholes = np.concatenate([o.decisions for o in observed]), np.stack([o.whole for o in observed])
-    trained = np.array([o.trained for o in observed])
+    decisions, wholes = np.concatenate([o.decisions for o in observed]), np.concatenate([o.wholes for o in observed])
     folds = _folds(observed)
     normals: dict[str, Normal] = {}
     by_decision, by_whole = np.empty((len(decisions), len(parts))), np.empty((len(wholes), len(parts)))
     for i, part in enumerate(parts):
         by_decision[:, i], by_whole[:, i] = _out_of_fold(observed, decisions, wholes, part, config, folds)
         if part == "residual":
-            _even_out(by_decision[:, i], np.repeat(trained, [len(o.decisions) for o in observed]))
-            _even_out(by_whole[:, i], trained)
+            _even_out(by_decision[:, i], np.repeat([o.trained for o in observed], [len(o.decisions) for o in observed]))
+            _even_out(by_whole[:, i], np.repeat([o.trained for o in observed], [len(o.wholes) for o in observed]))
         usual = [_mean_and_deviation(by_decision[:, i]), _mean_and_deviation(by_whole[:, i])]
         if not np.isfinite(usual[0]).all():  # all recordings are shorter than score.window_s
             usual[0] = usual[1]
@@ -178,7 +186,7 @@ def judge(bundle: Bundle, observed: Sequence[Observed]) -> Pool:
     """What recordings score by a finished bundle that knows none of them."""
     scorer = bundle.scorer()
     scores = [scorer(torch.from_numpy(o.decisions)).numpy() for o in observed]
-    wholes = scorer(torch.from_numpy(np.stack([o.whole for o in observed])), whole=True).numpy()
+    wholes = scorer(torch.from_numpy(np.concatenate([o.wholes for o in observed])), whole=True).numpy()
     return pool_of(scores, wholes, observed, bundle.config)
 
 
@@ -196,13 +204,14 @@ def _out_of_fold(
 ) -> tuple[Array, Array]:
     """ln d² of decisions (d,) and of whole recordings (n,) by Gaussians that were not fitted on them."""
     of_decision = np.repeat(folds, [len(o.decisions) for o in observed])
+    of_whole = np.repeat(folds, [len(o.wholes) for o in observed])
     by_decision, by_whole = np.empty(len(decisions)), np.empty(len(wholes))
     for fold in range(int(folds.max()) + 1):
         others = np.flatnonzero(folds != fold)
         if not len(others):  # a single recording: there is nothing else to judge it by
             others = np.arange(len(observed))
         centre, precision = _gaussian(observed, part, config, others)
-        for rows, which, out in ((decisions, of_decision == fold, by_decision), (wholes, folds == fold, by_whole)):
+        for rows, which, out in ((decisions, of_decision == fold, by_decision), (wholes, of_whole == fold, by_whole)):
             offset = _columns(rows[which], part, config) - centre
             out[which] = np.log(np.maximum(((offset @ precision) * offset).sum(axis=1), 1e-300))
     return by_decision, by_whole
@@ -219,6 +228,12 @@ def _gaussian(observed: Sequence[Observed], part: str, config: Config, which: In
     columns = _columns(pieces, part, config)
     light = LIGHT[part] if _many(observed, ENOUGH * columns.shape[1]) else None
     return gaussian(columns, light if config.score.shrinkage == "auto" else config.score.shrinkage)
+
+
+def pieces_wanted(config: Config) -> int:
+    """Pieces of normal sound that it takes to know all parts of the score well."""
+    numbers = [config.features.n_mels * (2 if part == "spectrum" else 1) for part in PARTS[config.score.kind]]
+    return round(ENOUGH * max(numbers, default=0))
 
 
 def _many(observed: Sequence[Observed], wanted: float) -> bool:

@@ -22,7 +22,14 @@ LEAST_MINUTES = 0.5  # three pieces
 
 
 def calibrate_by_ear(
-    bundle: Bundle, config: Config, channel: Channel | None, minutes: float, show: Show, notice: Callable[[str], None]
+    bundle: Bundle,
+    config: Config,
+    channel: Channel | None,
+    minutes: float,
+    show: Show,
+    notice: Callable[[str], None],
+    *,
+    relearn: bool = False,
 ) -> Bundle:
     """The bundle with new thresholds from so many minutes of the microphone of the settings.
 
@@ -40,7 +47,7 @@ def calibrate_by_ear(
         recordings.append(_frames(bundle, piece, len(recordings)))
     if doubt := soundness.unsteadiness():
         raise _refusal(doubt)
-    return calibrated_on(bundle, config, recordings)
+    return calibrated_on(bundle, config, recordings, relearn=relearn)
 
 
 def _refusal(doubt: str) -> DataError:

@@ -11,10 +11,11 @@ from scipy import stats
 from monitor.alarm import accumulate
 
 DAY_S = 86400.0
-TAIL_SHARE = 0.1  # of the decisions: the tail that is extrapolated
+TAIL_SHARE, TAIL_MOST = 0.1, 100  # of the decisions: the tail that is extrapolated
+SHAPES = (-0.2, 0.3)  # of the tail in the logarithm: a bounded one promises too much, a heavier one is a bad fit
 SURE_EVENTS = 10  # of the rare kind that normal sound has to show before their rate is known within a third
 MAX_STRETCH = 2.0  # a threshold is not extrapolated further than this times the highest normal score
-CHUNK_S = 30.0  # of normal sound that stays in one piece when days are made of it
+CHUNK_S = 600.0  # of normal sound that stay in one piece when days are made of it, so that slow drift is in them
 DAYS = (60, 300)  # that are made of it, the least and the most
 CONFIDENCE = 0.95
 
@@ -24,7 +25,7 @@ Array = NDArray[np.float64]
 def tail_threshold(decisions: Array, decision_s: float, per_day: float) -> float:
     """The value that normal sound exceeds `per_day` times a day.
 
-    The highest tenth of the logarithms is fitted with a generalised Pareto distribution (Pickands, 1975) and
+    The highest tenth of the logarithms, a hundred at most, is fitted with a generalised Pareto distribution (Pickands, 1975),
     extrapolated to the rare level asked for, but never beyond twice the highest normal score seen. Where the level is
     not rare among so many decisions, or there are too few to fit, it is an empirical quantile or the highest score.
 
@@ -37,15 +38,14 @@ def tail_threshold(decisions: Array, decision_s: float, per_day: float) -> float
     logs = np.log(np.maximum(decisions, 1e-12))
     rate = min(0.5, per_day * decision_s / DAY_S)
     highest = float(logs.max())
-    start = float(np.quantile(logs, 1 - TAIL_SHARE))
+    start = float(np.quantile(logs, 1 - min(TAIL_SHARE, TAIL_MOST / len(logs))))
     excess = logs[logs > start] - start
     if rate * len(logs) >= SURE_EVENTS:
         return float(np.exp(np.quantile(logs, 1 - rate)))
     value = highest + np.log(MAX_STRETCH)
     if len(excess) >= 5 and excess.std() > 0:
         shape, _, _ = stats.genpareto.fit(excess, floc=0)
-        # In the logarithm an exponential tail is a power law, which is heavy enough; a bounded one promises too much.
-        shape = float(np.clip(shape, -0.2, 0.0))
+        shape = float(np.clip(shape, *SHAPES))
         scale = float(excess.mean() * (1 - shape))
         value = start + float(stats.genpareto.isf(rate * len(logs) / len(excess), shape, scale=scale))
     return float(np.exp(np.clip(value, highest, highest + np.log(MAX_STRETCH))))
