@@ -166,6 +166,14 @@ class Alarm(Group):
         return self
 
 
+class Drift(Group):
+    """Whether, and how far, what is normal may follow a machine that slowly changes."""
+
+    enabled: bool = False
+    half_life_h: float = Field(24.0, gt=0, le=100_000)
+    cap: float = Field(0.25, gt=0, le=100)
+
+
 class Dashboard(Group):
     """The live view."""
 
@@ -185,6 +193,7 @@ class Config(Group):
     train: Train = Train()
     calibration: Calibration = Calibration()
     alarm: Alarm = Alarm()
+    drift: Drift = Drift()
     dashboard: Dashboard = Dashboard()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -149,6 +149,7 @@ class Scorer:
         if missing := [part for part in PARTS[score.kind] if part not in normals]:
             raise ValueError(f"the {score.kind} score needs to know what is normal of: {', '.join(missing)}")
         self._normals = [(part, normals[part]) for part in PARTS[score.kind]]
+        self._centres = {part: normal.centre for part, normal in self._normals}
 
     def __call__(self, rows: Tensor, *, whole: bool = False) -> Tensor:
         """Means of rows over score.window_s, or over whole recordings: (…, row_width) to scores (…) float64."""
@@ -179,9 +180,18 @@ class Scorer:
             more = -offset if part == "residual" else offset[..., :bands]
         return total, more
 
+    def recentre(self, offsets: Mapping[str, Tensor]) -> None:
+        """Moves what is normal of each part: to its centre (p,) plus an offset (p,), or (N, 1, p) for N streams."""
+        device = self._usual_error.device
+        self._normals = [
+            (part, replace(normal, centre=self._centres[part] + offsets[part].to(device)))
+            for part, normal in self._normals
+        ]
+
     def to(self, device: torch.device | str) -> Scorer:
         """Moves what is normal to a device."""
         self._normals = [(part, normal.to(device)) for part, normal in self._normals]
+        self._centres = {part: centre.to(device) for part, centre in self._centres.items()}
         self._usual_error = self._usual_error.to(device)
         return self
 

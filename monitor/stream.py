@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -99,6 +100,10 @@ class ScoreStream:
         self._frames.reset()
         self._rows.reset()
         self._rolling.reset()
+
+    def recentre(self, offsets: Mapping[str, Tensor]) -> None:
+        """Moves what is normal of each part of the score by an offset (p,), or (N, 1, p)."""
+        self._scorer.recentre(offsets)
 
     def push(self, samples: Tensor) -> tuple[Tensor, Scores]:
         """Samples (N, n) in; the power mel frames (N, t, M) and the scores that are complete out."""

@@ -25,9 +25,9 @@ Array = NDArray[np.float64]
 def tail_threshold(decisions: Array, decision_s: float, per_day: float) -> float:
     """The value that normal sound exceeds `per_day` times a day.
 
-    The highest tenth of the logarithms, a hundred at most, is fitted with a generalised Pareto distribution (Pickands, 1975),
-    extrapolated to the rare level asked for, but never beyond twice the highest normal score seen. Where the level is
-    not rare among so many decisions, or there are too few to fit, it is an empirical quantile or the highest score.
+    The highest tenth of the logarithms, a hundred at most, is fitted with a generalised Pareto distribution (Pickands,
+    1975) and extrapolated to the rare level asked for, but never beyond twice the highest normal score seen. Where the
+    level is not rare among so many decisions it is their quantile; where there are too few to fit, twice the highest.
 
     Args:
         decisions: independent scores of normal sound, one every `decision_s` seconds.
