@@ -1,0 +1,113 @@
+"""Promises of a training on several processes: the same as on one, once written, and it ends in a sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import write_recording
+
+from monitor.bundle import load_bundle
+from train import run
+
+SETTINGS = (
+    "train.epochs=3", "train.batch_size=97", "model.hidden=[64,32]", "model.bottleneck=16", "model.dropout=0.2",
+    "score.window_s=1.0",
+)  # fmt: skip
+EAGER = "import sys, train.fit, monitor.cli; train.fit.CHECKPOINT_EVERY_S = 0; sys.exit(monitor.cli.run(sys.argv[1:]))"
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six short recordings, whose windows are no multiple of the batch."""
+    root = tmp_path_factory.mktemp("recordings")
+    for number in range(6):
+        write_recording(root / f"{number}.wav", seconds=5.0, seed=number)
+    return root
+
+
+def monitor(
+    arguments: list[str], *, processes: int, program: str = "import monitor.cli; monitor.cli.main()"
+) -> subprocess.CompletedProcess[str]:
+    """Runs the program in so many processes, as torchrun starts them, or in one without it."""
+    Path("program.py").write_text(program)
+    starter = [sys.executable]
+    if processes > 1:
+        starter += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--master-port=0", "--standalone"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.run(
+        [*starter, "program.py", *arguments], env=environment, check=False, capture_output=True, text=True, timeout=300
+    )
+
+
+def training(data: Path, out: str, *extra: str) -> list[str]:
+    return ["train", str(data), "--out", out, *(f"--set={setting}" for setting in (*SETTINGS, *extra))]
+
+
+def history(out: str) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (Path(out) / "history.jsonl").read_text().splitlines()]
+
+
+def test_a_training_on_two_processes_has_the_loss_curve_of_one_and_leaves_the_same_files(recordings: Path) -> None:
+    """With dropout, a last batch that cannot be halved, and batch norm over the whole batch."""
+    one = monitor(training(recordings, "one"), processes=1)
+    two = monitor(training(recordings, "two"), processes=2)
+    assert one.returncode == two.returncode == 0, two.stderr
+    for alone, together in zip(history("one"), history("two"), strict=True):
+        assert together["loss"] == pytest.approx(alone["loss"], rel=2e-4)
+        assert together["held_out_loss"] == pytest.approx(alone["held_out_loss"], rel=2e-3)
+        assert together["learning_rate"] == alone["learning_rate"]
+    assert sorted(path.name for path in Path("one").iterdir()) == sorted(path.name for path in Path("two").iterdir())
+    assert two.stdout.count("Model, figures and pictures are in two") == 1
+    assert two.stderr.count("epoch 3/3") == 1
+    assert "2 processes" in two.stderr
+    ours, theirs = (load_bundle(Path(out) / run.BUNDLE_FILE).model.state_dict() for out in ("one", "two"))
+    assert list(ours) == list(theirs)
+    metrics = [json.loads((Path(out) / "metrics.json").read_text()) for out in ("one", "two")]
+    assert metrics[1]["held_out_loss"] == pytest.approx(metrics[0]["held_out_loss"], rel=2e-3)
+
+
+def test_a_training_on_two_processes_resumes_where_it_was(recordings: Path) -> None:
+    stop = EAGER.replace("sys.exit", "from train.progress import ConsoleProgress as P\ntell = P.epoch\n"
+                         "def epoch(self, done, epochs):\n    tell(self, done, epochs)\n"
+                         "    if done.epoch == 3: raise KeyboardInterrupt\nP.epoch = epoch\nsys.exit")  # fmt: skip
+    stopped = monitor(training(recordings, "resumed"), processes=2, program=stop)
+    assert stopped.returncode != 0
+    assert "--resume goes on" in stopped.stderr
+    assert not (Path("resumed") / run.BUNDLE_FILE).exists()
+    resumed = monitor([*training(recordings, "resumed"), "--resume"], processes=2)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "epoch 2/3" not in resumed.stderr
+    assert "epoch 3/3" in resumed.stderr
+    whole = monitor(training(recordings, "whole"), processes=2)
+    assert whole.returncode == 0, whole.stderr
+    assert [line["loss"] for line in history("resumed")] == [line["loss"] for line in history("whole")]
+
+
+def test_where_the_first_process_cannot_begin_all_end_and_the_reason_is_said_once() -> None:
+    Path("empty").mkdir()
+    ended = monitor(training(Path("empty"), "out"), processes=2)
+    assert ended.returncode == 1
+    assert ended.stderr.count("no recordings") == 1
+    assert "Traceback" not in ended.stderr.partition("torch/distributed")[0]
+    assert not (Path("out") / run.BUNDLE_FILE).exists()
+
+
+def test_where_another_process_fails_the_first_ends_with_a_sentence_and_writes_no_model(recordings: Path) -> None:
+    failing = (
+        "import os, monitor.cli, train.fit\nstep = train.fit.Trainer.epoch\n"
+        "def epoch(self, number, *rest):\n"
+        "    if number == 2 and os.environ['RANK'] == '1': os._exit(9)\n"
+        "    return step(self, number, *rest)\n"
+        "train.fit.Trainer.epoch = epoch\nmonitor.cli.main()"
+    )
+    ended = monitor(training(recordings, "out"), processes=2, program=failing)
+    assert ended.returncode == 1
+    assert "epoch 1/3" in ended.stderr
+    assert not (Path("out") / run.BUNDLE_FILE).exists()
+    ours = ended.stderr.partition("torch.distributed.elastic.multiprocessing.errors")[0]
+    assert "Traceback" not in ours
