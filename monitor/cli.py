@@ -275,6 +275,7 @@ def completion(shell: str) -> None:
 def main() -> None:
     """Runs the program: every error is a sentence on standard error and an exit code."""
     code = run(sys.argv[1:])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the command is over: there is nothing to interrupt any more
     capture = sys.modules.get("monitor.capture")
     if capture is not None and capture.anything_open():
         # A sound server that does not answer would hold up the interpreter's own exit for minutes.

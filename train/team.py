@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import traceback
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -131,12 +132,15 @@ def assembled(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
         raise ConfigError(f"The processes of this training do not find each other ({reason}).") from None
     try:
         yield Team(dist.get_rank(), size, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))), device
-    except RuntimeError as error:
-        if not _is_lost_connection(error):
+    except BaseException as error:
+        # What the frames of a failure hold of the group must go before the group: it waits for its threads, and one
+        # of them may wait for the interpreter.
+        traceback.clear_frames(error.__traceback__)
+        if not isinstance(error, RuntimeError) or not _is_lost_connection(error):
             raise
         raise MonitorError(
-            "Another process of this training has ended, and this one cannot go on alone; what was trained so far "
-            "is kept: the same command with --resume goes on there."
+            "Another process of this training has ended, and this one cannot go on alone. Where there is a checkpoint, "
+            "the same command with --resume goes on there."
         ) from None
     finally:
         with contextlib.suppress(RuntimeError):
