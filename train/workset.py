@@ -18,6 +18,7 @@ from train.frames import Frames
 
 BLOCK = 4096  # frames that are read at once: long enough for a disk, short enough to mix
 LEAST_BLOCKS = 16  # of a portion, however little memory there is: windows of fewer would be too much alike
+MOST_ROWS = 2**22  # frames of a portion, a gigabyte: thousands of places are mixed, and the first is read soon
 GPU_SHARE = 0.5  # of the free memory of a GPU, for windows
 
 
@@ -137,7 +138,7 @@ class WorkSet:
             room = min(room, GPU_SHARE * torch.cuda.mem_get_info(self._device)[0])
         rows = int(room / (4 * self._n_mels))
         self.resident = self._count + len(blocks) * (self._size - 1) <= rows
-        self._rows = rows // 2  # of a portion: while one is trained on, the next is read
+        self._rows = min(rows // 2, MOST_ROWS)  # of a portion: while one is trained on, the next is read
         self._whole: Portion | None = None
 
     def __len__(self) -> int:
