@@ -82,6 +82,7 @@ def train(
       monitor train ToyCar/ --out runs/article --preset toyadmos
       monitor train mel/ --out runs/mel --set features.n_fft=1024 --set features.hop_length=512
       monitor train recordings/ --out runs/pump --resume
+      torchrun --nproc-per-node=2 -m monitor.cli train recordings/ --out runs/pump
     """
     from train import run
     from train.progress import ConsoleProgress
@@ -96,6 +97,8 @@ def train(
         if (out / run.CHECKPOINT_FILE).exists():
             click.echo("Interrupted. The same command with --resume goes on where it was.", err=True)
         raise
+    if not metrics:  # not the first of torchrun's processes
+        return
     from monitor.bundle import load_bundle
     from train.summary import training_summary
 
@@ -299,6 +302,7 @@ def completion(shell: str) -> None:
 def main() -> None:
     """Runs the program: every error is a sentence on standard error and an exit code."""
     code = run(sys.argv[1:])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the command is over: there is nothing to interrupt any more
     capture = sys.modules.get("monitor.capture")
     if capture is not None and capture.anything_open():
         # A sound server that does not answer would hold up the interpreter's own exit for minutes.

@@ -21,6 +21,8 @@ from monitor.options import (
     view_overrides,
 )
 
+BENCH_SECTIONS = ("latency", "machine", "frames", "cache", "training")
+
 
 @click.command()
 @click.argument("bundle", type=FILE)
@@ -186,22 +188,36 @@ def devices(as_json: bool, config_file: Path | None, overrides: tuple[str, ...])
 @click.command()
 @click.option("--bundle", type=FILE, help="The model.  [default: an untrained one, which takes as long]")
 @click.option("--device", metavar="NAME|INDEX", help="Listen to this microphone.  [default: an invented one]")
-@click.option("--seconds", type=click.FloatRange(1), default=30, show_default=True, help="To measure for.")
+@click.option("--seconds", type=click.FloatRange(1), default=30, show_default=True, help="To listen for, in latency.")
+@click.option(
+    "--only", type=click.Choice(BENCH_SECTIONS), multiple=True, help="Run this section; may be given several times."
+)
 @click.option("--json", "json_file", type=FILE, help="Write the figures here too (- to print them alone).")
 @settings_options
 def bench(
     bundle: Path | None,
     device: str | None,
     seconds: float,
+    only: tuple[str, ...],
     json_file: Path | None,
     config_file: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Measure how late scores and callbacks are here, and what listening costs, with the dashboard drawn.
+    """Measure what this machine manages: how late listening is, and how fast frames and training are beside rivals.
+
+    \b
+    latency   how late scores and callbacks are, and what listening costs, with the dashboard drawn
+    machine   matrix products a second, and how many streams they allow at most
+    frames    samples to mel frames, beside torchaudio and librosa
+    cache     200 recordings to kept frames, beside librosa file by file
+    training  an epoch beside its bare steps and a DataLoader; bfloat16 beside float32; reading from disk
+
+    Rivals run in turn in the same process; a ratio is the median over rounds. All takes about three minutes.
 
     \b
     Examples:
       monitor bench
+      monitor bench --only frames --only training
       monitor bench --device default --seconds 600 --json bench.json
       monitor bench --bundle runs/pump/model.safetensors
     """
@@ -216,11 +232,12 @@ def bench(
     from monitor.bench import run_bench
     from monitor.complaints import library_complaints, log_file
     from monitor.files import write_whole
+    from train.bench import SECTIONS
 
     silent = json_file == Path("-")
     with library_complaints(log_file(), keep_ours=True):
         figures = run_bench(
-            config, loaded, microphone=device is not None, seconds=seconds,
+            config, loaded, microphone=device is not None, seconds=seconds, only=only, further=SECTIONS,
             say=(lambda _: None) if silent else click.echo,
         )  # fmt: skip
     text = json.dumps(figures, indent=2) + "\n"

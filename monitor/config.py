@@ -122,7 +122,8 @@ class Train(Group):
     """The training loop and what it trains on."""
 
     epochs: int = Field(20, ge=1, le=100_000)
-    batch_size: int = Field(256, ge=2, le=1_000_000)
+    batch_size: int = Field(512, ge=2, le=1_000_000)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     learning_rate: float = Field(2e-3, gt=0, le=10)
     weight_decay: float = Field(0.0, ge=0, le=10)
     schedule: Literal["one-cycle", "hold-then-linear"] = "one-cycle"
@@ -206,6 +207,7 @@ PRESETS: dict[str, dict[str, Tree]] = {
         "train": {
             "epochs": 200,
             "batch_size": 100,
+            "precision": "float32",
             "learning_rate": 1e-4,
             "weight_decay": 1e-4,
             "schedule": "hold-then-linear",

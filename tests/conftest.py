@@ -14,7 +14,7 @@ from monitor.bundle import Bundle, load_bundle
 from monitor.config import Config, load_config
 from monitor.synthetic import Machine, MachineSound
 from train import run
-from train.fit import Epoch
+from train.checkpoint import Epoch
 
 RATE = 16000
 QUICK = ("train.epochs=4", "train.batch_size=128", "score.window_s=1.0", "model.hidden=[128,64]", "model.bottleneck=32")

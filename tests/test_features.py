@@ -14,7 +14,7 @@ from torch import Tensor
 from monitor.config import Features
 from monitor.features import FrameStream, Scale, WindowStream, band_centres
 from train.frames import Frames
-from train.workset import WorkSet, standardization
+from train.workset import standardization
 
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large:UserWarning")  # librosa, of short signals
 
@@ -291,38 +291,5 @@ def test_a_tone_is_loudest_in_the_band_whose_centre_is_nearest() -> None:
         assert frames[25].argmax() == number
 
 
-# The windows that are trained on
-
-
 def recording(power: np.ndarray) -> Frames:
     return Frames(path=None, power=np.ascontiguousarray(power, np.float32), digest="")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("memory_gb", [8, 1e-9])
-@pytest.mark.parametrize("scale_kind", ["log", "power"])
-def test_training_windows_are_those_of_a_stream_never_across_recordings(tmp_path, memory_gb, scale_kind) -> None:
-    config = small_config(f"train.memory_gb={memory_gb}", f"features.scale={scale_kind}")
-    generator = np.random.default_rng(5)
-    recordings = [recording(generator.exponential(1.0, (total, 64))) for total in (20, 21, 75, 10, 40)]
-    scale = Scale(config.features, *standardization(recordings, config))
-    work = WorkSet(recordings, scale, config, tmp_path / "below" / "spill.f32")
-    assert work.resident == (memory_gb == 8)
-    assert (tmp_path / "below" / "spill.f32").exists() != work.resident
-    streams = [streamed_windows(scale(torch.from_numpy(r.power))[None], 20, [20])[0] for r in recordings]
-    expected = torch.cat(streams)
-    assert len(work) == len(expected) == 166
-    assert torch.equal(work.gather(torch.arange(166)), expected)
-    shuffled = torch.randperm(166, generator=torch.Generator().manual_seed(1))[:50]
-    assert torch.equal(work.gather(shuffled), expected[shuffled])
-    work.close()
-    assert not (tmp_path / "below" / "spill.f32").exists()
-
-
-def test_making_training_windows_leaves_the_recordings_frames_as_they_are(tmp_path) -> None:
-    """They may be in the cache on disk, and are used again for the threshold."""
-    config = small_config()
-    power = np.random.default_rng(0).exponential(1.0, (40, 64)).astype(np.float32)
-    power.setflags(write=False)
-    before = power.copy()
-    WorkSet([recording(power)], Scale(config.features), config, tmp_path / "spill")
-    assert np.array_equal(power, before)

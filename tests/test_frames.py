@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from builders import frames_of, noise, small_config, write_sound
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.config import Config, Features, Train
 from monitor.errors import ConfigError, DataError
+from train.frame_file import decoded, encoded
 from train.frames import FrameCache, Frames, cache_folder, manifest_digest, usable
 
 
@@ -32,6 +36,11 @@ def chosen(cache: FrameCache, *paths: Path, training: bool = True) -> tuple[list
     return usable(cache, paths, training=training, leave_out=reasons.append), reasons
 
 
+def same_frames(frames: Frames, expected: np.ndarray) -> None:
+    """Within half a step of 0.005 dB, in which they are kept."""
+    np.testing.assert_allclose(10 * np.log10(frames.power), 10 * np.log10(expected), rtol=0, atol=0.0026)
+
+
 # Frames
 
 
@@ -42,8 +51,8 @@ def test_frames_are_those_of_a_stream(cache: FrameCache, tmp_path: Path) -> None
     frames = cache.frames(path)
     expected = frames_of(small_config(), sound[None])[0].numpy()
     assert frames.power.shape == expected.shape == (1101, 64)
-    np.testing.assert_allclose(frames.power, expected, rtol=1e-5, atol=1e-7)
-    assert frames.power.dtype == np.float32
+    same_frames(frames, expected)
+    assert np.array(frames.power).dtype == np.float32
     assert frames.path == path
     assert frames.peak == pytest.approx((sound.max() - sound.min()) / 2)
 
@@ -51,8 +60,8 @@ def test_frames_are_those_of_a_stream(cache: FrameCache, tmp_path: Path) -> None
 def test_two_recordings_have_nothing_of_each_other(cache: FrameCache, tmp_path: Path) -> None:
     one, other = noise(8000, seed=1), noise(8000, seed=2)
     cache.frames(write_sound(tmp_path / "one.wav", one))
-    found = cache.frames(write_sound(tmp_path / "other.wav", other)).power
-    np.testing.assert_allclose(found, frames_of(small_config(), other[None])[0].numpy(), rtol=1e-5, atol=1e-7)
+    found = cache.frames(write_sound(tmp_path / "other.wav", other))
+    same_frames(found, frames_of(small_config(), other[None])[0].numpy())
 
 
 def test_after_one_that_failed_in_the_midst_the_next_has_nothing_of_it(cache: FrameCache, tmp_path: Path) -> None:
@@ -60,8 +69,8 @@ def test_after_one_that_failed_in_the_midst_the_next_has_nothing_of_it(cache: Fr
     bad[-1] = np.nan
     with pytest.raises(DataError, match="not numbers"):
         cache.frames(write_sound(tmp_path / "bad.wav", bad))
-    found = cache.frames(write_sound(tmp_path / "good.wav", good)).power
-    np.testing.assert_allclose(found, frames_of(small_config(), good[None])[0].numpy(), rtol=1e-5, atol=1e-7)
+    found = cache.frames(write_sound(tmp_path / "good.wav", good))
+    same_frames(found, frames_of(small_config(), good[None])[0].numpy())
 
 
 # The cache
@@ -89,7 +98,7 @@ def test_changed_content_is_made_again(cache: FrameCache, tmp_path: Path) -> Non
     now = cache.frames(path)
     assert cache.made == 2
     assert now.digest != before.digest
-    np.testing.assert_allclose(now.power, frames_of(small_config(), noise(8000, seed=2)[None])[0], rtol=1e-5, atol=1e-7)
+    same_frames(now, frames_of(small_config(), noise(8000, seed=2)[None])[0].numpy())
 
 
 @pytest.mark.parametrize(
@@ -144,16 +153,16 @@ def test_a_renamed_moved_or_copied_recording_is_not_made_again(cache: FrameCache
         assert fresh.made == 0
 
 
-@pytest.mark.parametrize("damage", ["no frames", "cut frames", "cut facts", "no facts", "empty facts"])
+@pytest.mark.parametrize("damage", ["no file", "half a file", "a longer file", "an empty file"])
 def test_a_damaged_cache_is_made_again(cache: FrameCache, tmp_path: Path, damage: str) -> None:
     path = write_sound(tmp_path / "a.wav", noise(8000))
     before = np.array(cache.frames(path).power)
-    [kept] = cache.folder.rglob("*.f32" if "frames" in damage else "*.json")
+    [kept] = cache.folder.rglob("*.mel")
     content = kept.read_bytes()
-    if damage.startswith("no"):
-        kept.unlink()
-    else:
-        kept.write_bytes({"cut": content[: len(content) // 2], "empty": b"{}"}[damage.split()[0]])
+    kept.unlink()
+    if damage != "no file":
+        left = {"half a file": content[: len(content) // 2], "a longer file": content + content, "an empty file": b""}
+        kept.write_bytes(left[damage])
     fresh = again(cache)
     assert np.array_equal(fresh.frames(path).power, before)
     assert fresh.made == 1
@@ -164,7 +173,7 @@ def test_the_cache_leaves_no_temporary_files_and_none_of_what_failed(cache: Fram
     bad[-1] = np.inf
     chosen(cache, write_sound(tmp_path / "bad.wav", bad), write_sound(tmp_path / "good.wav", noise(8000)))
     kept = [path for path in cache.folder.rglob("*") if path.is_file()]
-    assert sorted(path.suffix for path in kept) == ["", "", ".f32", ".json"], "two notes, one recording"
+    assert sorted(path.suffix for path in kept) == ["", "", ".mel"], "two notes, one recording"
 
 
 def test_the_cache_is_where_the_settings_say_else_where_the_user_keeps_such(tmp_path: Path, monkeypatch) -> None:
@@ -174,6 +183,61 @@ def test_the_cache_is_where_the_settings_say_else_where_the_user_keeps_such(tmp_
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written"):
         cache_folder(Config(train=Train(cache_dir=tmp_path / "file" / "below")))
+
+
+def test_a_thousand_recordings_need_no_open_files_and_no_memory_until_they_are_read(cache, tmp_path: Path) -> None:
+    """A large set has more recordings than a system lets a process map or open."""
+    kept = cache.frames(write_sound(tmp_path / "a.wav", noise(16_000)))
+    before = len(list(Path("/proc/self/maps").read_text().splitlines()))
+    many = [again(cache).frames(kept.path) for _ in range(1000)]
+    assert len(Path("/proc/self/maps").read_text().splitlines()) < before + 500
+    assert np.array_equal(np.array(many[-1].power[10:20]), np.array(kept.power)[10:20])
+
+
+def test_recordings_read_side_by_side_are_those_read_one_by_one(cache: FrameCache, tmp_path: Path) -> None:
+    paths = [write_sound(tmp_path / f"{n}.wav", noise(16_000 + n, seed=n)) for n in range(12)]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        together, _ = chosen(FrameCache(cache.features, tmp_path / "other"), *paths)
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(threads)
+    for path, frames in zip(paths, together, strict=True):
+        assert frames.path == path
+        assert np.array_equal(frames.power, cache.frames(path).power)
+
+
+def test_frames_that_vanish_while_they_are_used_are_told_in_a_sentence(cache: FrameCache, tmp_path: Path) -> None:
+    frames = cache.frames(write_sound(tmp_path / "a.wav", noise(16_000)))
+    [kept] = cache.folder.rglob("*.mel")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    with pytest.raises(DataError, match="cut off"):
+        np.array(frames.power)
+    kept.unlink()
+    with pytest.raises(DataError, match="cannot be read"):
+        np.array(frames.power)
+
+
+# What is kept of them
+
+
+@given(st.floats(1e-15, 1e17))
+def test_a_power_of_any_size_is_kept_to_0_0026_dB(power: float) -> None:  # noqa: N802
+    again = decoded(encoded(torch.tensor([[power]])))
+    assert 10 * np.log10(again[0, 0]) == pytest.approx(10 * np.log10(power), abs=0.0026)
+
+
+def test_silence_is_kept_as_silence_and_what_is_beyond_all_measure_as_the_highest() -> None:
+    silence, faint, huge = decoded(encoded(torch.tensor([0.0, 1e-20, 1e30])))
+    assert silence == faint == 0
+    assert huge == pytest.approx(10**17.767, rel=1e-3)
+
+
+def test_decibels_rise_with_their_codes() -> None:
+    powers = decoded(np.arange(65536, dtype=np.uint16))
+    assert (np.diff(powers) > 0).all()
+    assert np.array_equal(encoded(torch.from_numpy(powers)), np.arange(65536))
 
 
 # Left out

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from monitor.bundle import load_bundle
 from monitor.config import Config, Train, load_config
 from monitor.errors import ConfigError, DataError, MonitorError
 from train import run
-from train.fit import Epoch, learning_rate
+from train.checkpoint import Epoch
+from train.fit import learning_rate
+from train.precision import arithmetic, windows_a_step
 
 
 def test_a_training_leaves_the_model_its_figures_its_history_and_pictures(trained: Path) -> None:
@@ -199,15 +202,88 @@ def test_one_long_recording_is_enough_and_its_end_is_held_out(quick_config: Conf
     assert any("end is held out" in line for line in told.lines)
 
 
-def test_sets_larger_than_memory_train_to_the_same_weights(
-    data: Path, quick_config: Config, trained: Path, tmp_path: Path
+def test_sets_larger_than_memory_are_learnt_as_well_and_in_the_same_way_every_time(
+    data: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mapped = load_config(overrides=(*QUICK, "train.memory_gb=1e-6"))
-    run.train(mapped, data, tmp_path, Told())
-    ours = load_bundle(tmp_path / run.BUNDLE_FILE).model.state_dict()
-    theirs = load_bundle(trained / run.BUNDLE_FILE).model.state_dict()
-    assert all(torch.allclose(ours[name], theirs[name], atol=1e-5) for name in theirs)
-    assert not list(Path(os.environ["XDG_CACHE_HOME"]).rglob("*-train.f32")), "the work set stayed on disk"
+    """Portions of two recordings, where all eight would be mixed."""
+    monkeypatch.setattr("train.workset.LEAST_BLOCKS", 2)
+    small = load_config(overrides=(*QUICK, "train.memory_gb=1e-6"))
+    told = Told()
+    first, second = (run.train(small, data, tmp_path / name, told) for name in ("first", "second"))
+    assert any("read anew in every epoch" in line for line in told.lines)
+    whole = json.loads((trained / "metrics.json").read_text())
+    assert first["auc"] == whole["auc"] == 1.0
+    assert first["held_out_loss"] == pytest.approx(whole["held_out_loss"], rel=0.2)
+    assert first["files"] == second["files"]
+
+
+def test_a_set_larger_than_memory_resumes_to_the_same_weights(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.workset.LEAST_BLOCKS", 2)
+    monkeypatch.setattr("train.fit.CHECKPOINT_EVERY_S", 0.0)
+    small = load_config(overrides=(*QUICK, "train.memory_gb=1e-6"))
+    run.train(small, data, tmp_path / "whole", Told())
+    stopped = Told()
+    stopped.on_epoch = interrupt_in_epoch(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(small, data, tmp_path / "resumed", stopped)
+    run.train(small, data, tmp_path / "resumed", Told(), resume=True)
+    assert same_weights(tmp_path / "whole", tmp_path / "resumed")
+
+
+def test_a_training_in_bfloat16_resumes_to_the_same_weights_tells_faults_and_keeps_its_weights_in_float32(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.fit.CHECKPOINT_EVERY_S", 0.0)
+    config = load_config(overrides=(*QUICK, "train.precision=bfloat16"))
+    told = Told()
+    assert run.train(config, data, tmp_path / "whole", told)["auc"] == 1.0
+    assert any("in bfloat16" in line for line in told.lines)
+    stopped = Told()
+    stopped.on_epoch = interrupt_in_epoch(3)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(config, data, tmp_path / "resumed", stopped)
+    run.train(config, data, tmp_path / "resumed", Told(), resume=True)
+    assert same_weights(tmp_path / "whole", tmp_path / "resumed")
+    state = load_bundle(tmp_path / "whole" / run.BUNDLE_FILE).model.state_dict()
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32, torch.int64}
+
+
+def test_bfloat16_is_taken_where_the_processor_has_it_and_a_step_is_large_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def taken(precision: str, batch: int, native: bool) -> torch.dtype:
+        monkeypatch.setattr("train.precision.native_bfloat16", lambda _: native)
+        train = load_config(overrides=(f"train.precision={precision}",)).train
+        return arithmetic(train, batch, torch.device("cpu"))
+
+    assert taken("auto", 512, True) == torch.bfloat16
+    assert taken("auto", 512, False) == taken("auto", 511, True) == torch.float32
+    assert taken("float32", 4096, True) == torch.float32
+    assert taken("bfloat16", 2, False) == torch.bfloat16
+
+
+def test_however_little_there_is_to_learn_an_epoch_has_32_steps_until_a_step_would_be_too_small() -> None:
+    train = Train()
+    assert windows_a_step(train, 1_000_000) == 512
+    assert windows_a_step(train, 32 * 512) == 512
+    assert windows_a_step(train, 8 * 601) == 150
+    assert windows_a_step(train, 100) == 16
+    assert windows_a_step(Train(batch_size=8), 1_000_000) == 8
+
+
+def interrupt_in_epoch(number: int) -> Callable[[Epoch], None]:
+    def interrupt(epoch: Epoch) -> None:
+        if epoch.epoch == number:
+            raise KeyboardInterrupt
+
+    return interrupt
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    ours, theirs = (load_bundle(folder / run.BUNDLE_FILE).model.state_dict() for folder in (one, other))
+    return all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_mel_arrays_train_as_recordings_do(quick_config: Config, tmp_path: Path) -> None:

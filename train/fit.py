@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import safetensors
 import torch
-from safetensors.torch import save
 from torch import Tensor
-from torch.nn import functional as F
 
 from monitor.config import Config, Train
 from monitor.errors import MonitorError
-from monitor.files import write_whole
 from monitor.model import Autoencoder
+from train import checkpoint as checkpoints
+from train.checkpoint import Epoch
+from train.precision import arithmetic, casting, windows_a_step
+from train.team import Team
 from train.workset import WorkSet
 
 FINAL_RATE = 1e-6  # of hold-then-linear, the article's
 CHECKPOINT_EVERY_S = 5.0
-HELD_OUT_WINDOWS = 100_000  # enough for a loss to be steady
+TELL_EVERY = 20  # steps; asking for the loss makes a GPU, and the other processes, wait
 HELD_OUT_BATCH = 2048
 
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One line of history.jsonl."""
-
-    epoch: int  # from 1
-    loss: float  # mean squared error over the epoch's batches, as trained
-    held_out_loss: float  # on held-out recordings, at the epoch's end
-    learning_rate: float  # of its last step
-    windows_per_second: float
-    seconds: float
+OnStep = Callable[[int, float, float], None]
 
 
 def learning_rate(train: Train, epoch: int, step: int, steps: int) -> float:
@@ -67,8 +55,9 @@ def fit(
     checkpoint: Path,
     *,
     work: str,
+    team: Team | None = None,
     resume: bool = False,
-    on_step: Callable[[int, float, float], None] = lambda *_: None,
+    on_step: OnStep = lambda *_: None,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> tuple[Autoencoder, list[Epoch]]:
     """Trains an autoencoder on windows to reconstruct them.
@@ -79,121 +68,116 @@ def fit(
     Args:
         checkpoint: where to keep what a resumed training needs.
         work: a digest of data and settings; a checkpoint of other work is refused.
+        team: the processes that train together; None is this one alone.
         on_step: called now and then with the epoch, the share of it that is done, and its mean loss so far.
 
     Raises:
         MonitorError: if the loss stops being a number, or there is a checkpoint of other work to resume.
     """
-    torch.manual_seed(config.train.seed)
-    model = Autoencoder.from_config(config).to(device)
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay, fused=True
-    )
+    team = team or Team()
+    trainer = Trainer(config, len(training), device, team)
     history: list[Epoch] = []
     if resume and checkpoint.exists():
-        history = _restore(checkpoint, work, model, optimizer)
+        history = checkpoints.restore(checkpoint, work, trainer.model, trainer.optimizer)
     saved = time.monotonic()
     for number in range(len(history) + 1, config.train.epochs + 1):
-        epoch = _one_epoch(config, number, model, optimizer, training, held_out, device, on_step)
+        began = time.perf_counter()
+        loss, rate = trainer.epoch(number, training, on_step)
+        trained_s = time.perf_counter() - began
+        held_out_loss = trainer.mean_loss(held_out)
+        seconds = time.perf_counter() - began
+        epoch = Epoch(number, loss, held_out_loss, rate, len(training) / trained_s, seconds)
         history.append(epoch)
         on_epoch(epoch)
-        if time.monotonic() - saved > CHECKPOINT_EVERY_S or number == config.train.epochs:
-            _keep(checkpoint, work, model, optimizer, history)
+        if team.first and (time.monotonic() - saved > CHECKPOINT_EVERY_S or number == config.train.epochs):
+            checkpoints.keep(checkpoint, work, trainer.model, trainer.optimizer, history)
             saved = time.monotonic()
+    model = Autoencoder.from_config(config).to(device)
+    model.load_state_dict(trainer.model.state_dict())
     return model.eval(), history
 
 
-def _one_epoch(
-    config: Config,
-    number: int,
-    model: Autoencoder,
-    optimizer: torch.optim.Adam,
-    training: WorkSet,
-    held_out: WorkSet,
-    device: torch.device,
-    on_step: Callable[[int, float, float], None],
-) -> Epoch:
-    began = time.perf_counter()
-    torch.manual_seed(config.train.seed * 1_000_003 + number)
-    batches = list(_batches(torch.randperm(len(training)), config.train.batch_size))
-    model.train()
-    total = torch.zeros((), device=device)
-    seen, rate = 0, config.train.learning_rate
-    for step, index in enumerate(batches):
-        rate = learning_rate(config.train, number, step, len(batches))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        windows = training.gather(index).to(device, non_blocking=True)
-        loss = F.mse_loss(model(noisy(windows, config.train.input_noise)), windows)
-        optimizer.zero_grad(set_to_none=True)
+class Trainer:
+    """A model in training, and the loop over its windows."""
+
+    def __init__(self, config: Config, windows: int, device: torch.device, team: Team | None = None) -> None:
+        """A new model, from the seed, to be trained on so many windows an epoch."""
+        self._config, self._device, self._team = config, device, team or Team()
+        self.batch = windows_a_step(config.train, windows)
+        self.dtype = arithmetic(config.train, self.batch, device)
+        torch.manual_seed(config.train.seed)
+        self.model = Autoencoder.from_config(config).to(device)
+        self._spread = self._team.spread(self.model)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay, fused=True
+        )
+        self._buffer = torch.empty(self.batch, config.features.window_size, device=device)
+
+    def step(self, windows: Tensor) -> Tensor:
+        """One step on this process' rows (b, window_size) of a batch; returns their part of its loss.
+
+        The model sees them with white noise and has to reconstruct them without: a denoising autoencoder (Vincent et
+        al., 2008) cannot copy single numbers through, so it learns what goes together.
+        """
+        noise = self._config.train.input_noise
+        seen = windows + noise * self._team.noise(windows) if noise else windows
+        with casting(self._device, self.dtype):
+            reconstruction = self._spread(seen)
+        loss = self._team.mean_loss(reconstruction.float(), windows)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        total += loss.detach() * len(index)
-        seen += len(index)
-        if step % 20 == 0 or step + 1 == len(batches):  # asking for the value makes a GPU wait
-            mean = float(total) / seen
-            if not math.isfinite(mean):
-                raise MonitorError(
-                    f"The loss is no longer a number in epoch {number}: lower train.learning_rate "
-                    f"(now {config.train.learning_rate:g}), or set features.scale to log."
-                )
-            on_step(number, (step + 1) / len(batches), mean)
-    trained_s = time.perf_counter() - began
-    held_out_loss = mean_loss(model, held_out, device)
-    return Epoch(number, float(total) / seen, held_out_loss, rate, seen / trained_s, time.perf_counter() - began)
+        self.optimizer.step()
+        return loss.detach()
 
+    def epoch(self, number: int, training: WorkSet, on_step: OnStep = lambda *_: None) -> tuple[float, float]:
+        """One pass over all windows; returns the mean loss over its batches, and the rate of its last step.
 
-def noisy(windows: Tensor, deviation: float) -> Tensor:
-    """Windows with white noise of that standard deviation: what a denoising autoencoder sees (Vincent et al., 2008).
+        Raises:
+            MonitorError: if the loss stops being a number.
+        """
+        train = self._config.train
+        torch.manual_seed(train.seed * 1_000_003 + number)
+        plan = training.plan()
+        steps = sum(self._steps(training.windows(part)) for part in plan)
+        self.model.train()
+        total = torch.zeros((), device=self._device)
+        seen, step, rate, mean = 0, 0, train.learning_rate, 0.0
+        for portion in training.portions(plan):
+            order = torch.randperm(len(portion)).to(portion.device)
+            for index in _batches(order, self.batch):
+                rate = learning_rate(train, number, step, steps)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate
+                mine = index[self._team.share(len(index))]
+                total += self.step(portion.gather(mine, self._buffer[: len(mine)])) * len(index)
+                seen, step = seen + len(index), step + 1
+                if step % TELL_EVERY == 1 or step == steps:
+                    mean = self._team.mean(total) / seen
+                    if not math.isfinite(mean):
+                        raise MonitorError(
+                            f"The loss is no longer a number in epoch {number}: lower train.learning_rate "
+                            f"(now {train.learning_rate:g}), or set features.scale to log."
+                        )
+                    on_step(number, step / steps, mean)
+        return mean, rate
 
-    It cannot copy single numbers through, so it learns what goes together; what it leaves over tells more.
-    """
-    return windows + deviation * torch.randn_like(windows) if deviation else windows
+    @torch.inference_mode()
+    def mean_loss(self, windows: WorkSet) -> float:
+        """The mean squared error over the windows of a set."""
+        self.model.eval()
+        total = torch.zeros((), device=self._device, dtype=torch.float64)
+        for portion in windows.portions(windows.plan()):
+            for index in torch.split(torch.arange(len(portion), device=portion.device), HELD_OUT_BATCH):
+                batch = portion.gather(index[self._team.share(len(index))])
+                with casting(self._device, self.dtype):
+                    reconstruction = self.model(batch)
+                total += self._team.mean_loss(reconstruction.float(), batch) * len(index)
+        return self._team.mean(total) / len(windows)
+
+    def _steps(self, windows: int) -> int:
+        return windows // self.batch + (windows % self.batch > 1)
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
     # A last batch of one window has no variance for batch norm to work with.
     return (batch for batch in torch.split(order, size) if len(batch) > 1)
-
-
-@torch.inference_mode()
-def mean_loss(model: Autoencoder, windows: WorkSet, device: torch.device) -> float:
-    """The mean squared error over the windows, or over evenly spaced ones where there are very many."""
-    model.eval()
-    index = torch.arange(0, len(windows), max(1, len(windows) // HELD_OUT_WINDOWS))
-    total = 0.0
-    for part in torch.split(index, HELD_OUT_BATCH):
-        batch = windows.gather(part).to(device)
-        total += float(F.mse_loss(model(batch), batch)) * len(part)
-    return total / len(index)
-
-
-def _keep(checkpoint: Path, work: str, model: Autoencoder, optimizer: torch.optim.Adam, history: list[Epoch]) -> None:
-    tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{number}.{name}": t for name, t in state.items()}
-    facts = {"work": work, "history": [asdict(epoch) for epoch in history]}
-    cpu = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    write_whole(checkpoint, save(cpu, {"training": json.dumps(facts)}))
-
-
-def _restore(checkpoint: Path, work: str, model: Autoencoder, optimizer: torch.optim.Adam) -> list[Epoch]:
-    try:
-        with safetensors.safe_open(checkpoint, framework="pt") as stored:
-            facts = json.loads((stored.metadata() or {})["training"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        if facts["work"] != work:
-            raise MonitorError(
-                f"{checkpoint}: belongs to a training with other recordings or settings: give the same ones to "
-                "resume it, or train into another folder."
-            )
-        model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("adam."):
-                _, number, key = name.split(".")
-                state.setdefault(int(number), {})[key] = tensor
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        return [Epoch(**line) for line in facts["history"]]
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
-        raise MonitorError(f"{checkpoint}: cannot be resumed from ({error}): train without --resume.") from None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,22 +17,23 @@ from numpy.lib.format import open_memmap
 
 from monitor.audio import read_blocks
 from monitor.config import Config, Features
-from monitor.errors import DataError
+from monitor.errors import DataError, MonitorError
 from monitor.features import FrameStream
-from monitor.files import require_writable, write_whole
+from monitor.files import require_writable
 from monitor.snapshot import FloatArray
+from train.frame_file import FrameFile, encoded, footer, opened, write_quickly
 
-FORMAT = 2  # of what is kept: raise it when frames come out differently
+FORMAT = 3  # of what is kept: raise it when frames come out differently
 CLIPPED_SHARE = 1e-3  # of the samples at full scale: more than a loud moment or a normalised peak has
 SILENT_PEAK = 1e-5  # half a step of 16 bits
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """The power mel frames of one recording: (T, n_mels) float32, perhaps memory-mapped, and what was noticed."""
+    """The power mel frames of one recording: (T, n_mels) float32, perhaps still in a file, and what was noticed."""
 
     path: Path
-    power: FloatArray
+    power: FloatArray | FrameFile
     digest: str  # of the recording's content
     peak: float = 1.0
     clipped_share: float = 0.0
@@ -62,12 +65,13 @@ class FrameCache:
     features: Features
     folder: Path
     made: int = field(default=0, init=False)
+    _counting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _own: threading.local = field(default_factory=threading.local, init=False, repr=False)  # of each thread
 
     def __post_init__(self) -> None:
         names = ("sample_rate", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "channel")
         settings = {name: getattr(self.features, name) for name in names} | {"format": FORMAT}
         self._settings = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-        self._stream = FrameStream(self.features)
 
     def frames(self, path: Path) -> Frames:
         """The frames of one recording (sound, or an array of power mel frames).
@@ -106,36 +110,38 @@ class FrameCache:
 
     def _sound(self, path: Path) -> Frames:
         digest = self._digest(path)
-        entry = self.folder / digest[:2] / f"{digest[:32]}-{self._settings}"
-        facts_file, frames_file = entry.with_suffix(".json"), entry.with_suffix(".f32")
-        try:
-            facts = json.loads(facts_file.read_text())
-            return Frames(
-                path, self._mapped(frames_file, facts["frames"]), digest, facts["peak"], facts["clipped_share"]
-            )
-        except (OSError, ValueError, KeyError, TypeError):
-            return self._make(path, digest, facts_file, frames_file)
+        file = self.folder / digest[:2] / f"{digest[:32]}-{self._settings}.mel"
+        kept = opened(file, self.features.n_mels)
+        if kept is None:
+            self._write(file, self._transformed(path))
+            kept = opened(file, self.features.n_mels)
+            if kept is None:
+                raise MonitorError(f"{file}: what was written cannot be read again; is the disk sound?")
+            with self._counting:
+                self.made += 1
+        return Frames(path, kept.power, digest, kept.peak, kept.clipped_share)
 
-    def _make(self, path: Path, digest: str, facts_file: Path, frames_file: Path) -> Frames:
-        observed = _Observed()
-        write_whole(frames_file, self._transformed(path, observed))
-        count = frames_file.stat().st_size // (4 * self.features.n_mels)
-        clipped_share = observed.clipped / max(1, observed.total)
-        facts = {"frames": count, "peak": observed.peak, "clipped_share": clipped_share}
-        write_whole(facts_file, json.dumps(facts).encode())  # last: its presence says that the frames are whole
-        self.made += 1
-        return Frames(path, self._mapped(frames_file, count), digest, observed.peak, clipped_share)
-
-    def _transformed(self, path: Path, observed: _Observed) -> Iterator[bytes]:
-        """The frames of a recording of any length, in pieces."""
-        self._stream.reset()
+    def _transformed(self, path: Path) -> Iterator[bytes]:
+        """The frames of a recording of any length as they are kept, in pieces."""
+        observed, count = _Observed(), 0
+        stream: FrameStream | None = getattr(self._own, "stream", None)
+        if stream is None:
+            stream = self._own.stream = FrameStream(self.features)
+        stream.reset()
         for block in read_blocks(path, self.features.sample_rate, self.features.channel, observe=observed):
-            yield self._stream.push(torch.from_numpy(block)[None])[0].numpy().tobytes()
-        yield self._stream.flush()[0].numpy().tobytes()
+            frames = stream.push(torch.from_numpy(block)[None])[0]
+            count += len(frames)
+            yield encoded(frames).tobytes()
+        frames = stream.flush()[0]
+        yield encoded(frames).tobytes()
+        share = observed.clipped / max(1, observed.total)
+        yield footer(count + len(frames), self.features.n_mels, observed.peak, share)
 
-    def _mapped(self, frames_file: Path, count: int) -> FloatArray:
-        shape = (count, self.features.n_mels)
-        return np.memmap(frames_file, np.float32, "r", shape=shape) if count else np.empty(shape, np.float32)
+    def _write(self, file: Path, pieces: Iterable[bytes]) -> None:
+        try:
+            write_quickly(file, pieces, f"{os.getpid()}-{threading.get_ident()}")
+        except OSError as error:
+            raise MonitorError(f"{file}: cannot be written: {error.strerror}.") from None
 
     def _digest(self, path: Path) -> str:
         """The content's digest, remembered by path, size and time of change, so that large sets start at once."""
@@ -148,7 +154,7 @@ class FrameCache:
             digest = _content_digest(path)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
-        write_whole(note, digest.encode())
+        self._write(note, (digest.encode(),))
         return digest
 
 
@@ -166,7 +172,7 @@ def cache_folder(config: Config) -> Path:
 
 def usable(
     cache: FrameCache,
-    paths: Iterable[Path],
+    paths: Sequence[Path],
     *,
     training: bool,
     leave_out: Callable[[str], None],
@@ -178,20 +184,39 @@ def usable(
     judged whatever they are like, because a fault may well be loud.
     """
     kept: list[Frames] = []
-    for path in paths:
-        try:
-            frames = cache.frames(path)
-        except DataError as error:
-            leave_out(str(error))
+    for path, frames in zip(paths, _all_frames(cache, paths), strict=True):
+        if isinstance(frames, DataError):
+            leave_out(str(frames))
+        elif training and frames.peak < SILENT_PEAK:
+            leave_out(f"{path}: silent.")
+        elif training and frames.clipped_share > CLIPPED_SHARE:
+            leave_out(f"{path}: clipped ({frames.clipped_share:.1%} of its samples are at full scale).")
         else:
-            if training and frames.peak < SILENT_PEAK:
-                leave_out(f"{path}: silent.")
-            elif training and frames.clipped_share > CLIPPED_SHARE:
-                leave_out(f"{path}: clipped ({frames.clipped_share:.1%} of its samples are at full scale).")
-            else:
-                kept.append(frames)
+            kept.append(frames)
         advance()
     return kept
+
+
+def _all_frames(cache: FrameCache, paths: Sequence[Path]) -> Iterator[Frames | DataError]:
+    """The frames of the recordings in turn, or why there are none; each processor reads recordings of its own."""
+
+    def one(path: Path) -> Frames | DataError:
+        try:
+            return cache.frames(path)
+        except DataError as error:
+            return error
+
+    threads = torch.get_num_threads()
+    if threads == 1 or len(paths) < 2:
+        yield from map(one, paths)
+        return
+    # A thread for each recording, and none within: transforms are too small to be cut up well.
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from pool.map(one, paths)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 def manifest_digest(recordings: Iterable[Frames]) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from train.fit import Epoch
+from train.checkpoint import Epoch
 
 
 class _Losses(ProgressColumn):

@@ -21,8 +21,8 @@ from monitor.features import WindowStream, band_centres
 from monitor.scoring import band_errors
 from monitor.words import printable
 from train.calibrate import ScoredRecording
+from train.checkpoint import Epoch
 from train.evaluate import Labelled, labels_and_scores
-from train.fit import Epoch
 
 NORMAL, ANOMALY, INK, RULE = "#3a7ca5", "#d1495b", "#22303c", "#8a97a3"
 SHOWN_S = 60.0  # of a long recording

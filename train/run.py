@@ -24,14 +24,18 @@ from monitor.model import Autoencoder, choose_device
 from monitor.words import counted
 from train import calibrate as calibration
 from train import report
+from train.checkpoint import Epoch
 from train.dataset import LOOKED_FOR, Recordings, find_recordings, split
 from train.evaluate import Labelled, labelled_threshold, metrics
-from train.fit import Epoch, fit
+from train.fit import fit
 from train.frames import FrameCache, Frames, cache_folder, manifest_digest, usable
+from train.precision import arithmetic, windows_a_step
+from train.team import Team, assembled
 from train.workset import WorkSet, standardization
 
 BUNDLE_FILE = "model.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
+HELD_OUT_WINDOWS = 100_000  # enough for a loss to be steady
 
 
 class Progress(Protocol):
@@ -53,6 +57,25 @@ class Progress(Protocol):
         """That share of something else is done."""
 
 
+class Silence:
+    """The progress of a process that leaves speaking to the first."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def reading(self, done: int, total: int) -> None:
+        """Nothing."""
+
+    def step(self, epoch: int, epochs: int, share: float, loss: float) -> None:
+        """Nothing."""
+
+    def epoch(self, epoch: Epoch, epochs: int) -> None:
+        """Nothing."""
+
+    def doing(self, what: str, share: float) -> None:
+        """Nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """The frames of a data set's recordings that can be used."""
@@ -66,13 +89,22 @@ class Prepared:
 def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: bool = False) -> dict[str, Any]:
     """Trains on a data set's normal recordings; leaves bundle, metrics, history and pictures in `out`.
 
+    Started by torchrun, all its processes train together, and the first one speaks and writes.
+
     Returns:
-        the metrics, as in metrics.json.
+        the metrics, as in metrics.json; nothing in the other processes of a team.
 
     Raises:
         MonitorError: if there is too little to train on, or nothing to resume.
     """
-    device = choose_device(config.train.device)
+    with assembled(choose_device(config.train.device)) as (team, device):
+        progress = progress if team.first else Silence()
+        work = team.first_then_all(lambda: _begin(config, data, out, progress, resume=resume))
+        return _train(config, work, out, progress, team, device, resume=resume)
+
+
+def _begin(config: Config, data: Path, out: Path, progress: Progress, *, resume: bool) -> Prepared:
+    """Sees that a training can begin, and reads its recordings."""
     checkpoint = out / CHECKPOINT_FILE
     if resume and not checkpoint.exists():
         if not (out / BUNDLE_FILE).exists():
@@ -82,33 +114,41 @@ def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: 
     if config.calibration.method == "labelled":
         _require_labels(find_recordings(data))
     prepared = prepare(config, data, progress)
-    work = _work_digest(config, prepared)
     if checkpoint.exists() and not resume:
         progress.say(f"{checkpoint}: an earlier training was interrupted; this one starts from the beginning.")
+    return prepared
+
+
+def _train(
+    config: Config, prepared: Prepared, out: Path, progress: Progress, team: Team, device: torch.device, *, resume: bool
+) -> dict[str, Any]:
+    checkpoint = out / CHECKPOINT_FILE
     mean, deviation = standardization(prepared.training, config)
     scale = Scale(config.features, mean, deviation)
-    spill = cache_folder(config) / "work"
-    training = WorkSet(prepared.training, scale, config, spill / f"{work[:32]}-train.f32")
-    held_out = WorkSet(prepared.held_out, scale, config, spill / f"{work[:32]}-held-out.f32")
-    try:
-        progress.say(
-            f"Training on {counted(len(prepared.training), 'recording')} ({len(training)} windows), "
-            f"{len(prepared.held_out)} held out, on {_device_name(device)}."
-        )
-        model, history = fit(
-            config,
-            training,
-            held_out,
-            device,
-            checkpoint,
-            work=work,
-            resume=resume,
-            on_step=lambda epoch, share, loss: progress.step(epoch, config.train.epochs, share, loss),
-            on_epoch=lambda epoch: progress.epoch(epoch, config.train.epochs),
-        )
-    finally:
-        training.close()
-        held_out.close()
+    training = WorkSet(prepared.training, scale, config, device, sharers=team.on_machine)
+    held_out = WorkSet(prepared.held_out, scale, config, device, sharers=team.on_machine, most=HELD_OUT_WINDOWS)
+    batch = windows_a_step(config.train, len(training))
+    dtype = arithmetic(config.train, batch, device)
+    progress.say(
+        f"Training on {counted(len(prepared.training), 'recording')} ({len(training)} windows"
+        f"{'' if training.resident else ', read anew in every epoch'}), {len(prepared.held_out)} held out, "
+        f"on {_device_name(device)}{f' in each of {team.size} processes' if team.size > 1 else ''}, "
+        f"{batch} windows a step, in {str(dtype).removeprefix('torch.')}."
+    )
+    model, history = fit(
+        config,
+        training,
+        held_out,
+        device,
+        checkpoint,
+        work=_work_digest(config, prepared),
+        team=team,
+        resume=resume,
+        on_step=lambda epoch, share, loss: progress.step(epoch, config.train.epochs, share, loss),
+        on_epoch=lambda epoch: progress.epoch(epoch, config.train.epochs),
+    )
+    if not team.first:
+        return {}
     bundle = _bundle(config, prepared, model, device, mean, deviation, history)
     save_over(bundle[0], out / BUNDLE_FILE)
     lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in history)

@@ -1,4 +1,4 @@
-"""`monitor bench`: what this machine manages, in sections. Each gives figures and a few lines for a person."""
+"""How late scores and callbacks are while one stream is judged, and what that costs."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import io
 import resource
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 
+from monitor.bench.timing import Section
 from monitor.bundle import THRESHOLDS, Bundle, Threshold
 from monitor.capture import Capture, Writer
 from monitor.config import Audio, Config
 from monitor.dashboard.live import show
 from monitor.engine import Engine
 from monitor.latency import Spread, algorithmic_s
-from monitor.listening import prompt
 from monitor.microphone import Microphone
 from monitor.model import Autoencoder
 from monitor.scoring import PARTS, Normal
@@ -31,37 +29,7 @@ FPS = 10.0
 SETTLE_S = 3.0  # warm-up that does not count
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One part of the bench: its figures, ready for JSON, and what to print."""
-
-    figures: dict[str, Any]
-    lines: list[str]
-
-
-def run_bench(
-    config: Config, bundle: Bundle | None, *, microphone: bool, seconds: float, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """All sections, one after another; returns their figures by name.
-
-    Args:
-        bundle: the model; None makes one of the default size, which takes as long.
-        microphone: listen to the device of the settings instead of an invented one.
-    """
-    model = bundle or untrained_bundle(config)
-    sections: dict[str, Callable[[], Section]] = {
-        "latency": lambda: latency(config, model, microphone=microphone, seconds=seconds),
-    }
-    figures: dict[str, Any] = {}
-    for name, section in sections.items():
-        with prompt():
-            done = section()
-        figures[name] = done.figures
-        say("\n".join((name, *(f"  {text}" for text in done.lines))))
-    return figures
-
-
-def latency(config: Config, bundle: Bundle, *, microphone: bool, seconds: float) -> Section:
+def measure(config: Config, bundle: Bundle, *, microphone: bool, seconds: float) -> Section:
     """How late scores and callbacks are while one stream is judged and its dashboard drawn ten times a second.
 
     The callback's lateness is measured from when PortAudio calls to when Python answers: what the interpreter's lock

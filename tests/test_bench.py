@@ -1,0 +1,82 @@
+"""Promises of `monitor bench`: every section gives its figures, rivals beside ours, only what was asked for runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from builders import SMALL
+from click.testing import CliRunner
+
+from monitor.bench.machine import window_operations
+from monitor.bench.timing import Timings, race
+from monitor.cli import cli, run
+from monitor.cli_listening import BENCH_SECTIONS
+from monitor.config import Config
+from train.bench import SECTIONS
+
+QUICKLY = [f"--set={setting}" for setting in SMALL]
+
+
+@pytest.fixture(autouse=True)
+def little_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.bench.machine.SIZE", 64)
+    monkeypatch.setattr("monitor.bench.frames.SECONDS", 2)
+    monkeypatch.setattr("train.bench.FILES", 3)
+    monkeypatch.setattr("train.bench.FILE_S", 1.0)
+    monkeypatch.setattr("train.bench.TRAINED_FILES", 4)
+
+
+def figures_of(*sections: str) -> dict[str, dict[str, object]]:
+    only = [f"--only={section}" for section in sections]
+    assert run(["bench", "--json", "bench.json", *only, *QUICKLY]) == 0
+    found: dict[str, dict[str, object]] = json.loads(Path("bench.json").read_text())
+    return found
+
+
+def test_only_the_sections_asked_for_run_and_each_prints_a_few_short_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(figures_of("frames", "machine")) == ["machine", "frames"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == ["machine", "frames"]
+    assert all(len(line) <= 120 for line in lines)
+
+
+def test_frames_are_measured_beside_torchaudio_and_librosa() -> None:
+    figures = figures_of("frames")["frames"]
+    assert {"ours", "torchaudio", "librosa", "over_torchaudio", "over_librosa"} == figures.keys()
+
+
+def test_the_cache_is_measured_beside_the_articles_way_and_says_what_an_hour_takes() -> None:
+    figures = figures_of("cache")["cache"]
+    assert figures.keys() >= {"times_real_time", "again_times_real_time", "over_article"}
+    # 101 frames of 64 bands in two bytes each, and what ends the file, in a second
+    assert figures["bytes_an_hour"] == pytest.approx(3600 * (101 * 64 * 2 + 36))
+
+
+def test_training_is_measured_beside_its_bare_steps_a_loader_and_the_disk() -> None:
+    figures = figures_of("training")["training"]
+    assert figures.keys() >= {"windows", "epoch_100_float32", "epoch_512_float32", "loader", "from_disk"}
+    assert figures["epoch_100_float32"].keys() == {"windows_per_second", "share_of_bare_step"}  # type: ignore[attr-defined]
+
+
+def test_a_window_takes_twice_as_many_operations_as_the_model_has_weights() -> None:
+    assert window_operations(Config()) == 2 * 2 * (1280 * 512 + 512 * 256 + 256 * 128)
+
+
+def test_a_ratio_is_the_median_over_rounds_and_not_of_the_sums() -> None:
+    timings = Timings({"slow": [4.0, 100.0, 6.0], "fast": [2.0, 1.0, 2.0]})
+    assert timings.ratio("slow", "fast") == 3.0
+    assert timings.seconds("slow") == 6.0
+
+
+def test_rivals_run_in_turn() -> None:
+    ran: list[str] = []
+    race({"a": lambda: ran.append("a"), "b": lambda: ran.append("b")}, rounds=2)
+    assert ran == ["a", "b"] * 3
+
+
+def test_the_sections_that_can_be_chosen_are_those_there_are() -> None:
+    assert set(SECTIONS) | {"latency", "machine", "frames"} == set(BENCH_SECTIONS)
+    helped = CliRunner().invoke(cli, ["bench", "--help"]).output
+    assert all(f"\n  {section} " in helped for section in BENCH_SECTIONS)
