@@ -22,6 +22,7 @@ from train.frames import Frames
 from train.normal import PIECE_S, Observed, Pool, chunks, fit_normal, judge, observe, pieces_wanted
 from train.rates import evidence_limit, seconds_to_prove, tail_threshold, upper_rate
 
+MOST_S = 36_000.0  # of sound that is trained on, and of held-out sound, to learn what is normal from
 KEPT_SCORES = 2000  # of normal sound: more tell nothing more about one in twenty
 
 Array = NDArray[np.float64]
@@ -72,6 +73,7 @@ def learn_normal(
         DataError: if there is too little normal sound.
     """
     config = bundle.config
+    held_out, training = (_at_most(part, config) for part in (held_out, training))
     held = observe(bundle, held_out, device, trained=False)
     bundle = replace(bundle, usual_band_error=usual_band_error(held, config.features.n_mels))
     if config.score.kind == "error":
@@ -83,6 +85,14 @@ def learn_normal(
     # The errors of recordings that were trained on cannot be evened out by one number: those of others count.
     pool = replace(pool, errors=pool.errors[len(training) :])
     return with_thresholds(bundle, _worst_moments(bundle, held_out, device, pool), len(observed))
+
+
+def _at_most(recordings: Sequence[Frames], config: Config) -> Sequence[Frames]:
+    """The recordings, or MOST_S of them, drawn by the seed: more sound than that makes nothing surer."""
+    order = np.random.default_rng(config.train.seed).permutation(len(recordings))
+    seconds = np.cumsum([len(recordings[i].power) * config.features.hop_s for i in order])
+    chosen = order[: 1 + int(np.searchsorted(seconds, MOST_S))]
+    return [recordings[i] for i in sorted(chosen)]
 
 
 def calibrate(bundle: Bundle, recordings: Sequence[Frames], device: torch.device, *, relearn: bool = False) -> Bundle:
