@@ -243,6 +243,9 @@ class Engine:
     def _use(self, frames: torch.Tensor, scores: Scores) -> bool:
         """Takes what came of some samples; whether any score did."""
         if frames.shape[1]:
+            power = frames[0].numpy()
+            for sink in self.sinks:
+                sink.frames(self._frames, power)
             self._history.add_levels(self._hops_before + self._frames, _decibels(frames[0]))
             self._frames += frames.shape[1]
             if self._switch.push(frames[0]):

@@ -15,7 +15,8 @@ from monitor.dashboard.scale import Scales
 from monitor.dashboard.theme import Glyphs, Theme
 from monitor.snapshot import Snapshot, State
 
-_MATTERS = 0.15  # of the threshold, or of a score that is an anomaly below it: a row that is told in figures
+# A row is told in figures from this part of the threshold, or of a score that is an anomaly below it, and of the score.
+_MATTERS, _OF_SCORE = 0.15, 0.05
 _LABEL, _FIGURE = 6, 7  # cells of the frequency and of the value
 _MOST = 1e12
 
@@ -35,7 +36,10 @@ def bands(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyph
     times = _sticky_times((new + missing) / unit, scales)
     cells = max(width - _LABEL - _FIGURE, 1)
     mark = min(int(cells / times), cells - 1)
-    least = _MATTERS * _reference(snapshot, unit)
+    # Where there are few rows each has a large part of whatever score there is.
+    least = max(
+        max(_MATTERS, 1.5 / max(rows, 1)) * _reference(snapshot, unit), _OF_SCORE * float((new + missing).sum())
+    )
     made = [rule(width, theme, glyphs, [("What is unusual", theme.title)])]
     loud = False
     for frequency, more, less in zip(centre, new.tolist(), missing.tolist(), strict=True):
@@ -91,7 +95,7 @@ def _bar(
     """What is new in `more` cells and what is missing in `less`, and the threshold's mark where they leave it free."""
     if matters:
         solid = bar_of(more, cells, glyphs.bar if not glyphs.ascii else glyphs.new)
-        hollow = glyphs.missing * min(round(more + less) - len(solid), cells - len(solid))
+        hollow = glyphs.missing * min(round(less), cells - len(solid))
     else:
         solid, hollow = bar_of(more + less, cells, glyphs.thin), ""
     parts: list[Part] = [(solid, styles[0]), (hollow, styles[1])]

@@ -87,7 +87,7 @@ def evidence(share: float, width: int, theme: Theme, glyphs: Glyphs, label: int 
     """How much of the evidence that makes an anomaly has gathered, as a bar and in per cent."""
     figures = f"{_percent(share):>6}"
     cells = max(width - label - 1 - len(figures), 1)
-    bar = bar_of(min(max(share, 0.0), 1.0) * cells if math.isfinite(share) else 0.0, cells, glyphs.bar)
+    bar = bar_of(min(max(share, 0.0), 1.0) * cells if math.isfinite(share) else 0.0, cells, glyphs.thin)
     style = _urgency(share, theme)
     return line(
         width, (f"{'evidence':<{label}} ", theme.label), (bar, style),
@@ -174,10 +174,17 @@ def status(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyp
     for label, text, style in shown:
         facts += [(f"{label} ", theme.label), (text, style), dot]
     room = width - sum(len(text) for text, _ in facts)
-    note = f"threshold {name(snapshot.threshold_note, glyphs)}"
-    if len(note) > room:  # how old it is comes last, and must not be what is cut
-        note = shorten(note, room, glyphs) if room >= _LEAST_NOTE else ""
+    note = _fitting(f"threshold {name(snapshot.threshold_note, glyphs)}", room, glyphs)
     return [first, line(width, *facts, (note, theme.label))][:rows]
+
+
+def _fitting(note: str, room: int, glyphs: Glyphs) -> str:
+    """Where the threshold comes from; how old it is comes last, and must not be what is left out."""
+    first, *_, last = note.split(", ")
+    cut = note if len(note) <= room else f"{first}, {glyphs.ellipsis}, {last}"
+    if len(cut) <= room:
+        return cut
+    return shorten(note, room, glyphs) if room >= _LEAST_NOTE else ""
 
 
 def _position(snapshot: Snapshot) -> str:
@@ -213,8 +220,7 @@ def details(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: f
         ("threshold", number(snapshot.threshold), theme.line),
         *(("", text, theme.label) for text in note),
         ("position", _position(snapshot), theme.value),
-        speed,
-        load,
+        ("speed", f"{speed[1]} {glyphs.dot} load {load[1]}", load[2]),
         (dropped[0], f"{dropped[1]} samples", dropped[2]),
     ]
     if math.isfinite(snapshot.processing_s):
