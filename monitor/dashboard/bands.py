@@ -65,13 +65,11 @@ def _reference(snapshot: Snapshot, unit: float) -> float:
 
 
 def _sticky_times(shares: NDArray[np.float64], scales: Scales) -> float:
-    """How many thresholds the longest bar stands for: 1, 2, 4, …; it shrinks only when half of it will do."""
-    need = max(float(shares.max()), 1.0) if len(shares) else 1.0
-    high = 2.0 ** math.ceil(math.log2(need))
-    if high <= scales.band_high <= 2 * high:
-        return scales.band_high
-    scales.band_high = high
-    return high
+    """How many thresholds the longest bar stands for: 1, 2, 4, …; it shrinks only when a third of it would do."""
+    need = float(shares.max()) if len(shares) else 0.0
+    if not scales.band_high / 3 < need <= scales.band_high:
+        scales.band_high = 2.0 ** math.ceil(math.log2(max(need, 1.0)))
+    return scales.band_high
 
 
 def _styles(snapshot: Snapshot, matters: bool, theme: Theme) -> tuple[Style, Style]:

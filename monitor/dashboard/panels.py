@@ -180,9 +180,11 @@ def status(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyp
 
 def _fitting(note: str, room: int, glyphs: Glyphs) -> str:
     """Where the threshold comes from; how old it is comes last, and must not be what is left out."""
-    first, *_, last = note.split(", ")
-    cut = note if len(note) <= room else f"{first}, {glyphs.ellipsis}, {last}"
-    if len(cut) <= room:
+    if len(note) <= room:
+        return note
+    parts = note.split(", ")
+    cut = f"{parts[0]}, {glyphs.ellipsis}, {parts[-1]}"
+    if len(parts) > 2 and len(cut) <= room:
         return cut
     return shorten(note, room, glyphs) if room >= _LEAST_NOTE else ""
 
