@@ -140,7 +140,7 @@ class EventPictures(BackgroundSink):
         skip = min(self._run_up if subject.first > 0 else 0, max(began - 1, 0), len(heard.score) - 1)
         shown = slice(skip, None)
         draw(
-            self._bundle, heard.part(shown), carried_by(self._bundle, row),
+            self._bundle, heard.part(shown), carried_by(self._bundle, row), event.threshold,
             Below("anomaly score", heard.score[shown], event.threshold),
             _title(event, float(heard.score[inside].max())), path,
             start_s=(subject.first + skip) * hop_s - event.start_s,

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -41,6 +42,7 @@ STYLE: Any = {
     "legend.frameon": False,
 }
 _ROUND_HZ = (31, 63, 125, 250, 500, 1000, 2000, 4000, 8000, 16000)
+_LEAST = 0.15  # of the threshold: what a band's bar of full length stands for at least
 _DPI = 130
 
 
@@ -100,6 +102,7 @@ def draw(
     bundle: Bundle,
     heard: Heard,
     carried: FloatArray,
+    reference: float,
     below: Below,
     title: str,
     path: Path,
@@ -115,6 +118,7 @@ def draw(
         bundle: what heard it.
         heard: T frames.
         carried: (n_mels,) what each band adds to the score, as `monitor.explain.band_scores` gives it.
+        reference: the threshold of that score; bands that add next to nothing to it have short bars.
         below: what to draw below.
         title: above all.
         path: where to write it, whole or not at all.
@@ -144,7 +148,7 @@ def draw(
             _frequencies(axes, band_centres(features).numpy())
             axes.set_title(name)
             axes.tick_params(labelbottom=False)
-        _contributions(beside, carried)
+        _contributions(beside, carried, reference)
         legend, words = (figure.add_subplot(grid[i, 1]) for i in (1, 2))
         for axes in (legend, words):
             axes.set_axis_off()
@@ -179,12 +183,13 @@ def _frequencies(axes: Axes, centres: FloatArray) -> None:
     axes.set_ylabel("Hz")
 
 
-def _contributions(axes: Axes, carried: FloatArray) -> None:
+def _contributions(axes: Axes, carried: FloatArray, reference: float) -> None:
     """What each band adds to the score: to the right what is new, to the left what is missing."""
     places = np.arange(len(carried)) + 0.5
     axes.barh(places, carried, height=1.0, color=np.where(carried < 0, LESS, MORE).tolist(), linewidth=0)
-    most = float(np.abs(carried).max()) if len(carried) else 0.0
-    axes.set_xlim(-1.1 * (most or 1.0), 1.1 * (most or 1.0))
+    most = max(float(np.abs(carried).max()), _LEAST * reference) or 1.0
+    axes.set_xlim(-1.1 * most, 1.1 * most)
+    axes.xaxis.set_major_locator(MaxNLocator(3, symmetric=True))
     axes.axvline(0, color=RULE, linewidth=0.8)
     axes.tick_params(labelleft=False, left=False)
     axes.spines["left"].set_visible(False)

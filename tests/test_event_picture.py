@@ -54,7 +54,15 @@ class Drawn:
         monkeypatch.setattr(sound_picture, "draw", self.draw)
 
     def draw(
-        self, bundle: Bundle, heard: Heard, carried: FloatArray, below: object, title: str, path: Path, **asked: object
+        self,
+        bundle: Bundle,
+        heard: Heard,
+        carried: FloatArray,
+        reference: float,
+        below: object,
+        title: str,
+        path: Path,
+        **asked: object,
     ) -> None:
         self.go.wait(60)
         self.heard.append(heard)

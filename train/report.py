@@ -92,7 +92,8 @@ def _recording(bundle: Bundle, recording: ScoredRecording, title: str, path: Pat
     heard = hear(bundle, np.array(recording.frames.power[: int(SHOWN_S / config.features.hop_s)]))
     threshold = bundle.thresholds["error"].value if config.score.recording == "max" else None
     below = Below("reconstruction error of each window", heard.error, threshold)
-    draw(bundle, heard, carried_by(bundle, heard.rows.double().mean(dim=0), whole=True), below, title, path)
+    carried = carried_by(bundle, heard.rows.double().mean(dim=0), whole=True)
+    draw(bundle, heard, carried, bundle.thresholds["recording"].value, below, title, path)
 
 
 def _one(width: float = 7.0) -> tuple[Figure, Axes]:
