@@ -15,6 +15,7 @@ from monitor.options import (
     bundle_and_settings,
     device_override,
     microphone_options,
+    pictures_option,
     settings_in_force,
     settings_options,
     view_options,
@@ -31,6 +32,7 @@ BENCH_SECTIONS = ("latency", "machine", "frames", "cache", "training")
 @click.option("--record", type=FILE, help="Write what is judged to this .wav or .flac file too.")
 @click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
 @click.option("--exit-on-loss", is_flag=True, help=f"End with code {EXIT_SOURCE_LOST} when the microphone is lost.")
+@pictures_option
 @view_options
 @settings_options
 def live(
@@ -41,6 +43,7 @@ def live(
     record: Path | None,
     scores: Path | None,
     exit_on_loss: bool,
+    pictures: Path | None,
     headless: bool,
     events: Path | None,
     ascii: bool,
@@ -59,7 +62,7 @@ def live(
     Examples:
       monitor live runs/pump/model.safetensors
       monitor live runs/pump/model.safetensors --device "USB Audio" --channel 0
-      monitor live runs/pump/model.safetensors --headless --events events.jsonl
+      monitor live runs/pump/model.safetensors --headless --events events.jsonl --pictures anomalies/
       monitor live runs/pump/model.safetensors --duration 600 --record ten-minutes.flac
     """
     loaded, config = bundle_and_settings(
@@ -70,7 +73,7 @@ def live(
 
     listen_to_microphone(
         loaded, config, model=bundle, channel=channel, headless=headless, duration_s=duration,
-        record=record, scores=scores, exit_on_loss=exit_on_loss, events=events,
+        record=record, scores=scores, exit_on_loss=exit_on_loss, events=events, pictures=pictures,
     )  # fmt: skip
 
 
@@ -81,6 +84,7 @@ def live(
 @click.option("--gapless", is_flag=True, help="The files are one recording, cut up.")
 @click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
 @click.option("--fail-on-anomaly", is_flag=True, help=f"End with exit code {EXIT_ANOMALY} if there was an anomaly.")
+@pictures_option
 @view_options
 @settings_options
 def replay(
@@ -90,6 +94,7 @@ def replay(
     gapless: bool,
     scores: Path | None,
     fail_on_anomaly: bool,
+    pictures: Path | None,
     headless: bool,
     events: Path | None,
     ascii: bool,
@@ -105,7 +110,7 @@ def replay(
     Examples:
       monitor replay runs/pump/model.safetensors today.wav
       monitor replay runs/pump/model.safetensors part1.wav part2.wav --gapless --speed 4
-      monitor replay runs/pump/model.safetensors *.wav --speed max --headless --scores scores.csv
+      monitor replay runs/pump/model.safetensors *.wav --speed max --headless --scores scores.csv --pictures anomalies/
       monitor replay runs/pump/model.safetensors today.wav --speed max --headless --fail-on-anomaly
     """
     loaded, config = bundle_and_settings(bundle, config_file, (*overrides, *view_overrides(ascii, no_colour)))
@@ -114,7 +119,7 @@ def replay(
 
     anomalies = replay_files(
         loaded, config, files, model=bundle, speed=speed, gapless=gapless, headless=headless,
-        scores=scores, events=events,
+        scores=scores, events=events, pictures=pictures,
     )  # fmt: skip
     if fail_on_anomaly and anomalies:
         raise click.exceptions.Exit(EXIT_ANOMALY)

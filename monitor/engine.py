@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import deque
@@ -16,7 +15,7 @@ from monitor.alarm import Alarm, Anomaly, Limits
 from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.errors import MonitorError
-from monitor.explain import explain, threshold_note
+from monitor.explain import band_scores, explain, threshold_note
 from monitor.features import FrameLevel, band_centres
 from monitor.history import History
 from monitor.intake import Intake
@@ -244,6 +243,9 @@ class Engine:
     def _use(self, frames: torch.Tensor, scores: Scores) -> bool:
         """Takes what came of some samples; whether any score did."""
         if frames.shape[1]:
+            power = frames[0].numpy()
+            for sink in self.sinks:
+                sink.frames(self._frames, power)
             self._history.add_levels(self._hops_before + self._frames, _decibels(frames[0]))
             self._frames += frames.shape[1]
             if self._switch.push(frames[0]):
@@ -424,7 +426,7 @@ class Engine:
             error_history=error_history,
             score_history=score_history,
             spectrogram=spectrogram,
-            band_score=self._band_score(),
+            band_score=band_scores(*self._scorer.shares(self._rolling), self._last[1]),
             evidence=self._alarm.evidence,
             events=self._journal.shown(lasting),
             anomalies=self.anomalies,
@@ -432,13 +434,6 @@ class Engine:
             processing_p99_s=self._spread.p99,
             finished=finished,
         )
-
-    def _band_score(self) -> FloatArray:
-        if not math.isfinite(self._last[1]):
-            return np.zeros(len(self._band_hz), np.float32)
-        share, more = self._scorer.shares(self._rolling)
-        carried = share.clamp_min(0) * self._last[1]
-        return torch.where(more < 0, -carried, carried).float().numpy()
 
 
 def _decibels(power: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -36,6 +38,20 @@ def explain(share: Tensor, more: Tensor, band_hz: FloatArray) -> tuple[Band, ...
     ]
     worth = [band for band in sorted(found, key=lambda band: -band.share) if band.share >= LEAST_SHARE]
     return tuple(worth[:MOST_BANDS])
+
+
+def band_scores(share: Tensor, more: Tensor, score: float) -> FloatArray:
+    """What each band adds to a score, in its units: (n_mels,), negative where sound is missing rather than new.
+
+    Without their signs they add up to the score; all are 0 where there is no score yet, or no band carries it.
+
+    Args:
+        share, more: (n_mels,), as in `explain`.
+    """
+    carried = share.clamp_min(0).nan_to_num().double()
+    carried = carried * (score if math.isfinite(score) else 0.0) / carried.sum().clamp_min(1e-300)
+    signed: FloatArray = torch.where(more < 0, -carried, carried).float().numpy()
+    return signed
 
 
 def _ranges(shares: NDArray[np.float64], signs: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

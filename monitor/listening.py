@@ -21,6 +21,7 @@ from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.dashboard.live import show
 from monitor.engine import Engine
+from monitor.event_picture import EventPictures
 from monitor.model import choose_device
 from monitor.sinks import EventLog, ScoreLog, Sink
 from monitor.snapshot import FloatArray
@@ -70,6 +71,7 @@ def replay_files(
     headless: bool,
     scores: Path | None,
     events: Path | None,
+    pictures: Path | None,
 ) -> int:
     """Replays recordings and prints what came of them; returns the number of anomalies.
 
@@ -82,6 +84,7 @@ def replay_files(
     )
     sinks: list[Sink] = [ScoreLog(scores)] if scores else []
     sinks += [EventLog(events, wait=True)] if events else []
+    sinks += [EventPictures(pictures, bundle, wait=True)] if pictures else []
     engine = listen(bundle, config, source, model=model, headless=headless, sinks=sinks)
     _print_results(engine)
     if engine.error is not None:

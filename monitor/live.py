@@ -15,6 +15,7 @@ from monitor.complaints import library_complaints, log_file
 from monitor.config import Channel, Config
 from monitor.dashboard.readings import span
 from monitor.engine import Engine
+from monitor.event_picture import EventPictures
 from monitor.listening import listen
 from monitor.microphone import Microphone
 from monitor.recorder import Recorder
@@ -33,6 +34,7 @@ def listen_to_microphone(
     scores: Path | None,
     exit_on_loss: bool,
     events: Path | None,
+    pictures: Path | None,
 ) -> Engine:
     """Listens until somebody ends it, or `duration_s` are over.
 
@@ -51,6 +53,7 @@ def listen_to_microphone(
     )
     sinks: list[Sink] = [EventLog(events)] if events else []
     sinks += [ScoreLog(scores, wait=False)] if scores else []
+    sinks += [EventPictures(pictures, bundle)] if pictures else []
     recorder = Recorder(record, features.sample_rate) if record else None
     try:
         with library_complaints(log_file(), keep_ours=headless) as log:

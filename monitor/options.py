@@ -81,6 +81,11 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def pictures_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where pictures of anomalies go."""
+    return click.option("--pictures", type=FILE, help="Folder for a picture (PNG) of each anomaly.")(command)
+
+
 def view_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of everything that listens and shows it."""
     for option in (

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.errors import MonitorError
-from monitor.snapshot import Event, State
+from monitor.snapshot import Event, FloatArray, State
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,13 +37,19 @@ class ScoreRows:
 
 
 class Sink(Protocol):
-    """Takes events and scores; never raises into the engine."""
+    """Takes mel frames, events and scores; never raises into the engine."""
 
     error: MonitorError | None  # what made it stop writing
     dropped: int  # items it had no room for
 
+    def frames(self, first: int, power: FloatArray) -> None:
+        """Power mel frames (t, n_mels) have come, the first of them number `first` of its recording.
+
+        What they are judged to be comes after them.
+        """
+
     def event(self, event: Event) -> None:
-        """An event began or ended."""
+        """An event began, was told again, or ended."""
 
     def scores(self, rows: ScoreRows) -> None:
         """Windows have been scored."""
@@ -52,17 +58,58 @@ class Sink(Protocol):
         """Writes what is waiting, and ends."""
 
 
-class _FileSink:
-    """Writes lines of text to a file on a thread of its own.
+class BackgroundSink:
+    """Does what there is to do, one after another, on a thread of its own.
 
     A full queue drops its oldest item and counts it, unless `wait` is set: then it makes the engine wait, as a
     replay should, which has all the time there is.
     """
 
-    def __init__(self, path: Path, *, wait: bool, append: bool, size: int = 256) -> None:
+    def __init__(self, name: str, *, wait: bool, size: int) -> None:
         self.error: MonitorError | None = None
         self.dropped = 0
-        self._path, self._wait = path, wait
+        self._wait = wait
+        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(size)
+        self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
+        self._thread.start()
+
+    def frames(self, first: int, power: FloatArray) -> None:
+        """Not for this sink."""
+
+    def event(self, event: Event) -> None:
+        """Not for this sink."""
+
+    def scores(self, rows: ScoreRows) -> None:
+        """Not for this sink."""
+
+    def close(self) -> None:
+        """Does what is waiting, and ends."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _put(self, job: Callable[[], None]) -> None:
+        if self._wait:
+            self._queue.put(job)
+            return
+        while True:
+            with contextlib.suppress(queue.Full):
+                self._queue.put_nowait(job)
+                return
+            with contextlib.suppress(queue.Empty):
+                self._queue.get_nowait()
+                self.dropped += 1
+
+    def _run(self) -> None:
+        while (job := self._queue.get()) is not None:
+            if self.error is None:
+                job()
+
+
+class _FileSink(BackgroundSink):
+    """Writes lines of text to a file."""
+
+    def __init__(self, path: Path, *, wait: bool, append: bool, size: int = 256) -> None:
+        self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: TextIO = path.open(
@@ -70,34 +117,19 @@ class _FileSink:
             )
         except OSError as error:
             raise MonitorError(f"{path}: cannot be written: {error.strerror}.") from None
-        self._queue: queue.Queue[Callable[[], str] | None] = queue.Queue(size)
-        self._thread = threading.Thread(target=self._run, name=f"sink {path.name}", daemon=True)
-        self._thread.start()
+        super().__init__(path.name, wait=wait, size=size)
 
-    def close(self) -> None:
-        """Writes what is waiting, and ends."""
-        self._queue.put(None)
-        self._thread.join()
+    def _write(self, line: Callable[[], str]) -> None:
+        """Writes, on the sink's thread, what `line` makes there."""
+        self._put(lambda: self._write_now(line()))
 
-    def _put(self, line: Callable[[], str]) -> None:
-        if self._wait:
-            self._queue.put(line)
-            return
-        while True:
-            with contextlib.suppress(queue.Full):
-                self._queue.put_nowait(line)
-                return
-            with contextlib.suppress(queue.Empty):
-                self._queue.get_nowait()
-                self.dropped += 1
+    def _write_now(self, text: str) -> None:
+        self._attempt(partial(self._file.write, text))
+        if self._queue.empty():  # so that somebody who follows the file sees it, without a flush a line
+            self._attempt(self._file.flush)
 
     def _run(self) -> None:
-        while (line := self._queue.get()) is not None:
-            if self.error is None:
-                text = line()
-                self._attempt(partial(self._file.write, text))
-                if self._queue.empty():  # so that somebody who follows the file sees it, without a flush a line
-                    self._attempt(self._file.flush)
+        super()._run()
         self._attempt(self._file.close)
 
     def _attempt(self, action: Callable[[], object]) -> None:
@@ -109,17 +141,20 @@ class _FileSink:
 
 
 class EventLog(_FileSink):
-    """Events as JSON lines, appended: one when an event begins, one when it ends."""
+    """Events as JSON lines, appended: one when an event begins, one when it ends, and one for each reminder between.
+
+    A line is an object with the fields of `monitor.snapshot.Event`, before them `time`, the start in ISO form (UTC),
+    and behind them `duration_s`. `end_s` and `duration_s` are null while it lasts. `bands` is a list of objects,
+    the largest share first: {"low_hz": 2100.0, "high_hz": 2800.0, "share": 0.62, "change": "new"}. `cause` and
+    `model_id` are empty, and `bands` is, where the event is no anomaly.
+    """
 
     def __init__(self, path: Path, *, wait: bool = False) -> None:
         super().__init__(path, wait=wait, append=True)
 
     def event(self, event: Event) -> None:
-        """An event began or ended."""
-        self._put(lambda: json.dumps(_as_json(event)) + "\n")
-
-    def scores(self, rows: ScoreRows) -> None:
-        """Not for this sink."""
+        """An event began, was told again, or ended."""
+        self._write(lambda: json.dumps(_as_json(event)) + "\n")
 
 
 class ScoreLog(_FileSink):
@@ -127,14 +162,11 @@ class ScoreLog(_FileSink):
 
     def __init__(self, path: Path, *, wait: bool = True) -> None:
         super().__init__(path, wait=wait, append=False)
-        self._put(lambda: "source,time_s,error,score,threshold\n")
-
-    def event(self, event: Event) -> None:
-        """Not for this sink."""
+        self._write(lambda: "source,time_s,error,score,threshold\n")
 
     def scores(self, rows: ScoreRows) -> None:
         """Windows have been scored."""
-        self._put(lambda: _as_csv(rows))
+        self._write(lambda: _as_csv(rows))
 
 
 def _as_json(event: Event) -> dict[str, object]:

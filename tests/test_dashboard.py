@@ -22,15 +22,17 @@ from rich.console import Console
 from monitor.dashboard.chart import GUTTER
 from monitor.dashboard.live import Viewer, show
 from monitor.dashboard.plain import PlainLog
-from monitor.dashboard.readings import duration, hertz, number, span
+from monitor.dashboard.readings import band_list, band_range, duration, hertz, long_since, number, span
 from monitor.dashboard.screen import Screen, View, plan, render, save_svg
 from monitor.dashboard.theme import COLOUR, MONO
-from monitor.snapshot import Event, Snapshot, State
+from monitor.snapshot import Band, Event, Snapshot, State
 
 SIZES = [(80, 24), (120, 36), (200, 60), (60, 40), (40, 10), (100, 15), (12, 4), (1, 1)]
 KINDS = ["mahalanobis", "error"]
 SLOTS, BANDS = 600, 64
 START = 1_760_000_000.0
+HISS = (Band(2100.0, 2800.0, 0.6, "new"), Band(310.0, 420.0, 0.2, "missing"))
+ONGOING = Event("anomaly", 492.0, None, START + 50, "mic", peak=391.0, threshold=110.0, cause="sudden", bands=HISS)
 
 
 def snapshot(state: State = State.NORMAL, kind: str = "mahalanobis", **changes: object) -> Snapshot:
@@ -39,21 +41,21 @@ def snapshot(state: State = State.NORMAL, kind: str = "mahalanobis", **changes: 
     score = (50 + 8 * np.sin(t / 70)).astype(np.float32)
     error = (0.3 + 0.03 * np.sin(t / 90)).astype(np.float32)
     levels = (-60 + 20 * np.sin(t[:, None] / 30 + np.arange(BANDS) / 9)).astype(np.float32)
-    band_error = np.ones(BANDS, np.float32)
+    band_score = np.full(BANDS, 50 / BANDS, np.float32)
     events = [
         Event("gap", 10.0, 10.4, START, "mic", lost_samples=6400),
         Event("anomaly", 20.0, 32.3, START + 10, "mic", peak=311.0, threshold=110.0),
         Event("lost", 40.0, 45.5, START + 30, "mic"),
     ]
     if state in (State.WARNING, State.ANOMALY):
-        score[-80:], error[-80:], band_error[40:44] = 300, 0.7, 6.5
+        score[-80:], error[-80:], band_score[40:44] = 300, 0.7, 65
     if state is State.ANOMALY:
-        events.append(Event("anomaly", 492.0, None, START + 50, "mic", peak=391.0, threshold=110.0))
+        events.append(ONGOING)
     if state is State.LOST:
         score[-80:] = error[-80:] = levels[-80:] = np.nan
         events.append(Event("lost", 492.0, None, START + 50, "mic"))
     if state is State.LISTENING:
-        score[:], error[:], levels[:-5], band_error[:], events = np.nan, np.nan, np.nan, np.nan, []
+        score[:], error[:], levels[:-5], band_score[:], events = np.nan, np.nan, np.nan, np.nan, []
     if kind == "error":
         score = error
     made = Snapshot(
@@ -80,7 +82,7 @@ def snapshot(state: State = State.NORMAL, kind: str = "mahalanobis", **changes: 
         score_history=score,
         spectrogram=levels,
         band_hz=np.geomspace(40, 7600, BANDS).astype(np.float32),
-        band_error=band_error,
+        band_score=band_score,
         events=tuple(events),
         anomalies=sum(event.kind == "anomaly" for event in events),
     )
@@ -130,7 +132,7 @@ def test_everything_that_matters_is_on_80_by_24(kind: str) -> None:
     for words in (
         "Reconstruction error",
         "Spectrogram",
-        "Band error",
+        "What is unusual",
         "Events",
         "ongoing",
         "USB Audio",
@@ -169,13 +171,18 @@ def test_a_name_from_outside_cannot_move_the_cursor_or_break_the_layout() -> Non
         {"error_history": np.geomspace(1e-6, 1e6, SLOTS).astype(np.float32)},
         {"level_dbfs": -math.inf, "peak_dbfs": math.inf, "load": math.nan, "speed": math.inf},
         {
-            "band_error": np.full(BANDS, 1e9, np.float32),
+            "band_score": np.full(BANDS, 1e9, np.float32),
             "spectrogram": np.full((SLOTS, BANDS), -100, np.float32),
         },
         {name: np.zeros(0, np.float32) for name in ("error_history", "score_history")}
         | {"spectrogram": np.zeros((0, BANDS), np.float32), "first_slot": 0},
         {name: np.ones(7, np.float32) for name in ("error_history", "score_history")}
         | {"spectrogram": np.ones((7, BANDS), np.float32), "first_slot": 0},
+        {
+            "band_score": np.array([math.inf, -math.inf, math.nan, 1e38] * (BANDS // 4), np.float32),
+            "evidence": math.nan,
+        },
+        {"evidence": math.inf, "score": math.nan, "threshold_note": ""},
         {"slot_s": 1.0},
         {"position_s": 12.0, "duration_s": 60.0, "finished": True},
     ],
@@ -274,20 +281,158 @@ def test_the_newest_event_comes_first_and_an_ongoing_one_says_so() -> None:
     first = next(i for i, row in enumerate(rows) if "Events" in row) + 1
     assert "ongoing" in rows[first]
     assert "391/110" in rows[first]
-    assert "no sound" in rows[first + 1]
-    assert "12.3 s" in rows[first + 2]
+    assert rows[first + 1].split() == ["sudden:", "2.1-2.8", "kHz", "new"]
+    assert "no sound" in rows[first + 2]
+    assert "12.3 s" in rows[first + 3]
     assert not any("ongoing" in row for row in rows[first + 1 :])
 
 
-def test_a_wrong_band_is_named_by_its_frequency_and_its_error() -> None:
-    band_error = np.ones(BANDS, np.float32)
-    band_error[40] = 9.0
-    shown = snapshot(band_error=band_error)
-    rows = [row[140:] for row in drawn(shown, 200, 60) if " 9.00" in row[140:]]
+def unusual(shown: Snapshot, width: int = 200, height: int = 60, **view: object) -> list[str]:
+    """The rows of the panel that says what is unusual, and of its legend."""
+    side = plan(width, height, 2).side
+    rows = [row[-side:] for row in drawn(shown, width, height, **view)]
+    first = next(i for i, row in enumerate(rows) if "What is unusual" in row) + 1
+    return rows[first : first + plan(width, height, 2).spectrogram + 1]
+
+
+def carried(**bands: float) -> np.ndarray:
+    """What each band adds to the score: a little, but for those that are named, as in b40=9.0."""
+    made = np.full(BANDS, 0.5, np.float32)
+    for band, value in bands.items():
+        made[int(band[1:])] = value
+    return made
+
+
+def test_a_band_that_carries_the_score_is_named_by_its_frequency_and_what_it_adds() -> None:
+    shown = snapshot(band_score=carried(b40=90.0))
+    rows = [row for row in unusual(shown) if "+" in row]
     assert len(rows) == 1
     named = rows[0].split()[0]
     hz = float(named[:-1]) * 1000 if named.endswith("k") else float(named)
     assert hz == pytest.approx(float(shown.band_hz[40]), rel=0.15)
+    assert 90 <= float(rows[0].split("+")[1]) < 92
+
+
+@pytest.mark.parametrize("ascii", [True, False])
+def test_new_and_missing_sound_can_be_told_apart_without_colour(ascii: bool) -> None:
+    *rows, legend = unusual(snapshot(band_score=carried(b10=-90.0, b40=90.0)), ascii=ascii)
+    new, missing = ("+", "-") if ascii else ("█", "░")
+    assert [row.count(new * 5) > 0 for row in rows].count(True) == 1
+    (more,) = [row for row in rows if new * 5 in row]
+    (less,) = [row for row in rows if missing * 5 in row]
+    assert rows.index(more) < rows.index(less), "the higher frequency is higher up"
+    assert "+9" in more
+    assert "-8" in less or "-9" in less
+    assert legend.split()[:4] == [new, "new", missing, "missing"]
+
+
+def test_what_is_new_and_what_is_missing_in_one_row_do_not_cancel() -> None:
+    *rows, _ = unusual(snapshot(band_score=carried(b40=60.0, b41=-50.0)), 80, 24)
+    (row,) = [row for row in rows if "░" in row]
+    assert "█" in row
+    assert "+11" in row
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (200, 60)])
+def test_bars_are_short_and_without_figures_while_all_is_normal(width: int, height: int) -> None:
+    normal = np.random.default_rng(0).dirichlet(np.full(BANDS, 4.0)) * 55
+    rows = unusual(snapshot(score=55.0, band_score=normal.astype(np.float32)), width, height)[:-1]
+    assert not any("+" in row or "█" in row for row in rows)
+    assert all("┊" in row for row in rows), "none of them reaches the threshold"
+
+
+def test_a_bar_as_long_as_the_threshold_reaches_its_mark_whatever_the_scale() -> None:
+    for most in (100.0, 300.0, 1500.0):
+        shown = snapshot(score=most, band_score=carried(b5=110.5, b40=most))
+        *shown_rows, _ = unusual(shown)
+        rows = [row for row in shown_rows if "█" in row]
+        marks = {row.index("┊") for row in shown_rows if "┊" in row}
+        assert len(marks) == 1
+        assert any(abs(len(row[: row.rindex("█") + 1]) - min(marks)) <= 1 for row in rows)
+
+
+def test_the_scale_of_the_bars_grows_at_once_and_shrinks_only_when_a_third_would_do() -> None:
+    view = View()
+    times = []
+    for most in (10.0, 130.0, 105.0, 40.0, 500.0, 400.0, 100.0):
+        Screen(snapshot(band_score=carried(b40=most)), view).lines(200, 60, MONO)
+        times.append(view.scales.band_high)
+    assert times == [1.0, 2.0, 2.0, 1.0, 8.0, 8.0, 1.0]
+
+
+def test_what_was_an_anomaly_by_evidence_below_the_threshold_is_named_all_the_same() -> None:
+    calm = snapshot(score=40.0, band_score=carried(b40=8.0), evidence=0.2)
+    assert not any("+" in row for row in unusual(calm))
+    assert any("+" in row for row in unusual(replace(calm, state=State.ANOMALY, evidence=1.1)))
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (160, 48), (200, 60)])
+def test_evidence_that_gathers_is_told_in_per_cent(width: int, height: int) -> None:
+    text = "\n".join(drawn(snapshot(State.WARNING, evidence=0.62), width, height))
+    assert "62 %" in text
+    assert "evidence" in text
+
+
+def test_evidence_is_amber_from_a_half_and_red_when_it_is_enough() -> None:
+    for share, style in ((0.49, COLOUR.value), (0.5, COLOUR.warn), (0.99, COLOUR.warn), (1.0, COLOUR.alert)):
+        lines = Screen(snapshot(evidence=share), View()).lines(160, 48, COLOUR)
+        (figures,) = [part for line in lines for part in line if part.text.strip() == f"{100 * share:.0f} %"]
+        assert figures.style == style
+
+
+def test_a_state_that_evidence_has_brought_about_says_so() -> None:
+    small = snapshot(score=60.0, evidence=1.1)
+    for state, words in ((State.WARNING, "for a while"), (State.ANOMALY, "for too long")):
+        assert words in "\n".join(drawn(replace(small, state=state), 120, 36))
+        assert words not in "\n".join(drawn(snapshot(state), 120, 36))
+
+
+def test_how_old_the_threshold_is_can_be_read_at_every_common_size() -> None:
+    note = "1 false alarm a day, estimated from 150 s, 3 days ago"
+    for width, height in ((80, 24), (100, 30), (120, 36), (160, 48), (200, 60)):
+        rows = drawn(snapshot(threshold_note=note, evidence=0.7), width, height)
+        side = " ".join(" ".join(row[-plan(width, height, 2).side :] for row in rows).split())
+        assert "3 days ago" in side or "3 days ago" in "\n".join(rows), (width, height)
+
+
+def test_a_threshold_set_by_hand_says_so() -> None:
+    for width, height in ((80, 24), (120, 36)):
+        assert "set by hand" in "\n".join(drawn(snapshot(threshold_note="set by hand"), width, height))
+
+
+def test_an_anomaly_that_goes_on_says_for_how_long_after_a_reminder() -> None:
+    reminded = replace(ONGOING, start_s=492.0 - 3700.0, reminders=1)
+    assert "still 1h" in "\n".join(drawn(snapshot(State.ANOMALY, events=(reminded,))))
+    assert [long_since(s) for s in (math.nan, 59, 2400, 3700, 90_000, 400_000)] == [
+        "0m",
+        "0m",
+        "40m",
+        "1h",
+        "25h",
+        "4d",
+    ]
+
+
+def test_a_machine_that_is_off_is_an_event_and_no_alarm() -> None:
+    off = Event("off", 400.0, None, START, "mic")
+    lines = Screen(snapshot(State.OFF, events=(off,)), View(now=START)).lines(120, 36, COLOUR)
+    (row,) = [line for line in lines if any("machine off" in part.text for part in line)]
+    assert not any(part.style == COLOUR.alert for part in row)
+    text = "\n".join("".join(part.text for part in line) for line in lines)
+    assert "too quiet to be running" in text
+    assert "ongoing" in text
+
+
+def test_frequencies_are_written_in_hertz_or_kilohertz() -> None:
+    def written(low: float, high: float) -> str:
+        return band_range(Band(low, high, 1.0, "new"))
+
+    assert [written(310, 420), written(840, 1234), written(2149, 2851), written(2149, 2151), written(9800, 12_300)] == [
+        "310-420 Hz", "0.8-1.2 kHz", "2.1-2.9 kHz", "2.1-2.2 kHz", "10-12 kHz",
+    ]  # fmt: skip
+    assert band_list(HISS, 80) == "2.1-2.8 kHz new, 310-420 Hz missing"
+    assert band_list(HISS, 20) == "2.1-2.8 kHz new"
+    assert band_list(HISS, 3) == ""
 
 
 def test_the_meter_grows_with_the_level_and_holds_the_peak() -> None:
@@ -348,10 +493,30 @@ def test_a_log_tells_each_change_and_each_event_once() -> None:
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ", line) for line in lines)
     assert all(line.isascii() and "\n" not in line for line in lines)
     assert sum("(was NORMAL)" in line for line in lines) == 1
-    assert sum("anomaly began at 8:12" in line for line in lines) == 1
+    told = "sudden; 2.1-2.8 kHz new, 310-420 Hz missing; peak 391, threshold 110"
+    assert sum(f"anomaly began at 8:12 in mic: {told}" in line for line in lines) == 1
     assert sum("anomaly ended after 7.00 s, began at 8:12" in line for line in lines) == 1
     assert sum("LOST (was ANOMALY)" in line for line in lines) == 1
     assert sum("gap of 6400 samples" in line for line in lines) == 1
+
+
+def test_a_log_tells_each_reminder_once() -> None:
+    def after(seconds: float, reminders: int) -> Snapshot:
+        event = replace(ONGOING, reminders=reminders, peak=300.0 + seconds)
+        return snapshot(State.ANOMALY, events=(event,), position_s=492.0 + seconds, uptime_s=1.0)
+
+    lines = log_of(after(1, 0), after(2, 0), after(3603, 1), after(3604, 1), after(7206, 2))
+    told = [line.split(" ", 1)[1] for line in lines if "goes on" in line]
+    assert [line.partition(",")[0] for line in told] == ["anomaly goes on for 1:00:03", "anomaly goes on for 2:00:06"]
+    assert "began at 8:12 in mic: sudden; 2.1-2.8 kHz new" in told[0]
+    assert sum("anomaly began" in line for line in lines) == 1
+
+
+def test_a_log_tells_when_the_machine_is_off_and_on_again() -> None:
+    off = Event("off", 60.0, None, START, "mic")
+    lines = log_of(snapshot(State.OFF, events=(off,)), snapshot(State.NORMAL, events=(replace(off, end_s=245.0),)))
+    assert sum("machine off at 1:00 in mic" in line for line in lines) == 1
+    assert sum("machine on again after 3:05, was off at 1:00 in mic" in line for line in lines) == 1
 
 
 def test_a_log_summarises_every_so_many_seconds_and_says_when_it_is_over() -> None:

@@ -70,6 +70,9 @@ class Kept:
         self.rows: list[ScoreRows] = []
         self.events: list[Event] = []
 
+    def frames(self, first: int, power: np.ndarray) -> None:
+        """Not kept."""
+
     def event(self, event: Event) -> None:
         self.events.append(event)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import datetime
 import json
 import os
@@ -16,7 +17,7 @@ import pytest
 
 from monitor.errors import MonitorError
 from monitor.sinks import EventLog, ScoreLog, ScoreRows
-from monitor.snapshot import Event, State
+from monitor.snapshot import Band, Event, State
 
 FULL = Path("/dev/full")
 needs_full_disk = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
@@ -113,6 +114,20 @@ def test_events_parse_back_as_json_lines(tmp_path: Path) -> None:
     time = datetime.datetime.fromisoformat(ended["time"])
     assert time == datetime.datetime(2023, 11, 14, 22, 13, 20, 250_000, tzinfo=datetime.UTC)
     assert (lost["kind"], lost["lost_samples"]) == ("gap", 8000)
+
+
+def test_the_bands_of_an_anomaly_are_a_list_of_objects(tmp_path: Path) -> None:
+    bands = (Band(2100.0, 2800.0, 0.625, "new"), Band(310.0, 420.0, 0.25, "missing"))
+    log = EventLog(tmp_path / "events.jsonl")
+    log.event(dataclasses.replace(event(end_s=None), cause="sudden", bands=bands, model_id="0123abcd", reminders=1))
+    log.close()
+    told = json.loads((tmp_path / "events.jsonl").read_text(encoding="utf-8"))
+    assert list(told) == ["time", *(field.name for field in dataclasses.fields(Event)), "duration_s"]
+    assert told["bands"] == [
+        {"low_hz": 2100.0, "high_hz": 2800.0, "share": 0.625, "change": "new"},
+        {"low_hz": 310.0, "high_hz": 420.0, "share": 0.25, "change": "missing"},
+    ]
+    assert (told["cause"], told["model_id"], told["reminders"]) == ("sudden", "0123abcd", 1)
 
 
 def test_events_are_appended_and_scores_begin_anew(tmp_path: Path) -> None:

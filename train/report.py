@@ -9,36 +9,20 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from monitor.bundle import Bundle
-from monitor.errors import MonitorError
-from monitor.features import WindowStream, band_centres
-from monitor.scoring import band_errors
+from monitor.sound_picture import INK, LESS, MORE, RULE, STYLE, Below, carried_by, draw, hear, save
 from monitor.words import printable
 from train.calibrate import ScoredRecording
 from train.checkpoint import Epoch
 from train.evaluate import Labelled, labels_and_scores
 
-NORMAL, ANOMALY, INK, RULE = "#3a7ca5", "#d1495b", "#22303c", "#8a97a3"
+NORMAL, ANOMALY = LESS, MORE
 SHOWN_S = 60.0  # of a long recording
-STYLE: Any = {
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": INK,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.0,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-}
 
 
 def loss_over_epochs(history: Sequence[Epoch], path: Path) -> None:
@@ -51,7 +35,7 @@ def loss_over_epochs(history: Sequence[Epoch], path: Path) -> None:
         axes.set(xlabel="epoch", ylabel="mean squared error", title="Loss", yscale="log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend()
-        _save(figure, path)
+        save(figure, path)
 
 
 def pictures(bundle: Bundle, files: Sequence[Labelled], metrics: dict[str, Any], folder: Path) -> None:
@@ -81,7 +65,7 @@ def _roc(anomaly: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], metrics: d
     title = f"ROC: AUC {metrics['auc']:.4f}, pAUC {metrics['pauc']:.4f}"
     axes.set(xlabel="false-positive rate", ylabel="true-positive rate", title=title, aspect="equal")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
-    _save(figure, path)
+    save(figure, path)
 
 
 def _histogram(
@@ -99,57 +83,19 @@ def _histogram(
     if log:
         axes.set_xscale("log")
     axes.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def _recording(bundle: Bundle, recording: ScoredRecording, title: str, path: Path) -> None:
-    """Spectrogram, reconstruction and error over time of (the first minute of) one recording."""
-    features = bundle.config.features
-    power = torch.from_numpy(np.array(recording.frames.power[: int(SHOWN_S / features.hop_s)]))
-    seen, reconstructed, error = _reconstruct(bundle, power)
-    seconds = len(power) * features.hop_s
-    figure = Figure(figsize=(8, 5.4), layout="constrained")
-    top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 2))
-    low, high = np.percentile(seen, (1, 99.5))
-    centres = band_centres(features)
-    for axes, image, name in ((top, seen, "recorded"), (middle, reconstructed, "reconstructed")):
-        image_shown = axes.imshow(image.T, "magma", origin="lower", aspect="auto", vmin=low, vmax=high,
-                                  extent=(0.0, seconds, 0.0, float(features.n_mels)))  # fmt: skip
-        ticks = np.linspace(0, features.n_mels - 1, 5).round().astype(int)
-        axes.set_yticks(ticks + 0.5, [f"{centres[i]:.0f}" for i in ticks])
-        axes.set(ylabel="Hz", title=name)
-        figure.colorbar(image_shown, ax=axes, label="dB" if features.scale == "log" else "power", pad=0.01)
-    bottom.plot(np.arange(len(error)) * features.hop_s, error, color=NORMAL, linewidth=0.8)
-    if bundle.config.score.recording == "max":
-        bottom.axhline(bundle.thresholds["error"].value, color=ANOMALY, linewidth=0.8)
-    bottom.set(xlabel="seconds", ylabel="error", title="reconstruction error of each window")
-    bottom.set_ylim(bottom=0)
-    figure.suptitle(title, x=0.01, ha="left")
-    _save(figure, path)
-
-
-@torch.inference_mode()
-def _reconstruct(bundle: Bundle, power: torch.Tensor) -> tuple[Any, Any, Any]:
-    """Frames as recorded and as reconstructed (T, n_mels), in dB or power, and the error of each window (T,)."""
-    features, scale = bundle.config.features, bundle.scale().to("cpu")
-    stream = WindowStream(features.window_frames, features.n_mels)
-    scaled = scale(power)[None]
-    windows = torch.cat((stream.push(scaled), stream.flush()), dim=1)[0]
-    output = bundle.model.cpu()(windows)
-    error = band_errors(windows, output, features.n_mels)[1].mean(dim=1)
-    # Of each window the frame it is about: the one after its first half.
-    middle = output.unflatten(1, (-1, features.n_mels))[:, features.window_frames // 2]
-    return scale.unstandardized(power).numpy(), (middle * scale.deviation + scale.mean).numpy(), error.numpy()
+    """(The first minute of) one recording as the model hears it."""
+    config = bundle.config
+    heard = hear(bundle, np.array(recording.frames.power[: int(SHOWN_S / config.features.hop_s)]))
+    threshold = bundle.thresholds["error"].value if config.score.recording == "max" else None
+    below = Below("reconstruction error of each window", heard.error, threshold)
+    carried = carried_by(bundle, heard.rows.double().mean(dim=0), whole=True)
+    draw(bundle, heard, carried, bundle.thresholds["recording"].value, below, title, path)
 
 
 def _one(width: float = 7.0) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, 4), layout="constrained")
     return figure, figure.subplots()
-
-
-def _save(figure: Figure, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=130)
-    except OSError as error:
-        raise MonitorError(f"{path}: cannot be written: {error.strerror}.") from None

@@ -1,100 +1,121 @@
-"""Which frequencies are wrong: the error of each band over its usual one, beside the spectrogram's rows."""
+"""Which frequencies carry the anomaly score, and whether by sound that is new or missing: the spectrogram's rows."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.style import Style
 
-from monitor.dashboard.columns import band_rows, row_maximum
+from monitor.dashboard.columns import band_rows, row_sum
 from monitor.dashboard.lines import Line, Part, bar_of, line, rule
-from monitor.dashboard.readings import hertz, number, tick
+from monitor.dashboard.readings import hertz, number
 from monitor.dashboard.scale import Scales
 from monitor.dashboard.theme import Glyphs, Theme
-from monitor.snapshot import Snapshot
+from monitor.snapshot import Snapshot, State
 
-_LOW = 0.25  # where the bars begin; each doubling is as long as any other
-_LEAST_HIGH = 8.0
-_WARN, _ALERT = 2.0, 4.0
-_LABEL, _FIGURE = 6, 5  # cells of the frequency and of the value
+# A row is told in figures from this part of the threshold, or of a score that is an anomaly below it, and of the score.
+_MATTERS, _OF_SCORE = 0.15, 0.05
+_LABEL, _FIGURE = 6, 7  # cells of the frequency and of the value
+_MOST = 1e12
 
 
 def bands(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, scales: Scales) -> list[Line]:
-    """A title, `rows` bars with the highest band at the top, and an axis below.
+    """A title, `rows` bars with the highest band at the top, and a legend below.
 
-    A bar shows the worst of the bands that its row stands for.
+    A bar is what the bands of its row add to the score, first what is new and behind it what is missing. Its full
+    length is the threshold, or so many times the threshold that the longest one fits.
     """
-    worst = row_maximum(snapshot.band_score, rows)[::-1]
+    carried = np.clip(np.nan_to_num(snapshot.band_score.astype(np.float64)), -_MOST, _MOST).astype(np.float32)
+    new = row_sum(np.maximum(carried, 0), rows)[::-1].astype(np.float64)
+    missing = row_sum(np.maximum(-carried, 0), rows)[::-1].astype(np.float64)
     start, end = band_rows(len(snapshot.band_hz), rows)
     centre = [float(snapshot.band_hz[a:b].mean()) for a, b in zip(start[::-1], end[::-1], strict=True)]
-    high = _sticky_high(worst, scales)
+    unit = snapshot.threshold if 0 < snapshot.threshold < math.inf else 1.0
+    times = _sticky_times((new + missing) / unit, scales)
     cells = max(width - _LABEL - _FIGURE, 1)
-    usual = _cells(1.0, high, cells)
-    note: list[Part] = [(f"{glyphs.times}1 usual", theme.label)]
-    made = [rule(width, theme, glyphs, [("Band error", theme.title)], note)]
-    for frequency, value in zip(centre, worst.tolist(), strict=True):
-        made.append(_bar(frequency, value, high, cells, usual, width, theme, glyphs))
-    made.append(_axis(high, cells, width, theme, glyphs))
+    mark = min(int(cells / times), cells - 1)
+    # Where there are few rows each has a large part of whatever score there is.
+    least = max(
+        max(_MATTERS, 1.5 / max(rows, 1)) * _reference(snapshot, unit), _OF_SCORE * float((new + missing).sum())
+    )
+    made = [rule(width, theme, glyphs, [("What is unusual", theme.title)])]
+    loud = False
+    for frequency, more, less in zip(centre, new.tolist(), missing.tolist(), strict=True):
+        matters = more + less >= least
+        loud = loud or matters
+        styles = _styles(snapshot, matters, theme)
+        scaled = (more / unit / times * cells, less / unit / times * cells)
+        bar = _bar(*scaled, cells, mark, matters, styles, theme, glyphs)
+        figure: Part = ("", theme.plain)
+        if matters:
+            figure = (f"{'+' if more >= less else '-'}{number(more + less)}", styles[0 if more >= less else 1])
+        label: Part = (f"{hertz(frequency):>{_LABEL - 2}}  ", theme.value if matters else theme.label)
+        made.append(line(width, label, *bar, (f"{figure[0]:>{_FIGURE}}", figure[1])))
+    made.append(_legend(width, _styles(snapshot, loud, theme), theme, glyphs))
     return made
 
 
-def _sticky_high(worst: object, scales: Scales) -> float:
-    values = np.asarray(worst, np.float64)
-    known = values[np.isfinite(values)]
-    need = float(known.max()) if len(known) else 1.0
-    high = max(2.0 ** math.ceil(math.log2(max(need, 1.0))), _LEAST_HIGH)
-    if high <= scales.band_high <= 2 * high:
-        return scales.band_high
-    scales.band_high = high
-    return high
+def _reference(snapshot: Snapshot, unit: float) -> float:
+    """What a row has to have a part in: the threshold, or a score that evidence made an anomaly of below it."""
+    if snapshot.state in (State.WARNING, State.ANOMALY) and 0 < snapshot.score < unit:
+        return snapshot.score
+    return unit
 
 
-def _cells(value: float, high: float, cells: int) -> float:
-    """The length of a bar in cells."""
-    if not value > _LOW:
-        return 0.0
-    return min(math.log(value / _LOW) / math.log(high / _LOW), 1.0) * cells
+def _sticky_times(shares: NDArray[np.float64], scales: Scales) -> float:
+    """How many thresholds the longest bar stands for: 1, 2, 4, …; it shrinks only when a third of it would do."""
+    need = float(shares.max()) if len(shares) else 0.0
+    if not scales.band_high / 3 < need <= scales.band_high:
+        scales.band_high = 2.0 ** math.ceil(math.log2(max(need, 1.0)))
+    return scales.band_high
 
 
-def _style(value: float, theme: Theme) -> Style:
-    if value >= _ALERT:
-        return theme.alert
-    return theme.warn if value >= _WARN else theme.frame
+def _styles(snapshot: Snapshot, matters: bool, theme: Theme) -> tuple[Style, Style]:
+    """Of what is new, and of what is missing."""
+    if not matters:
+        return theme.frame, theme.frame
+    alarm = snapshot.state is State.ANOMALY or snapshot.score > snapshot.threshold
+    return theme.alert if alarm else theme.warn, theme.missing
 
 
 def _bar(
-    frequency: float,
-    value: float,
-    high: float,
+    more: float,
+    less: float,
     cells: int,
-    usual: float,
-    width: int,
+    mark: int,
+    matters: bool,
+    styles: tuple[Style, Style],
     theme: Theme,
     glyphs: Glyphs,
-) -> Line:
-    label: Part = (f"{hertz(frequency):>{_LABEL - 2}}  ", theme.label)
-    bar = bar_of(_cells(value, high, cells), cells, glyphs.bar if value >= _WARN else glyphs.thin)
-    parts: list[Part] = [label, (bar, _style(value, theme))]
-    at = int(usual)
-    if len(bar) <= at < cells:
-        parts += [(" " * (at - len(bar)), theme.plain), (glyphs.usual, theme.frame)]
-        bar += " " * (at - len(bar) + 1)
-    parts.append((" " * (cells - len(bar)), theme.plain))
-    figure = number(value) if value >= _WARN else ""
-    return line(width, *parts, (f"{figure:>{_FIGURE}}", _style(value, theme)))
+) -> list[Part]:
+    """What is new in `more` cells and what is missing in `less`, and the threshold's mark where they leave it free."""
+    if matters:
+        solid = bar_of(more, cells, glyphs.bar if not glyphs.ascii else glyphs.new)
+        hollow = glyphs.missing * min(round(less), cells - len(solid))
+    else:
+        solid, hollow = bar_of(more + less, cells, glyphs.thin), ""
+    parts: list[Part] = [(solid, styles[0]), (hollow, styles[1])]
+    used = len(solid) + len(hollow)
+    if used <= mark:
+        parts += [(" " * (mark - used), theme.plain), (glyphs.usual, theme.line if matters else theme.frame)]
+        used = mark + 1
+    return [*parts, (" " * (cells - used), theme.plain)]
 
 
-def _axis(high: float, cells: int, width: int, theme: Theme, glyphs: Glyphs) -> Line:
-    """Labels below the bars, at 1 and at doublings where there is room."""
-    row = [" "] * (cells + _FIGURE)
-    taken = -1
-    value = 1.0
-    while value <= high:
-        at = min(int(_cells(value, high, cells)), cells - 1)
-        text = f"{glyphs.mark}{tick(value)}"
-        if at > taken and at + len(text) <= len(row):
-            row[at : at + len(text)] = text
-            taken = at + len(text)
-        value *= 2
-    return line(width, (" " * _LABEL, theme.plain), ("".join(row), theme.label))
+def _legend(width: int, styles: tuple[Style, Style], theme: Theme, glyphs: Glyphs) -> Line:
+    """What the marks stand for, as much of it as there is room for."""
+    parts: list[Part] = []
+    left = width
+    for mark, style, what in (
+        (glyphs.new, styles[0], "new"),
+        (glyphs.missing, styles[1], "missing"),
+        (glyphs.usual, theme.line, "threshold"),
+    ):
+        needed = len(what) + 4
+        if needed > left:
+            break
+        parts += [(mark, style), (f" {what}  ", theme.label)]
+        left -= needed
+    return line(width, *parts)

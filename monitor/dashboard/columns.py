@@ -75,10 +75,10 @@ def row_mean(levels: FloatArray, rows: int) -> FloatArray:
     return mean
 
 
-def row_maximum(values: FloatArray, rows: int) -> FloatArray:
-    """Bands brought to rows by their maximum. (bands,) -> (rows,), the lowest first."""
+def row_sum(values: FloatArray, rows: int) -> FloatArray:
+    """Bands brought to rows by their sum. (bands,) -> (rows,), the lowest first."""
     start, end = band_rows(len(values), rows)
-    return _reduce(np.fmax, values, start, end)
+    return _reduce(np.add, values, start, end)
 
 
 def _reduce(ufunc: np.ufunc, values: FloatArray, start: NDArray[np.int64], end: NDArray[np.int64]) -> FloatArray:

@@ -16,6 +16,8 @@ _QUIET_DBFS = -80.0  # where the meter begins
 _NEARLY_FULL_DBFS = -6.0
 _FULL_DBFS = -0.5  # as good as clipped
 _NEWS_S = 600.0
+_GROWING, _ENOUGH = 0.5, 1.0  # evidence, as a share of what makes an anomaly
+_NOTE_ROWS = 4  # for where the threshold comes from
 _BUSY = 0.8  # of the time; more load than this will soon drop samples
 
 _CAPTIONS = {
@@ -27,16 +29,23 @@ _CAPTIONS = {
     State.LOST: "no sound comes in",
     State.NO_SIGNAL: "silence: muted, or broken",
 }
+_ROOMY = 110  # cells from which there is room for evidence that is no news
+_LEAST_NOTE = 12
 _KEYS = (("q", "quit"), ("space", "pause"), ("+ -", "threshold"), ("s", "save picture"))
 
 
-def caption(state: State) -> str:
+def caption(snapshot: Snapshot) -> str:
     """The state in a few words."""
-    return _CAPTIONS[state]
+    if not snapshot.score > snapshot.threshold and snapshot.evidence >= _GROWING:
+        if snapshot.state is State.WARNING:
+            return "a little unusual for a while"
+        if snapshot.state is State.ANOMALY:
+            return "a little unusual for too long"
+    return _CAPTIONS[snapshot.state]
 
 
 def readings(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, now: float) -> list[Line]:
-    """Beside the large word: the time, score and error against their thresholds, and the level meter last."""
+    """Beside the large word: the time, score, error and evidence against what they may be, the level meter last."""
     last: Part = ("ended", theme.warn) if snapshot.finished else (f"up {span(snapshot.uptime_s)}", theme.label)
     time = (clock(now), theme.title) if math.isfinite(now) else ("", theme.plain)
     top = [
@@ -56,6 +65,7 @@ def readings(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Gl
         (" dBFS", theme.label),
     ]
     top.insert(1, line(width))
+    top.append(evidence(snapshot.evidence, width, theme, glyphs))
     return [*block(top, width, rows - 2), bar, spread(width, [("level", theme.label)], peak)]
 
 
@@ -71,6 +81,28 @@ def _against(what: str, value: float, threshold: float, width: int, theme: Theme
     times = f"{glyphs.times}{ratio:.2f}" if ratio < 9.995 else f"{glyphs.times}{number(ratio)}"
     times = times if math.isfinite(ratio) else ""
     return spread(width, shown, [(times, theme.label)])
+
+
+def evidence(share: float, width: int, theme: Theme, glyphs: Glyphs, label: int = 8) -> Line:
+    """How much of the evidence that makes an anomaly has gathered, as a bar and in per cent."""
+    figures = f"{_percent(share):>6}"
+    cells = max(width - label - 1 - len(figures), 1)
+    bar = bar_of(min(max(share, 0.0), 1.0) * cells if math.isfinite(share) else 0.0, cells, glyphs.thin)
+    style = _urgency(share, theme)
+    return line(
+        width, (f"{'evidence':<{label}} ", theme.label), (bar, style),
+        (glyphs.rest * (cells - len(bar)), theme.frame), (figures, style if share >= _GROWING else theme.value),
+    )  # fmt: skip
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if math.isfinite(share) else "-"
+
+
+def _urgency(share: float, theme: Theme) -> Style:
+    if share >= _ENOUGH:
+        return theme.alert
+    return theme.warn if share >= _GROWING else theme.good
 
 
 def meter(level_dbfs: float, peak_dbfs: float, width: int, theme: Theme, glyphs: Glyphs) -> Line:
@@ -136,13 +168,25 @@ def status(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyp
     where: Part = (_position(snapshot), theme.value)
     first = spread(width, [("from ", theme.label), source, dot, ("model ", theme.label), model], [where])
     facts: list[Part] = []
-    for label, text, style in _fares(snapshot, theme, glyphs, now):
+    shown = _fares(snapshot, theme, glyphs, now)
+    if snapshot.evidence >= _GROWING or width >= _ROOMY:
+        shown.insert(0, ("evidence", _percent(snapshot.evidence), _urgency(snapshot.evidence, theme)))
+    for label, text, style in shown:
         facts += [(f"{label} ", theme.label), (text, style), dot]
     room = width - sum(len(text) for text, _ in facts)
-    note = f"threshold {name(snapshot.threshold_note, glyphs)}"
-    if len(note) > room:
-        note = note[: max(room - 1, 0)].rstrip() + glyphs.ellipsis
+    note = _fitting(f"threshold {name(snapshot.threshold_note, glyphs)}", room, glyphs)
     return [first, line(width, *facts, (note, theme.label))][:rows]
+
+
+def _fitting(note: str, room: int, glyphs: Glyphs) -> str:
+    """Where the threshold comes from; how old it is comes last, and must not be what is left out."""
+    if len(note) <= room:
+        return note
+    parts = note.split(", ")
+    cut = f"{parts[0]}, {glyphs.ellipsis}, {parts[-1]}"
+    if len(parts) > 2 and len(cut) <= room:
+        return cut
+    return shorten(note, room, glyphs) if room >= _LEAST_NOTE else ""
 
 
 def _position(snapshot: Snapshot) -> str:
@@ -164,25 +208,30 @@ def _fares(snapshot: Snapshot, theme: Theme, glyphs: Glyphs, now: float) -> list
     ]
 
 
-def details(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: float) -> list[Line]:
-    """The same as the status rows, one fact a row, where there is room for a panel."""
+def details(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: float, *, gauge: bool) -> list[Line]:
+    """The same as the status rows, one fact a row, where there is room for a panel; with the evidence's `gauge`."""
+    room = width - 11
+    note = wrap(name(snapshot.threshold_note, glyphs), max(room, 1))
+    if len(note) > _NOTE_ROWS:
+        note = [*note[: _NOTE_ROWS - 1], " ".join(note[_NOTE_ROWS - 1 :])]
     speed, load, dropped = _fares(snapshot, theme, glyphs, now)
     rows: list[tuple[str, str, Style]] = [
         ("source", name(snapshot.source, glyphs), theme.value),
         ("model", name(snapshot.model, glyphs), theme.value),
         ("score", name(snapshot.score_kind, glyphs), theme.value),
         ("threshold", number(snapshot.threshold), theme.line),
-        *(("", text, theme.label) for text in wrap(name(snapshot.threshold_note, glyphs), width - 11)[:2]),
+        *(("", text, theme.label) for text in note),
         ("position", _position(snapshot), theme.value),
-        speed,
-        load,
+        ("speed", f"{speed[1]} {glyphs.dot} load {load[1]}", load[2]),
         (dropped[0], f"{dropped[1]} samples", dropped[2]),
     ]
     if math.isfinite(snapshot.processing_s):
         rows.append(("latency", _latency(snapshot), theme.value))
     made = [rule(width, theme, glyphs, [("Monitor", theme.title)])]
     for label, text, style in rows:
-        made.append(line(width, (f"{label:<10} ", theme.label), (shorten(text, width - 11, glyphs), style)))
+        made.append(line(width, (f"{label:<10} ", theme.label), (shorten(text, room, glyphs), style)))
+        if gauge and label == "score":
+            made.append(evidence(snapshot.evidence, width, theme, glyphs, label=10))
     return made
 
 

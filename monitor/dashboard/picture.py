@@ -35,6 +35,7 @@ _SHAPES: dict[str, tuple[Box, ...]] = {
     "━": ((0, 7, _W, 2),),
     "╸": ((0, 7, 4, 2),),
     "╌": ((0.5, 7.5, 3, 1), (4.5, 7.5, 3, 1)),
+    "░": ((1, 2, 2, 2), (5, 5, 2, 2), (1, 8, 2, 2), (5, 11, 2, 2)),
     **{block: ((0, 0, (i + 1) * _W / 8, _H),) for i, block in enumerate("▏▎▍▌▋▊▉█")},
 }
 # the pixels of a braille cell in the order of their bits

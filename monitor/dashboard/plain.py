@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from monitor.dashboard.readings import duration, level, name, number, pace, span
+from monitor.dashboard.readings import band_list, cause, duration, level, name, number, pace, span
 from monitor.dashboard.theme import ASCII
 from monitor.snapshot import Event, Snapshot, State
 
 _Key = tuple[str, str, float, float]
+_Told = tuple[bool, int]  # of an event: whether it was told as ended, and how many reminders there had been
+_ROOM = 120  # characters for the frequencies of an anomaly
 
 
 class PlainLog:
-    """Writes a line for each change of state, each event that begins or ends, and now and then a summary.
+    """Writes a line for each change of state, each event that begins, goes on or ends, and now and then a summary.
 
     Every line begins with the local time in ISO form, and is plain ASCII. Summaries come by the wall clock: a
     replay that runs a thousand times as fast would fill the log otherwise, and a lost source must not silence
@@ -30,7 +32,7 @@ class PlainLog:
         self._every_s = every_s
         self._clock = clock
         self._state: State | None = None
-        self._told: dict[_Key, bool] = {}  # events that were told of, and whether as ended
+        self._told: dict[_Key, _Told] = {}
         self._next_s = -math.inf  # in seconds of `uptime_s`
         self._finished = False
 
@@ -46,7 +48,7 @@ class PlainLog:
                 f"hearing {snapshot.source}; model {snapshot.model}; {snapshot.score_kind} score,"
                 f" threshold {number(snapshot.threshold)} ({snapshot.threshold_note})"
             )
-        self._tell_events(snapshot.events)
+        self._tell_events(snapshot.events, snapshot.position_s)
         changed = snapshot.state is not self._state
         ended = snapshot.finished and not self._finished
         if changed or ended or snapshot.uptime_s >= self._next_s:
@@ -58,14 +60,16 @@ class PlainLog:
             self.say(f"ended after {span(snapshot.position_s)}; {count} anomal{'y' if count == 1 else 'ies'}")
         self._state, self._finished = snapshot.state, snapshot.finished
 
-    def _tell_events(self, events: tuple[Event, ...]) -> None:
-        told: dict[_Key, bool] = {}
+    def _tell_events(self, events: tuple[Event, ...], position_s: float) -> None:
+        told: dict[_Key, _Told] = {}
         for event in events:
             key = (event.kind, event.source, event.start_s, event.wall_time)
-            over = event.end_s is not None
-            if key not in self._told or self._told[key] != over:
+            told[key] = (event.end_s is not None, event.reminders)
+            before = self._told.get(key)
+            if before is None or before[0] != told[key][0]:
                 self.say(_event(event))
-            told[key] = over
+            elif event.end_s is None and before != told[key]:
+                self.say(_reminder(event, position_s))
         self._told = told
 
 
@@ -88,10 +92,22 @@ def _event(event: Event) -> str:
     at = f"at {span(event.start_s)} in {event.source}"
     long = "" if event.duration_s is None else duration(event.duration_s)
     if event.kind == "anomaly":
-        peak = f"peak {number(event.peak)}, threshold {number(event.threshold)}"
-        return f"anomaly ended after {long}, began {at}: {peak}" if long else f"anomaly began {at}: {peak}"
+        return f"anomaly {f'ended after {long}, ' if long else ''}began {at}: {_why(event)}"
+    if event.kind == "off":
+        return f"machine on again after {long}, was off {at}" if long else f"machine off {at}"
     if event.kind == "gap":
         return f"gap of {event.lost_samples} samples {at}"
     if event.kind == "lost":
         return f"sound is back after {long}, was lost {at}" if long else f"sound lost {at}"
     return f"{event.kind} ended after {long}, began {at}" if long else f"{event.kind} began {at}"
+
+
+def _reminder(event: Event, position_s: float) -> str:
+    at = f"at {span(event.start_s)} in {event.source}"
+    return f"anomaly goes on for {span(position_s - event.start_s)}, began {at}: {_why(event)}"
+
+
+def _why(event: Event) -> str:
+    """Cause, frequencies, peak and threshold of an anomaly."""
+    peak = f"peak {number(event.peak)}, threshold {number(event.threshold)}"
+    return "; ".join(part for part in (cause(event), band_list(event.bands, _ROOM), peak) if part)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 from monitor.dashboard.theme import Glyphs
+from monitor.snapshot import Band, Event
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _OLD_S = 20 * 3600.0
@@ -55,6 +57,41 @@ def hertz(value: float) -> str:
     if value < 999.5:
         return f"{value:.0f}"
     return f"{value / 1000:.1f}k".replace(".0k", "k") if value < 9950 else f"{value / 1000:.0f}k"
+
+
+def band_range(band: Band) -> str:
+    """A range of frequencies: 310-420 Hz, 0.8-1.2 kHz, 2.1 kHz."""
+    low, high = band.low_hz, band.high_hz
+    if high < 999.5:
+        ends, unit = (f"{low:.0f}", f"{high:.0f}"), "Hz"
+    else:
+        digits = 1 if high < 9950 else 0
+        ends, unit = (f"{low / 1000:.{1 if low < 995 else digits}f}", f"{high / 1000:.{digits}f}"), "kHz"
+    return f"{ends[0]}-{ends[1]} {unit}" if ends[0] != ends[1] else f"{ends[0]} {unit}"
+
+
+def band_list(bands: Sequence[Band], room: int) -> str:
+    """The bands that carry an anomaly, the strongest first, as many as fit into `room` characters."""
+    text = ""
+    for band in bands:
+        longer = f"{text}{', ' if text else ''}{band_range(band)} {band.change}"
+        if len(longer) > room:
+            break
+        text = longer
+    return text
+
+
+def cause(event: Event) -> str:
+    """What made an anomaly of it: nothing where that is not known."""
+    return {"sudden": "sudden", "evidence": "small but lasting"}.get(event.cause, "")
+
+
+def long_since(seconds: float) -> str:
+    """How long something goes on, in at most three characters: 40m, 5h, 12d."""
+    minutes = max(int(seconds / 60), 0) if math.isfinite(seconds) else 0
+    if minutes < 60:
+        return f"{minutes}m"
+    return f"{minutes // 60}h" if minutes < 48 * 60 else f"{minutes // 1440}d"
 
 
 def level(value: float) -> str:

@@ -131,5 +131,5 @@ class Scales:
     axes: dict[str, Axis] = field(default_factory=dict)
     levels: tuple[int, int] | None = None  # of the spectrogram, in dB
     levels_slot: int | None = None  # the newest slot they were fitted to
-    band_high: float = 0.0  # of the band error
+    band_high: float = 0.0  # thresholds that the longest bar of a band stands for
     rows: dict[int, tuple[bytes, list[Segment]]] = field(default_factory=dict)  # of the spectrogram

@@ -43,7 +43,7 @@ class Plan:
 
     width: int
     left: int  # histories
-    side: int  # what is measured now, events, band error
+    side: int  # what is measured now, events, what is unusual
     size: int  # of the large word; 0 is a word in a row of text
     top: int  # rows of the word
     status: int
@@ -156,7 +156,7 @@ def _lines(snapshot: Snapshot, view: View, width: int, height: int, theme: Theme
 
     word = [one_line(snapshot, at.left, theme, glyphs, view.now)]
     if at.size:
-        word = large_word(snapshot.state, at.left, at.size, theme, glyphs, caption(snapshot.state))
+        word = large_word(snapshot.state, at.left, at.size, theme, glyphs, caption(snapshot))
         if not at.side:
             word.append(below_word(snapshot, at.left, theme, glyphs, view.now))
     left: list[Line] = []
@@ -173,7 +173,8 @@ def _lines(snapshot: Snapshot, view: View, width: int, height: int, theme: Theme
         side: list[Line] = []
         bottom: list[Line] = []
         if at.details:
-            side += [*details(snapshot, at.side, theme, glyphs, view.now), *blank(at.side, 1)]
+            side += details(snapshot, at.side, theme, glyphs, view.now, gauge=at.size < 2)
+            side += blank(at.side, 1)
         if at.spectrogram:
             bottom = bands(snapshot, at.side, at.spectrogram, theme, glyphs, view.scales)
         free = at.histories - len(side) - len(bottom) - 1

@@ -29,6 +29,7 @@ class Theme:
     good: Style
     warn: Style
     alert: Style
+    missing: Style  # sound that should be there
     key: Style
     note: Style  # what the viewer is told: paused, saved
     word: dict[State, Style]  # the large word and its field
@@ -52,6 +53,7 @@ COLOUR = Theme(
     good=Style.parse(_GREEN),
     warn=Style.parse(_AMBER),
     alert=Style.parse(f"bold {_RED}"),
+    missing=Style.parse(_BLUE),
     key=Style.parse(f"bold {_BLUE}"),
     note=Style.parse(f"bold #16191c on {_AMBER}"),
     word={
@@ -81,6 +83,7 @@ MONO = Theme(
     good=Style.null(),
     warn=Style.parse("bold"),
     alert=Style.parse("bold"),
+    missing=Style.null(),
     key=Style.parse("bold"),
     note=Style.parse("reverse"),
     word={
@@ -109,7 +112,9 @@ class Glyphs:
     thin: str  # the same for what is as it should be
     rest: str  # of a meter, where the level is not
     hold: str  # the held peak
-    usual: str  # the 1 of the band error
+    usual: str  # where the threshold is among bars
+    new: str  # sound that normal sound has less of
+    missing: str  # sound that normal sound has more of
     ramp: str  # quiet to loud, without colour
     halves: str  # nothing, upper half, lower half, both
     dot: str  # between two facts
@@ -122,9 +127,11 @@ class Glyphs:
 
 UNICODE = Glyphs(
     ascii=False, rule="─", side="│", tick="┤", mark="╵", bar="▏▎▍▌▋▊▉█", thin="╸━", rest="·", hold="┃",
-    usual="┊", ramp=" ░▒▓█", halves=" ▀▄█", dot="·", times="×", ellipsis="…", anomaly="▲", gap="╌", lost="✕",
+    usual="┊", new="█", missing="░", ramp=" ░▒▓█", halves=" ▀▄█", dot="·", times="×", ellipsis="…", anomaly="▲",
+    gap="╌", lost="✕",
 )  # fmt: skip
 ASCII = Glyphs(
     ascii=True, rule="-", side="|", tick="+", mark="'", bar="=", thin="-", rest=".", hold="|", usual=":",
-    ramp=" .:-=+*#%@", halves=" \"o#", dot="|", times="x", ellipsis="~", anomaly="!", gap="~", lost="x",
+    new="+", missing="-", ramp=" .:-=+*#%@", halves=" \"o#", dot="|", times="x", ellipsis="~", anomaly="!",
+    gap="~", lost="x",
 )  # fmt: skip
