@@ -255,6 +255,30 @@ def demo(
     run_demo(config, out, fault, speed=speed, headless=headless, events=events)
 
 
+@cli.command()
+@click.argument("bundle", type=FILE)
+@click.option("--undo", is_flag=True, help="Take back what was learnt; it is kept beside as *.undone.")
+def drift(bundle: Path, undo: bool) -> None:
+    """Show how far what is normal has followed a machine that slowly changes (drift.enabled), or take it back.
+
+    \b
+    Examples:
+      monitor live runs/pump/model.safetensors --set drift.enabled=true
+      monitor drift runs/pump/model.safetensors
+      monitor drift runs/pump/model.safetensors --undo
+    """
+    from monitor.bundle import load_bundle
+    from monitor.drift import DriftFile
+
+    file = DriftFile.beside(bundle, load_bundle(bundle))
+    if not undo:
+        click.echo(file.describe())
+    elif file.undo():
+        click.echo(f"Taken back: what is normal is as it was calibrated. Kept as {file.path.name}.undone.")
+    else:
+        click.echo(file.describe())
+
+
 for _command in (live, replay, record, devices, bench):
     cli.add_command(_command)
 

@@ -23,11 +23,13 @@ from monitor.bundle import Bundle
 from monitor.errors import MonitorError
 from monitor.files import write_whole
 from monitor.scoring import part_of
+from monitor.sinks import BackgroundSink
 from monitor.snapshot import State
 
 SURE = 0.75  # of normal scores are below the one up to which sound is surely normal
 CALM = 0.25  # of the evidence that makes an anomaly: with more of it nothing is learnt
 WAIT_S = 60.0  # without a warning before anything is learnt
+SAVE_S = 600.0
 
 
 class Drift:
@@ -38,13 +40,12 @@ class Drift:
     further. Nothing is learnt while a warning or an anomaly stands, for a minute afterwards, or while evidence gathers.
     """
 
-    def __init__(self, bundle: Bundle, settings: config.Drift, step_s: float) -> None:
+    def __init__(self, bundle: Bundle, settings: config.Drift) -> None:
         self._normals, self._n_mels = bundle.normals, bundle.config.features.n_mels
-        self._pull = 1 - 2 ** (-step_s / (settings.half_life_h * 3600))
-        self._cap, self._wait = settings.cap, round(WAIT_S / step_s)
+        self._half_life_s, self._cap = settings.half_life_h * 3600, settings.cap
         scores = bundle.normal_scores
         self._sure = float(torch.quantile(scores, SURE)) if len(scores) else bundle.thresholds["score"].value / 2
-        self._calm = 0
+        self._calm_s = 0.0
         self.offsets = {part: torch.zeros_like(normal.centre) for part, normal in self._normals.items()}
 
     @property
@@ -52,16 +53,21 @@ class Drift:
         """How much of the cap has been used, 0 to 1: of the part that moved most."""
         return max((math.sqrt(self._moved(part) / self._cap) for part in self.offsets), default=0.0)
 
-    def learn(self, score: float, row: NDArray[np.float64], alarm: Alarm) -> bool:
-        """Takes the score and the mean row (row_width,) of the last window, one a step; whether it was learnt from."""
+    def learn(self, score: float, row: NDArray[np.float64], alarm: Alarm, seconds: float) -> bool:
+        """Takes the score and the mean row (row_width,) of the last window, and how many seconds it stands for.
+
+        Returns:
+            whether it was learnt from.
+        """
         normal = alarm.state is State.NORMAL and alarm.evidence < CALM
-        self._calm = self._calm + 1 if normal else 0
-        if self._calm <= self._wait or not score <= self._sure:
+        self._calm_s = self._calm_s + seconds if normal else 0.0
+        if self._calm_s <= WAIT_S or not score <= self._sure:
             return False
+        pull = 1 - 2 ** (-seconds / self._half_life_s)
         mean = torch.from_numpy(row)
         for part, normal_part in self._normals.items():
             offset = self.offsets[part]
-            offset += self._pull * (part_of(mean, part, self._n_mels) - normal_part.centre - offset)
+            offset += pull * (part_of(mean, part, self._n_mels) - normal_part.centre - offset)
             if (moved := self._moved(part)) > self._cap:
                 offset *= math.sqrt(self._cap / moved)
         return True
@@ -138,6 +144,53 @@ class DriftFile:
             return f"{self.path}: {100 * float(facts['share']):.0f} % of the cap, last learnt {when}.{ours}"
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
             raise MonitorError(f"{self.path}: is not what a model has drifted by, or is damaged ({error}).") from None
+
+
+class DriftKeeper(BackgroundSink):
+    """A stream's drift, taken up from its file and kept there: every SAVE_S seconds of sound, and at the end."""
+
+    def __init__(self, bundle: Bundle, settings: config.Drift, file: DriftFile) -> None:
+        """Takes up what was kept.
+
+        Raises:
+            MonitorError: if that is damaged.
+        """
+        self.drift = Drift(bundle, settings)
+        self._file, self._since_s = file, 0.0
+        self._told = self.drift.share if file.load(self.drift) else 0.0
+        super().__init__("drift", wait=False, size=2)
+
+    def learn(self, score: float, row: NDArray[np.float64], alarm: Alarm, seconds: float) -> bool:
+        """As `Drift.learn`; now and then what was learnt is written down."""
+        learnt = self.drift.learn(score, row, alarm, seconds)
+        self._since_s += seconds
+        if self._since_s >= SAVE_S:
+            self._since_s = 0.0
+            self._save()
+        return learnt
+
+    @property
+    def news(self) -> float | None:
+        """How much of the cap has been used, where that has changed by a hundredth since it was last asked."""
+        if abs(self.drift.share - self._told) < 0.01:
+            return None
+        self._told = self.drift.share
+        return self._told
+
+    def close(self) -> None:
+        """Writes down what was learnt, and ends."""
+        self._save()
+        super().close()
+
+    def _save(self) -> None:
+        offsets, share = {part: offset.clone() for part, offset in self.drift.offsets.items()}, self.drift.share
+        self._put(lambda: self._save_now(offsets, share))
+
+    def _save_now(self, offsets: Mapping[str, Tensor], share: float) -> None:
+        try:
+            self._file.save(offsets, share)
+        except MonitorError as error:
+            self.error = error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

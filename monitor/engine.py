@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from monitor.alarm import Alarm, Anomaly, Limits
 from monitor.bundle import Bundle
 from monitor.config import Config
+from monitor.drift import DriftKeeper
 from monitor.errors import MonitorError
 from monitor.explain import band_scores, explain, threshold_note
 from monitor.features import FrameLevel, band_centres
@@ -68,9 +70,11 @@ class Engine:
         device: torch.device | str = "cpu",
         sinks: Sequence[Sink] = (),
         tap: Callable[[FloatArray], None] = lambda _: None,
+        drift: DriftKeeper | None = None,
     ) -> None:
         features = bundle.config.features
-        self.bundle, self.source, self.sinks = bundle, source, sinks
+        self.bundle, self.source = bundle, source
+        self.sinks = [*sinks, *([drift] if drift else [])]
         self.results: list[RecordingResult] = []
         self.error: MonitorError | None = None
         self.processing = Latencies()  # from a window's last sample in the ring to its score with alarm and sinks
@@ -81,8 +85,11 @@ class Engine:
         self._bundle_id = bundle.digest()
         self._error_threshold = bundle.thresholds["error"].value
         self._stream = ScoreStream(bundle, 1, device)
-        limits, window_rows = Limits.of(bundle, config.alarm), rolling_length(bundle.config.score, features)
-        self._alarm = Alarm(config.alarm, limits, features.hop_s, window_rows)
+        limits, self._window_rows = Limits.of(bundle, config.alarm), rolling_length(bundle.config.score, features)
+        self._alarm = Alarm(config.alarm, limits, features.hop_s, self._window_rows)
+        self._drift, self._unlearnt = drift, 0  # rows since something was, or was not, learnt
+        if drift is not None:
+            self._recentre(drift)
         self._switch = Switch(FrameLevel(features), off_level(bundle, config.alarm), features.hop_s)
         self._run_up_s = config.alarm.run_up_s
         self._band_hz = band_centres(features).numpy()
@@ -265,11 +272,29 @@ class Engine:
         self._last = (float(rolling_error[-1]), float(score[-1]))
         for anomaly in self._alarm.update(score, scores.rolling[0].numpy()):
             self._tell(anomaly)
+        if self._drift is not None:
+            self._follow(self._drift, float(score[-1]), scores.rolling[0, -1].numpy(), count)
         rows = ScoreRows(self._mark.name, self._windows, self._hop_s, error, score, self._alarm.threshold, self._state)
         self._windows += count
         for sink in self.sinks:
             sink.scores(rows)
         return True
+
+    def _follow(self, drift: DriftKeeper, score: float, row: NDArray[np.float64], count: int) -> None:
+        """Lets what is normal follow, a window at a time."""
+        self._unlearnt += count
+        if self._unlearnt < self._window_rows:
+            return
+        if drift.learn(score, row, self._alarm, self._unlearnt * self._hop_s):
+            self._recentre(drift)
+            if (share := drift.news) is not None:
+                at = self._windows * self._hop_s
+                self._journal.tell(Event("drift", at, at, time.time(), self._mark.name, peak=share))
+        self._unlearnt = 0
+
+    def _recentre(self, drift: DriftKeeper) -> None:
+        for judge in (self._stream, self._scorer):
+            judge.recentre(drift.drift.offsets)
 
     @property
     def _state(self) -> State:
@@ -284,8 +309,7 @@ class Engine:
             self._alarm.restart(0.0)
             self._off_since = at, time.time()
         else:
-            window_s = rolling_length(self.bundle.config.score, self.bundle.config.features) * self._hop_s
-            self._alarm.restart(max(self._run_up_s, window_s))
+            self._alarm.restart(max(self._run_up_s, self._window_rows * self._hop_s))
         began, wall_time = self._off_since
         self._journal.tell(Event("off", began, None if self._switch.off else at, wall_time, self._mark.name))
 

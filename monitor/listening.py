@@ -20,6 +20,7 @@ from rich.text import Text
 from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.dashboard.live import show
+from monitor.drift import DriftFile, DriftKeeper
 from monitor.engine import Engine
 from monitor.event_picture import EventPictures
 from monitor.model import choose_device
@@ -112,7 +113,10 @@ def listen(
         KeyboardInterrupt: after everything was ended in order.
     """
     device = choose_device(config.train.device)
-    engine = Engine(bundle, source, config, model_name=model_name(model, bundle), device=device, sinks=sinks, tap=tap)
+    drift = DriftKeeper(bundle, config.drift, DriftFile.beside(model, bundle)) if config.drift.enabled else None
+    engine = Engine(
+        bundle, source, config, model_name=model_name(model, bundle), device=device, sinks=sinks, tap=tap, drift=drift
+    )
     ending = Ending(engine, duration_s)
     # What has been made so far stays: the collector need not look at it again, and pauses for less long.
     gc.collect()

@@ -44,12 +44,12 @@ class Event:
     Times are in seconds of the stream; `wall_time` is the Unix time of the start.
     """
 
-    kind: str  # "anomaly", "off", "gap", "lost" or "no signal"
+    kind: str  # "anomaly", "off", "drift", "gap", "lost" or "no signal"
     start_s: float
     end_s: float | None  # None while it lasts
     wall_time: float
     source: str
-    peak: float = 0.0  # the highest anomaly score
+    peak: float = 0.0  # the highest anomaly score; of a drift the share of its cap
     mean: float = 0.0
     threshold: float = 0.0
     lost_samples: int = 0  # of a gap

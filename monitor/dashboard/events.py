@@ -72,6 +72,8 @@ def _measure(event: Event, width: int, theme: Theme) -> list[Part]:
             (between, theme.label),
             (number(event.threshold), theme.line),
         ]
+    if event.kind == "drift":
+        return [(f"{100 * event.peak:.0f} % of cap", theme.label)]
     if event.kind == "gap":
         return [
             (

@@ -95,6 +95,8 @@ def _event(event: Event) -> str:
         return f"anomaly {f'ended after {long}, ' if long else ''}began {at}: {_why(event)}"
     if event.kind == "off":
         return f"machine on again after {long}, was off {at}" if long else f"machine off {at}"
+    if event.kind == "drift":
+        return f"what is normal has followed the machine, {100 * event.peak:.0f} % of the cap, {at}"
     if event.kind == "gap":
         return f"gap of {event.lost_samples} samples {at}"
     if event.kind == "lost":
