@@ -121,7 +121,7 @@ class Score(Group):
 class Train(Group):
     """The training loop and what it trains on."""
 
-    epochs: int = Field(20, ge=1, le=100_000)
+    epochs: int = Field(40, ge=1, le=100_000)
     batch_size: int = Field(512, ge=2, le=1_000_000)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     learning_rate: float = Field(2e-3, gt=0, le=10)
