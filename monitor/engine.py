@@ -417,6 +417,7 @@ class Engine:
             anomaly.peak,
             anomaly.mean,
             self._alarm.threshold,
+            told_s=(self._alarm_row + anomaly.told) * self._hop_s,
             cause=anomaly.cause,
             bands=explain(*self._scorer.shares(profile), self._band_hz) if anomaly.decisions else (),
             model_id=self._bundle_id,

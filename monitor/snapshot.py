@@ -54,6 +54,7 @@ class Event:
     threshold: float = 0.0
     lost_samples: int = 0  # of a gap
     # of an anomaly
+    told_s: float = 0.0  # when the state became ANOMALY; the start is where the score rose, or evidence began to gather
     cause: str = ""  # "sudden": the score was far up; "evidence": it was a little up for long
     bands: tuple[Band, ...] = ()  # what carries it, the largest share first
     model_id: str = ""  # of the bundle that judged
