@@ -433,7 +433,6 @@ class Engine:
             finished=finished,
         )
 
-
     def _band_score(self) -> FloatArray:
         if not math.isfinite(self._last[1]):
             return np.zeros(len(self._band_hz), np.float32)

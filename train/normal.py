@@ -208,9 +208,7 @@ def _out_of_fold(
     return by_decision, by_whole
 
 
-def _gaussian(
-    observed: Sequence[Observed], part: str, config: Config, which: Indices | slice
-) -> tuple[Array, Array]:
+def _gaussian(observed: Sequence[Observed], part: str, config: Config, which: Indices | slice) -> tuple[Array, Array]:
     chosen = [observed[i] for i in np.arange(len(observed))[which]]
     pieces = np.concatenate([o.pieces for o in chosen])
     if not _many(observed, 2 * config.features.n_mels):
