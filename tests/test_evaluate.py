@@ -113,9 +113,10 @@ def test_calibrating_in_place_keeps_the_model_that_was_there(model: Path, data: 
 
 
 def test_a_smaller_budget_of_false_alarms_gives_a_higher_threshold(bundle: Bundle, data: Path) -> None:
+    bundle.config = load_config(base=bundle.config, overrides=("alarm.evidence=false",))
+
     def threshold(budget: str) -> float:
-        settings = (f"calibration.false_alarms_per_day={budget}", "alarm.evidence=false")
-        config = load_config(base=bundle.config, overrides=settings)
+        config = load_config(base=bundle.config, overrides=(f"calibration.false_alarms_per_day={budget}",))
         return run.calibrate(bundle, config, [data / "test_normal"], Told()).thresholds["score"].value
 
     assert threshold("0.01") >= threshold("1000") > threshold("100000")
