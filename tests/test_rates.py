@@ -80,7 +80,7 @@ def test_degenerate_normal_sound_still_gives_a_threshold_that_it_is_not_above(de
 def test_a_budget_that_is_not_rare_in_little_sound_still_gives_a_threshold(budget: float) -> None:
     """So many that the tail would be asked for more than it holds."""
     decisions = np.exp(np.random.default_rng(0).standard_normal(60))
-    assert np.median(decisions) <= tail_threshold(decisions, STEP_S, budget) <= decisions.max() * (1 + 1e-12)
+    assert np.median(decisions) * 0.999 <= tail_threshold(decisions, STEP_S, budget) <= decisions.max() * (1 + 1e-12)
 
 
 def test_without_any_normal_sound_there_is_a_threshold_all_the_same() -> None:
