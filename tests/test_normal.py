@@ -165,8 +165,13 @@ def test_where_there_is_much_sound_means_of_ten_seconds_are_fitted_and_not_finer
     config = settings_of()
     for count, columns in ((7, "fine"), (8, "pieces")):
         observed = recordings(config, count, pieces=1)
-        chosen = np.concatenate([getattr(o, columns)[:, :BANDS] for o in observed])
-        np.testing.assert_allclose(fit_normal(observed, config)[0]["residual"].centre, chosen.mean(axis=0))
+        chosen = [getattr(o, columns)[:, :BANDS] for o in observed]
+        normals, pool = fit_normal(observed, config)
+        np.testing.assert_allclose(normals["residual"].centre, np.concatenate(chosen).mean(axis=0))
+        # A fold, which has less sound, is fitted like the whole.
+        others = ShrunkCovariance(shrinkage=LIGHT["residual"]).fit(np.concatenate(chosen[1:]))
+        expected = others.mahalanobis(observed[0].decisions[:, :BANDS])
+        np.testing.assert_allclose(pool.scores[0] * np.exp(float(normals["residual"].usual[0, 0])), expected, rtol=1e-6)
 
 
 def test_what_the_autoencoder_was_trained_on_is_scored_as_if_it_were_not() -> None:
@@ -207,6 +212,16 @@ def test_fresh_normal_recordings_exceed_the_quantile_of_the_pool_as_often_as_it_
     # The quantile of so few recordings is itself a guess: it is exceeded a little more often.
     expected = 0.1 + 0.9 / count
     assert 0.07 < above / total < expected + 0.04
+
+
+def test_recordings_that_a_finished_bundle_does_not_know_have_its_scores() -> None:
+    bundle = small_bundle(settings_of(kind="fused"))
+    observed = recordings(bundle.config, 3, pieces=2)
+    pool, scorer = judge(bundle, observed), bundle.scorer()
+    for o, scores, errors, whole in zip(observed, pool.scores, pool.errors, pool.wholes, strict=True):
+        np.testing.assert_allclose(scores, scorer(torch.from_numpy(o.decisions)))
+        np.testing.assert_allclose(errors, o.decisions[:, BANDS : 2 * BANDS].mean(axis=1))
+        assert whole == pytest.approx(float(scorer(torch.from_numpy(o.whole), whole=True)))
 
 
 def test_two_pieces_are_the_least_and_less_is_refused() -> None:
