@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class Anomaly:
     peak: float = -np.inf
     total: float = 0.0
     rows: int = 0
-    profile: Array = field(default_factory=lambda: np.zeros(1))  # sum of the mean rows at its decisions
+    profile: Array = field(default_factory=lambda: np.zeros(1))  # sum of the mean rows at the decisions in it
     decisions: int = 0
 
     @property
@@ -180,11 +180,12 @@ class Alarm:
         self._ready = self._row + round((self._settings.warm_up_s if warm_up_s is None else warm_up_s) / self._hop_s)
         self._origin = -1  # the first row that has a score; decisions are counted from there
         self._above: deque[bool] = deque(maxlen=self._settings.n)
-        self._crossed: int | None = None  # since when the scores have been above the threshold
+        self._crossed: Anomaly | None = None  # since when the scores have been above the threshold
+        self._latest = Anomaly(self._row, "evidence")  # since the last decision that added evidence
         self._evidence = 0.0
         self._excess: Anomaly | None = None  # what may become a sudden anomaly
         self._growth: Anomaly | None = None  # what may become one by evidence
-        self._pending: list[Array] = []  # scores since an anomaly looks over
+        self._pending: list[tuple[Array, Array | None]] = []  # what came since an anomaly looks over
         self._quiet_from: int | None = None
         self._cool_until = 0
         self._told_at = 0
@@ -196,20 +197,26 @@ class Alarm:
             return self._skip(_first(~np.isnan(scores)), told)
         if self._origin < 0:
             self._origin = self._row
+            self._latest = Anomaly(self._row, "evidence")
         if self._block == 1 and self._idle and (count := _first(~(scores <= self.threshold))):
             self._row += count
             return count
         count = min(-(self._row - self._origin) % self._block + 1, _first(~known), len(scores))
-        part = scores[:count]
-        self._follow(part)
+        part, row = scores[:count], self._row + count - 1
+        decides = (row - self._origin) % self._block == 0
+        profile = rolling[count - 1] if decides and rolling is not None else None
+        self._follow(part, profile)
         self._row += count
-        for candidate in (self._excess, self._growth, self.anomaly if self._quiet_from is None else None):
-            if candidate is not None:
-                candidate.take(part)
-        if self._quiet_from is not None:
-            self._pending.append(part)
-        if (self._row - 1 - self._origin) % self._block == 0:
-            self._decide(float(part[-1]), None if rolling is None else rolling[count - 1], told)
+        if self.anomaly is not None:
+            # Whether the score of a decision is still part of it is known when it is decided.
+            before = part[:-1] if decides else part
+            self._pending.append((before, None)) if self._quiet_from is not None else self.anomaly.take(before)
+        if decides:
+            adds = self._limit < math.inf and (row - self._origin) // self._block % self._every == 0
+            if row >= self._ready:
+                self._decide(float(part[-1]), profile, adds, told)
+            if adds:
+                self._latest = Anomaly(self._row, "evidence")
         return count
 
     @property
@@ -225,44 +232,41 @@ class Alarm:
         self._row += count
         return count
 
-    def _follow(self, part: Array) -> None:
-        """Keeps track of since when all scores have been above the threshold."""
+    def _follow(self, part: Array, profile: Array | None) -> None:
+        """Keeps account of everything that an anomaly may turn out to have begun with."""
         below = np.flatnonzero(part <= self.threshold)
-        if len(below):
-            after = int(below[-1]) + 1
-            self._crossed = self._row + after if after < len(part) else None
-        elif self._crossed is None:
-            self._crossed = self._row
+        after = int(below[-1]) + 1 if len(below) else 0
+        if after == len(part):
+            self._crossed = None
+        elif self._crossed is None or after:
+            self._crossed = Anomaly(self._row + after, "sudden")
+        if self._crossed is not None:
+            self._crossed.take(part[after:], profile)
+        for candidate in (self._latest, self._excess, self._growth):
+            if candidate is not None:
+                candidate.take(part, profile)
 
-    def _decide(self, score: float, profile: Array | None, told: list[Anomaly]) -> None:
+    def _decide(self, score: float, profile: Array | None, adds_evidence: bool, told: list[Anomaly]) -> None:
         row = self._row - 1
-        if row < self._ready:
-            return
-        above = score > self.threshold
-        self._above.append(above)
-        if self._limit < math.inf and (row - self._origin) // self._block % self._every == 0:
-            self._add_evidence(score, row)
-        if above and self._excess is None:
-            self._excess = Anomaly(row if self._crossed is None else self._crossed, "sudden")
-            self._excess.take(np.array([score]))
+        self._above.append(score > self.threshold)
+        if adds_evidence:
+            self._add_evidence(score)
+        if self._excess is None and self._above[-1] and self._crossed is not None:
+            self._excess = replace(self._crossed)
         elif not any(self._above):
             self._excess = None
         if self.anomaly is None:
-            for candidate in (self._excess, self._growth):
-                if candidate is not None:
-                    candidate.take(np.empty(0), profile)
             self._begin_or_warn(row, told)
         else:
             self._end_or_remind(self.anomaly, score, profile, row, told)
 
-    def _add_evidence(self, score: float, row: int) -> None:
+    def _add_evidence(self, score: float) -> None:
         evidence = surprise(np.array([score]), self._normal_scores)
         self._evidence = float(accumulate(np.array([self._evidence]), evidence, self._limit)[0])
         if not self._evidence:
             self._growth = None
         elif self._growth is None:
-            self._growth = Anomaly(max(self._origin, row - self._every * self._block + 1), "evidence")
-            self._growth.take(np.array([score]))
+            self._growth = replace(self._latest)
 
     def _begin_or_warn(self, row: int, told: list[Anomaly]) -> None:
         sudden, grown = sum(self._above) >= self._settings.k, self._evidence > self._limit
@@ -281,9 +285,9 @@ class Alarm:
         self, anomaly: Anomaly, score: float, profile: Array | None, row: int, told: list[Anomaly]
     ) -> None:
         quiet = score < self._settings.release_ratio * self.threshold and not self._evidence > OVER * self._limit
+        self._pending.append((np.array([score]), profile))
         if not quiet:
             self._take_pending(anomaly)
-            anomaly.take(np.empty(0), profile)
         elif self._quiet_from is None:
             self._quiet_from = row
         if (
@@ -303,8 +307,8 @@ class Alarm:
 
     def _take_pending(self, anomaly: Anomaly) -> None:
         """The scores that looked as if it were over for a moment only are part of the anomaly."""
-        for part in self._pending:
-            anomaly.take(part)
+        for part, profile in self._pending:
+            anomaly.take(part, profile)
         self._pending, self._quiet_from = [], None
 
 

@@ -58,16 +58,13 @@ def test_every_setting_in_the_shipped_file_has_a_comment() -> None:
 
 
 def test_where_the_article_differs_the_shipped_file_says_its_value() -> None:
-    text = SHIPPED.read_text(encoding="utf-8")
-    assert set(PRESETS["toyadmos"]) <= set(Config.model_fields)
-    for group, settings in PRESETS["toyadmos"].items():
-        for key, value in settings.items():
-            if getattr(getattr(Config(), group), key) == value:
-                continue
-            line = next(line for line in text.splitlines() if line.startswith(f"  {key}:"))
-            shown = re.search(r"\(article: ([^)]+)\)", line)
-            assert shown, line
-            assert yaml.safe_load(shown[1]) == value or float(shown[1]) == value, line
+    """On its line, or where the comment goes on below it; taken for the defaults, they make the article's preset."""
+    setting = re.compile(r"^  (\w+):.*(?:\n {8,}#.*)*\(article: ([^)]+)\)", re.MULTILINE)
+    groups = re.split(r"^(\w+):\n", SHIPPED.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    lines = []
+    for group, text in zip(groups[::2], groups[1::2], strict=True):
+        lines += [f"{group}:", *(f"  {key}: {value}" for key, value in setting.findall(text))]
+    assert load_config(written("\n".join(lines))) == load_config(preset="toyadmos")
 
 
 # Mistakes, and where they are
@@ -100,7 +97,16 @@ def test_where_the_article_differs_the_shipped_file_says_its_value() -> None:
         ("features:\n  hop_length: 600\n", "1:1", ["hop_length 600", "n_fft 512"]),
         ("\nfeatures:\n  fmax: 9000\n", "2:1", ["fmax", "9000", "8000"]),
         ("features:\n  fmin: 5000\n  fmax: 4000\n", "1:1", ["fmin < fmax"]),
-        ("score:\n  window_s: 0\n", "1:1", ["window_s", "0.1", "mahalanobis"]),
+        ("score:\n  window_s: 0\n", "1:1", ["window_s", "0.1", "fused"]),
+        ("score:\n  kind: both\n", "2:3", ["score.kind", "'fused', 'mahalanobis', 'spectrum' or 'error'", "'both'"]),
+        ("features:\n  remove_level: true\n  scale: power\n", "1:1", ["remove_level", "scale: log"]),
+        ("train:\n  input_noise: -1\n", "2:3", ["train.input_noise", "greater than or equal to 0"]),
+        ("alarm:\n  k: 4\n", "1:1", ["k is 4", "n only 3"]),
+        ("alarm:\n  n: 0\n", "2:3", ["alarm.n", "greater than or equal to 1"]),
+        ("alarm:\n  remind_s: 0\n", "2:3", ["alarm.remind_s", "greater than 0"]),
+        ("alarm:\n  off_below_dbfs: quiet\n", "2:3", ["alarm.off_below_dbfs", "'auto' or 'never'"]),
+        ("alarm:\n  off_below_dbfs: 3\n", "2:3", ["alarm.off_below_dbfs", "less than or equal to 0"]),
+        ("alarm:\n  persistence_s: 1\n", "2:3", ["unknown setting alarm.persistence_s", "block_s"]),
         ("features: 5\n", "1:1", ["features has to be a group"]),
         ("features: [1]\n", "1:1", ["features has to be a group"]),
         ("- features\n", "1:1", ["groups"]),
@@ -210,6 +216,8 @@ def test_a_union_takes_each_of_its_kinds() -> None:
     assert (config.score.shrinkage, config.features.channel) == ("ledoit-wolf", 3)
     config = load_config(written("score:\n  shrinkage: 0.25\nfeatures:\n  channel: mix\n"))
     assert (config.score.shrinkage, config.features.channel) == (0.25, "mix")
+    for text, value in (("auto", "auto"), ("never", "never"), ("-50", -50.0)):
+        assert load_config(written(f"alarm:\n  off_below_dbfs: {text}\n")).alarm.off_below_dbfs == value
 
 
 @pytest.mark.parametrize("setting", FLOATS)
@@ -309,7 +317,10 @@ def test_the_toyadmos_preset_is_the_article() -> None:
     assert (config.model.hidden, config.model.bottleneck, config.model.dropout) == ((512, 256), 128, 0.2)
     assert (score.kind, score.window_s, score.recording, score.cut_frames) == ("error", 0.0, "max", 50)
     assert (train.epochs, train.batch_size, train.learning_rate, train.weight_decay) == (200, 100, 1e-4, 1e-4)
-    assert train.schedule == "hold-then-linear"
+    assert (train.schedule, train.input_noise) == ("hold-then-linear", 0.0)
+    alarm = config.alarm
+    assert (alarm.block_s, alarm.k, alarm.n, alarm.evidence) == (0.0, 1, 1, False)
+    assert (alarm.warm_up_s, alarm.hold_s, alarm.cool_down_s, alarm.off_below_dbfs) == (0.0, 0.0, 0.0, "never")
     assert (config.calibration.method, config.calibration.fpr) == ("labelled", 0.1)
 
 

@@ -168,9 +168,7 @@ def test_a_run_leaves_what_it_learnt_beside_the_model_and_one_command_takes_it_b
     own.parent.mkdir()
     bundle = load_bundle(model)
     # Every score is surely normal, so that a short recording teaches something.
-    loud = bundle.thresholds | {
-        name: replace(bundle.thresholds[name], value=1e6) for name in ("score", "evidence")
-    }
+    loud = bundle.thresholds | {name: replace(bundle.thresholds[name], value=1e6) for name in ("score", "evidence")}
     save_bundle(replace(bundle, thresholds=loud, normal_scores=torch.full((10,), 1e5, dtype=torch.float64)), own)
     kept = own.read_bytes()
     sound = write_recording(tmp_path / "sound.wav", seconds=75.0, seed=321)

@@ -15,11 +15,11 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from monitor.bundle import Bundle, Threshold, load_bundle
 from monitor.cli import run as command
-from monitor.config import Calibration, Config, load_config
+from monitor.config import load_config
 from monitor.errors import DataError
 from monitor.model import Autoencoder
 from train import run
-from train.calibrate import ScoredRecording, tail_threshold
+from train.calibrate import ScoredRecording
 from train.evaluate import Labelled, metrics, rates, threshold_at_fpr
 from train.frames import Frames
 
@@ -31,7 +31,7 @@ scores_of_both = st.lists(st.tuples(st.booleans(), st.integers(0, 30)), min_size
 def labelled(anomaly: bool, score: float) -> Labelled:
     """A recording of which only the label and the score matter."""
     frames = Frames(Path("x.wav"), np.zeros((30, 64), np.float32), "")
-    return Labelled("x.wav", anomaly, ScoredRecording(frames, score, 1.0, np.array([score]), np.array([score])))
+    return Labelled("x.wav", anomaly, ScoredRecording(frames, score, 1.0))
 
 
 @given(scores_of_both)
@@ -113,11 +113,13 @@ def test_calibrating_in_place_keeps_the_model_that_was_there(model: Path, data: 
 
 
 def test_a_smaller_budget_of_false_alarms_gives_a_higher_threshold(bundle: Bundle, data: Path) -> None:
+    bundle.config = load_config(base=bundle.config, overrides=("alarm.evidence=false",))
+
     def threshold(budget: str) -> float:
         config = load_config(base=bundle.config, overrides=(f"calibration.false_alarms_per_day={budget}",))
         return run.calibrate(bundle, config, [data / "test_normal"], Told()).thresholds["score"].value
 
-    assert threshold("0.01") >= threshold("1000") > threshold("40000")
+    assert threshold("0.01") >= threshold("1000") > threshold("100000")
 
 
 def test_calibrating_on_nothing_usable_is_refused(bundle: Bundle, tmp_path: Path) -> None:
@@ -126,33 +128,9 @@ def test_calibrating_on_nothing_usable_is_refused(bundle: Bundle, tmp_path: Path
         run.calibrate(bundle, bundle.config, [tmp_path / "bad.wav"], Told())
 
 
-def test_with_enough_normal_sound_the_threshold_is_its_quantile() -> None:
-    decisions = np.random.default_rng(0).exponential(size=200_000)
-    value, note = tail_threshold(decisions, 2.0, Calibration(false_alarms_per_day=10), 400_000)
-    per_day = (decisions > value).mean() * 43200
-    assert per_day == pytest.approx(10, rel=0.1)
-    assert "measured" in note
-
-
-def test_with_little_normal_sound_the_threshold_is_extrapolated_but_not_beyond_reason() -> None:
-    decisions = np.random.default_rng(1).exponential(size=2000)
-    value, note = tail_threshold(decisions, 2.0, Calibration(false_alarms_per_day=1), 4000)
-    assert "estimated" in note
-    assert decisions.max() <= value <= 2 * decisions.max()
-    # The truth for this distribution: one in 43,200.
-    assert value == pytest.approx(np.log(43200), rel=0.5)
-
-
-@pytest.mark.parametrize("decisions", [np.array([3.0]), np.full(50, 2.0), np.arange(5.0)])
-def test_degenerate_normal_sound_still_gives_a_threshold_above_it(decisions: np.ndarray) -> None:
-    value, _ = tail_threshold(decisions, 2.0, Calibration(), 100)
-    assert np.isfinite(value)
-    assert value >= decisions.max()
-
-
 def _any_bundle() -> Bundle:
     """A bundle of which only the settings and the thresholds matter."""
-    config, bands = Config(), torch.ones(64)
+    config, bands = load_config(overrides=["score.kind=error"]), torch.ones(64)
     threshold = Threshold(10.0, "normal", 1, 1.0, 0.1)
-    thresholds = dict.fromkeys(("score", "error", "recording"), threshold)
-    return Bundle(config, Autoencoder(), bands, bands, bands, None, thresholds)
+    thresholds = dict.fromkeys(("score", "error", "recording", "evidence"), threshold)
+    return Bundle(config, Autoencoder(), bands, bands, bands, {}, thresholds, torch.empty(0))

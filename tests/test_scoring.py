@@ -9,14 +9,26 @@ from builders import CUTS, frames_of, noise, pieces, reference_windows, small_bu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
-from sklearn.covariance import EmpiricalCovariance, LedoitWolf, ShrunkCovariance
+from scipy.stats import gmean
 from torch import Tensor
 
 from monitor.bundle import Bundle
-from monitor.config import Config, Features, Score
-from monitor.scoring import NormalResidual, RecordingScore, RollingMean, Scorer, band_errors, rolling_length
-from monitor.stream import ErrorStream, Scores, ScoreStream
-from train.calibrate import fit_normal_residual
+from monitor.config import Features, Score
+from monitor.scoring import (
+    Normal,
+    RecordingScore,
+    RollingMean,
+    Scorer,
+    band_errors,
+    frame_and_change,
+    part_of,
+    rolling_length,
+    row_width,
+    weights,
+)
+from monitor.stream import RowStream, Scores, ScoreStream
+
+KINDS = ["fused", "mahalanobis", "spectrum", "error"]
 
 
 def rolled(rows: np.ndarray, length: int, cuts: list[int]) -> np.ndarray:
@@ -98,130 +110,222 @@ def test_the_anomaly_score_is_a_mean_over_window_s_and_of_one_window_at_least() 
     assert rolling_length(Score(kind="error", window_s=0.0), Features()) == 1
 
 
-# Distance from normal
+# What is kept of a window
 
 
-@pytest.mark.parametrize("shrinkage", [0.0, 0.01, 0.3, 1.0, "ledoit-wolf"])
-@pytest.mark.parametrize("scale", [1.0, 1e-4])
-def test_the_mahalanobis_distance_is_that_of_scikit_learn(shrinkage: float | str, scale: float) -> None:
-    generator = np.random.default_rng(4)
-    normal = scale * (generator.standard_normal((400, 16)) @ generator.standard_normal((16, 16)) + 3)
-    other = scale * (5 * generator.standard_normal((50, 16)) + 3)
-    if shrinkage == "ledoit-wolf":
-        estimator = LedoitWolf()
-    else:
-        estimator = ShrunkCovariance(shrinkage=shrinkage) if shrinkage else EmpiricalCovariance()
-    expected = estimator.fit(normal).mahalanobis(other)
-    ours = fit_normal_residual(normal, Score(shrinkage=shrinkage))
-    found = ours.distance(torch.from_numpy(other))
-    assert found.dtype == torch.float64
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-    assert found.shape == (50,)
-    torch.testing.assert_close(ours.distance(torch.from_numpy(other.reshape(2, 25, 16))).flatten(), found)
-    assert ours.distance(ours.centre) == 0
+@pytest.mark.parametrize(("kind", "width"), [("fused", 32), ("mahalanobis", 16), ("spectrum", 32), ("error", 16)])
+def test_a_row_is_residual_and_error_and_where_the_score_wants_them_frame_and_change(kind: str, width: int) -> None:
+    config = small_config("features.n_mels=8", f"score.kind={kind}")
+    assert row_width(config.score, config.features) == width
+    rows = torch.arange(float(width))[None]
+    assert part_of(rows, "residual", 8)[0].tolist() == list(range(8))
+    if width == 32:
+        assert part_of(rows, "spectrum", 8)[0].tolist() == list(range(16, 32))
 
 
-def test_fewer_residuals_than_bands_still_give_a_distance() -> None:
-    normal = np.random.default_rng(5).standard_normal((6, 64))
-    for shrinkage in (0.01, "ledoit-wolf"):
-        estimator = ShrunkCovariance(shrinkage=0.01) if shrinkage == 0.01 else LedoitWolf()
-        expected = estimator.fit(normal).mahalanobis(normal + 1)
-        found = fit_normal_residual(normal, Score(shrinkage=shrinkage)).distance(torch.from_numpy(normal + 1))
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
+@pytest.mark.parametrize(
+    ("window", "hop", "lag"),
+    [(20, 160, 3), (20, 512, 1), (4, 80, 2), (20, 1024, 1), (2, 160, 1)],
+)
+def test_frame_and_change_are_of_the_frame_that_a_window_is_named_by(window: int, hop: int, lag: int) -> None:
+    """The window of frame t is frames t - W/2 to t + W/2 - 1; the change is over 32 ms, or what there is."""
+    features = Features(window_frames=window, hop_length=hop, n_mels=4, n_fft=1024)
+    frames = np.random.default_rng(window).standard_normal((50, 4)).astype(np.float32)
+    windows = sliding_window_view(frames, window, axis=0).transpose(0, 2, 1).reshape(-1, window * 4)
+    frame, change = frame_and_change(torch.from_numpy(windows.copy()), features)
+    own = np.arange(len(windows)) + window // 2
+    np.testing.assert_array_equal(frame, frames[own])
+    np.testing.assert_allclose(change, np.abs(frames[own] - frames[own - lag]), atol=1e-7)
 
 
-@pytest.mark.parametrize(("count", "estimator"), [(128, ShrunkCovariance(shrinkage=0.01)), (127, LedoitWolf())])
-def test_by_default_the_shrinkage_is_light_where_there_is_enough_to_go_by(count: int, estimator) -> None:
-    """Two observations a band are enough."""
-    normal = np.random.default_rng(6).standard_normal((count, 64))
-    found = fit_normal_residual(normal, Score()).distance(torch.from_numpy(normal))
-    np.testing.assert_allclose(found, estimator.fit(normal).mahalanobis(normal), rtol=1e-6)
+# The score
 
 
-@pytest.mark.parametrize("shrinkage", [0.0, 0.01, "ledoit-wolf"])
-@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
-def test_residuals_that_are_all_the_same_still_give_a_finite_distance(shrinkage: float | str) -> None:
-    found = fit_normal_residual(np.zeros((9, 4)), Score(shrinkage=shrinkage))
-    assert torch.isfinite(found.precision).all()
-    assert found.distance(torch.ones(4)) > 1e6
+def random_scorer(kind: str, *, n_mels: int = 4, seed: int = 0) -> tuple[Scorer, dict[str, Normal]]:
+    """A scorer with everything drawn at random."""
+    config = small_config(f"features.n_mels={n_mels}", f"score.kind={kind}")
+    bundle = small_bundle(config, seed=seed)
+    return bundle.scorer(), bundle.normals
 
 
-def test_the_score_is_the_mean_error_or_the_distance_as_the_settings_say() -> None:
-    residual, error = torch.rand(5, 3, 4), torch.rand(5, 3, 4)
-    normal = NormalResidual(torch.rand(4).double(), torch.eye(4).double() * torch.tensor([1.0, 2, 3, 4]).double())
-    by_error = Scorer(Score(kind="error"), None)(residual, error)
-    torch.testing.assert_close(by_error, error.double().mean(dim=-1))
-    by_distance = Scorer(Score(kind="mahalanobis"), normal)(residual, error)
-    offset = residual.double() - normal.centre
-    torch.testing.assert_close(by_distance, (offset**2 * torch.tensor([1.0, 2, 3, 4])).sum(dim=-1))
-    with pytest.raises(ValueError, match="mahalanobis"):
-        Scorer(Score(kind="mahalanobis"), None)(residual, error)
+def numpy_distance(normal: Normal, mean: np.ndarray) -> np.ndarray:
+    offset = mean - normal.centre.numpy()
+    return np.einsum("...i,ij,...j->...", offset, normal.precision.numpy(), offset)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_score_is_the_distance_of_each_part_over_what_is_usual_and_their_weighted_geometric_mean(
+    whole: bool,
+) -> None:
+    """Of windows and of whole recordings what is usual differs."""
+    rows = torch.rand(5, 3, 16).double()
+    numbers = rows.numpy()
+    ratios, importance = [], []
+    for part, columns in (("residual", slice(0, 4)), ("spectrum", slice(8, 16))):
+        scorer, normals = random_scorer("fused")
+        mean, deviation = normals[part].usual[int(whole)].numpy()
+        ratios.append(numpy_distance(normals[part], numbers[..., columns]) / np.exp(mean))
+        importance.append(1 / deviation)
+    expected = gmean(ratios, axis=0, weights=np.broadcast_to(np.reshape(importance, (2, 1, 1)), (2, 5, 3)))
+    np.testing.assert_allclose(scorer(rows, whole=whole), expected, rtol=1e-9)
+    for kind, part, columns in (("mahalanobis", "residual", slice(0, 4)), ("spectrum", "spectrum", slice(8, 16))):
+        scorer, normals = random_scorer(kind)
+        usual = np.exp(normals[part].usual[int(whole), 0].numpy())
+        np.testing.assert_allclose(
+            scorer(rows, whole=whole), numpy_distance(normals[part], numbers[..., columns]) / usual, rtol=1e-9
+        )
+    scorer, _ = random_scorer("error")
+    np.testing.assert_allclose(scorer(rows, whole=whole), numbers[..., 4:8].mean(axis=-1))
+
+
+def test_one_is_usual_whatever_the_kind() -> None:
+    """The geometric mean of the scores of the sound by which what is usual was found."""
+    rows = torch.rand(400, 16).double()
+    for kind in ("fused", "mahalanobis", "spectrum"):
+        scorer, normals = random_scorer(kind)
+        for part, normal in normals.items():
+            logs = normal.distance(part_of(rows, part, 4)).log()
+            normal.usual[0, 0], normal.usual[0, 1] = logs.mean(), logs.std()
+        assert gmean(scorer(rows).numpy()) == pytest.approx(1)
+
+
+def test_a_part_that_varies_less_on_normal_sound_weighs_more() -> None:
+    usual = torch.tensor([[0.0, 0.1], [5.0, 0.3]]).double()
+    np.testing.assert_allclose(weights(usual), [0.75, 0.25])
+    assert weights(usual * 0).tolist() == [0.5, 0.5], "not even where it does not vary at all"
+
+
+def test_normal_sound_itself_has_a_score_and_not_yet_any_sound_has_none() -> None:
+    for kind in KINDS[:3]:
+        scorer, normals = random_scorer(kind)
+        centre = torch.zeros(16).double()
+        for part, normal in normals.items():
+            part_of(centre, part, 4)[:] = normal.centre
+        assert 0 <= scorer(centre) < 1e-100
+        assert scorer(torch.full((16,), torch.nan)).isnan()
+
+
+def test_a_score_without_what_is_normal_is_refused() -> None:
+    _, normals = random_scorer("mahalanobis")
+    config = small_config("features.n_mels=4")
+    with pytest.raises(ValueError, match="fused score needs to know what is normal of: spectrum"):
+        Scorer(config.score, config.features, normals, torch.ones(4))
+
+
+# Which bands carry it
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_shares_of_the_bands_add_up_to_one(kind: str, whole: bool, seed: int) -> None:
+    scorer, _ = random_scorer(kind, seed=seed)
+    rows = torch.rand(7, 5, 16, generator=torch.Generator().manual_seed(seed)).double()
+    share, more = scorer.shares(rows, whole=whole)
+    assert share.shape == more.shape == (7, 5, 4)
+    total = share.abs().sum(dim=-1) if kind == "error" else share.sum(dim=-1)
+    torch.testing.assert_close(total, torch.ones(7, 5).double())
+
+
+@pytest.mark.parametrize("kind", KINDS[:3])
+def test_without_correlations_a_band_carries_what_its_own_offsets_add_to_the_distances(kind: str) -> None:
+    scorer, normals = random_scorer(kind)
+    rows = torch.rand(16).double()
+    expected = np.zeros(4)
+    parts_weights = weights(torch.stack([normal.usual[0] for normal in normals.values()])).numpy()
+    for (part, normal), weight in zip(normals.items(), parts_weights, strict=True):
+        normal.precision.copy_(torch.diag(1 + torch.arange(float(len(normal.centre)))))
+        terms = (part_of(rows, part, 4) - normal.centre).square() * normal.precision.diag()
+        expected += weight * (terms / terms.sum()).reshape(-1, 4).sum(dim=0).numpy()
+    np.testing.assert_allclose(scorer.shares(rows)[0], expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_band_that_is_louder_or_missing_carries_the_score_with_its_sign(kind: str, sign: int) -> None:
+    """What is new the autoencoder leaves out: x̂ - x is negative; what is missing it adds."""
+    scorer, normals = random_scorer(kind, n_mels=6)
+    rows = torch.zeros(24).double()
+    for part, normal in normals.items():
+        normal.precision.copy_(torch.eye(len(normal.centre)))
+        part_of(rows, part, 6)[:] = normal.centre
+    rows[6:12] = scorer._usual_error
+    rows[2] -= 5 * sign  # residual
+    rows[8] += 25  # its square
+    rows[14] += 5 * sign  # frame
+    rows[20] += 1  # change
+    share, more = scorer.shares(rows)
+    assert share.argmax() == 2
+    assert share[2] == pytest.approx(1)
+    assert more[2] * sign > 0
+
+
+def test_the_change_of_a_band_carries_as_well() -> None:
+    """A rattle that is no louder than the hum was."""
+    scorer, normals = random_scorer("spectrum")
+    normals["spectrum"].precision.copy_(torch.eye(8))
+    rows = torch.zeros(16).double()
+    rows[8:] = normals["spectrum"].centre
+    rows[12 + 3] += 4
+    torch.testing.assert_close(scorer.shares(rows)[0], torch.tensor([0.0, 0, 0, 1]).double())
 
 
 # The score of a recording
 
 
-def recording_value(config: Config, rows: dict[str, Tensor], normal: NormalResidual | None, cuts: list[int]) -> float:
-    whole = RecordingScore(config.score, Scorer(config.score, normal), config.features.n_mels)
-    for part in pieces(len(rows["score"]), cuts):
-        whole.push(rows["residual"][part], rows["error"][part], rows["score"][part])
+def recording_value(bundle: Bundle, rows: Tensor, scores: Tensor, cuts: list[int]) -> float:
+    config = bundle.config
+    whole = RecordingScore(config.score, bundle.scorer(), row_width(config.score, config.features))
+    for part in pieces(len(rows), cuts):
+        whole.push(rows[part], scores[part])
     return whole.value()
-
-
-def random_rows(total: int, n_mels: int, *, warm_up: int = 0, seed: int = 0) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    rows = {name: torch.rand(total, n_mels, generator=generator) for name in ("residual", "error")}
-    rows["score"] = torch.rand(total, generator=generator).double()
-    rows["score"][:warm_up] = torch.nan
-    return rows
 
 
 @settings(max_examples=50, deadline=None)
 @given(
     total=st.integers(0, 260),
     cut=st.sampled_from([0, 1, 50]),
-    kind=st.sampled_from(["mahalanobis", "error"]),
+    kind=st.sampled_from(KINDS),
     cuts=st.lists(st.integers(1, 90), min_size=1, max_size=5),
     warm_up=st.sampled_from([0, 30, 120]),
 )
 def test_a_recordings_score_is_the_mean_or_the_maximum_of_what_the_cut_leaves(total, cut, kind, cuts, warm_up) -> None:
     """`cut_frames` at each end do not count; rows may come in any portions."""
-    normal = NormalResidual(torch.rand(4).double(), 2 * torch.eye(4).double())
-    rows = random_rows(total, 4, warm_up=warm_up, seed=total)
+    names = ("features.n_mels=4", f"score.kind={kind}", f"score.cut_frames={cut}")
+    by_mean = small_bundle(small_config(*names))
+    by_max = small_bundle(small_config(*names, "score.recording=max"))
+    generator = torch.Generator().manual_seed(total)
+    rows = torch.rand(total, row_width(by_mean.config.score, by_mean.config.features), generator=generator)
+    scores = torch.rand(total, generator=generator).double()
+    scores[:warm_up] = torch.nan
     left = slice(cut, max(cut, total - cut))
-    config = {
-        way: small_config(
-            "features.n_mels=4", f"score.kind={kind}", f"score.cut_frames={cut}", f"score.recording={way}"
-        )
-        for way in ("mean", "max")
-    }
-    mean = recording_value(config["mean"], rows, normal, cuts)
+    mean = recording_value(by_mean, rows, scores, cuts)
     if total > 2 * cut:
-        offset = rows["residual"][left].double().mean(dim=0) - normal.centre
-        distance = 2 * offset.square().sum()
-        expected = distance if kind == "mahalanobis" else rows["error"][left].double().mean()
+        expected = by_mean.scorer()(rows[left].double().mean(dim=0), whole=True)
         assert mean == pytest.approx(float(expected), rel=1e-9)
     else:
         assert np.isnan(mean)
-    highest = recording_value(config["max"], rows, normal, cuts)
-    scores = rows["score"][left].numpy()
-    scores = scores[~np.isnan(scores)]
-    if len(scores):
-        assert highest == scores.max()
+    highest = recording_value(by_max, rows, scores, cuts)
+    counted = scores[left][~scores[left].isnan()].numpy()
+    if len(counted):
+        assert highest == counted.max()
     else:
         assert np.isnan(highest)
 
 
 def test_fifty_frames_are_cut_at_each_end_exactly() -> None:
     """The article's cut: the 51st frame counts, the 50th does not; so at the end."""
+    bundle = small_bundle(small_config("score.kind=error", "score.cut_frames=50", "score.recording=max"))
     for counts, at in ((False, 49), (True, 50), (True, 149), (False, 150)):
-        rows = random_rows(200, 64)
-        rows["score"][at] = 99.0
-        value = recording_value(small_config("score.cut_frames=50", "score.recording=max"), rows, None, [64])
-        assert (value == 99.0) == counts
+        scores = torch.rand(200).double()
+        scores[at] = 99.0
+        assert (recording_value(bundle, torch.rand(200, 128), scores, [64]) == 99.0) == counts
 
 
 # The whole path
+
+
+COMPARED = ("rows", "rolling", "score")
 
 
 def whole_path(bundle: Bundle, samples: np.ndarray, cuts: list[int]) -> tuple[Tensor, Scores]:
@@ -229,19 +333,18 @@ def whole_path(bundle: Bundle, samples: np.ndarray, cuts: list[int]) -> tuple[Te
     stream = ScoreStream(bundle, len(samples))
     parts = [stream.push(torch.from_numpy(samples[:, part])) for part in pieces(samples.shape[1], cuts)]
     parts.append(stream.flush())
-    names = ("residual", "band_error", "rolling_band_error", "score")
-    joined = Scores(*(torch.cat([getattr(scores, name) for _, scores in parts], dim=1) for name in names))
-    return torch.cat([frames for frames, _ in parts], dim=1), joined
+    joined = [torch.cat([getattr(scores, name) for _, scores in parts], dim=1) for name in COMPARED]
+    return torch.cat([frames for frames, _ in parts], dim=1), Scores(*joined, bundle.config.features.n_mels)
 
 
 def assert_same_scores(found: Scores, expected: Scores) -> None:
-    for name in ("residual", "band_error", "rolling_band_error", "score"):
+    for name in COMPARED:
         a, b = getattr(found, name), getattr(expected, name)
         largest = float(b[~b.isnan()].abs().max()) if (~b.isnan()).any() else 1.0
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * largest, equal_nan=True)
 
 
-@pytest.fixture(scope="module", params=["mahalanobis", "error"])
+@pytest.fixture(scope="module", params=["fused", "mahalanobis", "error"])
 def bundle(request: pytest.FixtureRequest) -> Bundle:
     return small_bundle(small_config(f"score.kind={request.param}"))
 
@@ -278,21 +381,32 @@ def test_scores_are_those_computed_by_hand_from_the_models_reconstructions(bundl
     length = 30  # 0.3 s
 
     _, found = whole_path(bundle, samples, [3000])
-    np.testing.assert_allclose(found.residual[0], residual, atol=1e-5)
-    np.testing.assert_allclose(found.band_error[0], square, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.rows[0, :, :64], residual, atol=1e-5)
+    np.testing.assert_allclose(found.rows[0, :, 64:128], square, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.error[0], (difference**2).mean(axis=1), rtol=1e-5)
-    rolling_square = sliding_window_view(square, length, axis=0).mean(axis=-1)
+    rows = np.concatenate((residual, square), axis=1)
+    if bundle.config.score.kind == "fused":
+        change = np.abs(windows[:, 10 * 64 : 11 * 64] - windows[:, 7 * 64 : 8 * 64])
+        np.testing.assert_allclose(found.rows[0, :, 128:192], scaled, atol=1e-5)
+        np.testing.assert_allclose(found.rows[0, :, 192:], change, atol=1e-5)
+        rows = np.concatenate((rows, scaled, change), axis=1)
+    rolled_rows = sliding_window_view(rows, length, axis=0).mean(axis=-1)
     assert found.score[0, : length - 1].isnan().all()
     assert found.rolling_error[0, : length - 1].isnan().all()
-    np.testing.assert_allclose(found.rolling_error[0, length - 1 :], rolling_square.mean(axis=1), rtol=1e-5)
-    if bundle.normal_residual is None:
-        expected = rolling_square.mean(axis=1)
-    else:
-        rolling_residual = sliding_window_view(residual, length, axis=0).mean(axis=-1)
-        offset = rolling_residual - bundle.normal_residual.centre.numpy()
-        expected = np.einsum("ti,ij,tj->t", offset, bundle.normal_residual.precision.numpy(), offset)
+    np.testing.assert_allclose(found.rolling[0, length - 1 :], rolled_rows, atol=1e-5)
+    np.testing.assert_allclose(found.rolling_error[0, length - 1 :], rolled_rows[:, 64:128].mean(axis=1), rtol=1e-5)
+    expected = bundle.scorer()(torch.from_numpy(rolled_rows))
     assert found.score.dtype == torch.float64
     np.testing.assert_allclose(found.score[0, length - 1 :], expected, rtol=1e-4)
+
+
+def test_with_remove_level_loudness_does_not_count() -> None:
+    samples = noise(12_000, seed=9)[None]
+    for removed in ("true", "false"):
+        judge = small_bundle(small_config(f"features.remove_level={removed}"))
+        judge.mean.zero_()  # of levels that are relative to their mean
+        quiet, loud = (whole_path(judge, gain * samples, [5000])[1] for gain in (0.5, 4))
+        assert torch.allclose(quiet.score, loud.score, rtol=1e-3, equal_nan=True) == (removed == "true")
 
 
 def test_a_model_that_was_left_in_training_is_scored_with_like_any_other(bundle: Bundle) -> None:
@@ -301,7 +415,7 @@ def test_a_model_that_was_left_in_training_is_scored_with_like_any_other(bundle:
     _, expected = whole_path(bundle, samples, [6000])
     bundle.model.train()
     _, found = whole_path(bundle, samples, [6000])
-    assert torch.equal(found.residual, expected.residual)
+    assert torch.equal(found.rows, expected.rows)
 
 
 def test_streams_scored_together_have_the_scores_of_each_alone(bundle: Bundle) -> None:
@@ -309,8 +423,8 @@ def test_streams_scored_together_have_the_scores_of_each_alone(bundle: Bundle) -
     _, together = whole_path(bundle, samples, [1777])
     for number in range(3):
         _, alone = whole_path(bundle, samples[number : number + 1], [9000])
-        rows = (together.residual, together.band_error, together.rolling_band_error, together.score)
-        assert_same_scores(Scores(*(row[number : number + 1] for row in rows)), alone)
+        one = (getattr(together, name)[number : number + 1] for name in COMPARED)
+        assert_same_scores(Scores(*one, together.n_mels), alone)
 
 
 @pytest.mark.parametrize("end", ["reset", "flush"])
@@ -333,9 +447,9 @@ def test_mel_frames_from_the_cache_give_the_scores_of_their_sound(bundle: Bundle
     parts = [stream.push_frames(frames[:, :60]), stream.push_frames(frames[:, 60:]), stream.flush_frames()]
     score = torch.cat([part.score for part in parts], dim=1)
     torch.testing.assert_close(score, expected.score, rtol=1e-5, atol=1e-4, equal_nan=True)
-    errors = ErrorStream(bundle)
-    rows = torch.cat((errors.push(frames), errors.flush()), dim=1)
-    torch.testing.assert_close(rows[..., :64], expected.residual, rtol=1e-5, atol=1e-5)
+    stream = RowStream(bundle)
+    rows = torch.cat((stream.push(frames), stream.flush()), dim=1)
+    torch.testing.assert_close(rows, expected.rows, rtol=1e-5, atol=1e-5)
 
 
 def test_a_stream_longer_than_a_batch_has_the_scores_of_its_parts(bundle: Bundle) -> None:

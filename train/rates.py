@@ -47,7 +47,8 @@ def tail_threshold(decisions: Array, decision_s: float, per_day: float) -> float
         shape, _, _ = stats.genpareto.fit(excess, floc=0)
         shape = float(np.clip(shape, *SHAPES))
         scale = float(excess.mean() * (1 - shape))
-        value = start + float(stats.genpareto.isf(rate * len(logs) / len(excess), shape, scale=scale))
+        beyond = min(1.0, rate * len(logs) / len(excess))  # more often than the tail begins: where it begins
+        value = start + float(stats.genpareto.isf(beyond, shape, scale=scale))
     return float(np.exp(np.clip(value, highest, highest + np.log(MAX_STRETCH))))
 
 

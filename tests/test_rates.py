@@ -1,0 +1,164 @@
+"""How rare is rare: thresholds keep their budget of false alarms, and a rate is claimed as surely as it is known."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from monitor.alarm import accumulate, surprise
+from train.rates import DAY_S, evidence_limit, seconds_to_prove, tail_threshold, upper_rate
+
+STEP_S = 2.0
+A_DAY = DAY_S / STEP_S  # decisions
+
+
+def test_with_enough_normal_sound_the_threshold_is_its_quantile() -> None:
+    decisions = np.random.default_rng(0).exponential(size=200_000)
+    value = tail_threshold(decisions, STEP_S, 10)
+    assert (decisions > value).mean() * A_DAY == pytest.approx(10, rel=0.03)
+    assert value == pytest.approx(stats.expon.isf(10 / A_DAY), rel=0.05)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("count", "off"), [(500, 1.5), (2000, 1.0), (20_000, 0.75)])
+@pytest.mark.parametrize("spread", [0.2, 0.5])
+def test_a_rarer_level_than_was_heard_is_extrapolated(seed: int, count: int, off: float, spread: float) -> None:
+    """Lognormal scores, as distances from normal are; the level of one a day, from a quarter of an hour to half a day.
+
+    `off` in deviations of the logarithm, of which that level is four above the mean.
+    """
+    truth = stats.lognorm(s=spread)
+    decisions = truth.rvs(count, random_state=seed)
+    value = tail_threshold(decisions, STEP_S, 1)
+    assert np.log(value) == pytest.approx(np.log(truth.isf(1 / A_DAY)), abs=off * spread)
+    assert decisions.max() <= value * (1 + 1e-12)
+    assert value <= 2 * decisions.max() * (1 + 1e-12)
+
+
+def test_an_extrapolated_level_keeps_its_budget_on_average() -> None:
+    """Over forty machines an hour each was heard of, at one false alarm a day."""
+    truth = stats.lognorm(s=0.3)
+    rates = [
+        A_DAY * truth.sf(tail_threshold(truth.rvs(1800, random_state=seed), STEP_S, 1.0)) for seed in range(40)
+    ]  # fmt: skip
+    assert 0.3 < np.exp(np.mean(np.log(rates))) < 3
+
+
+@given(
+    count=st.integers(1, 400),
+    spread=st.sampled_from([0.0, 0.2, 2.0]),
+    budgets=st.lists(st.floats(1e-3, 1e5), min_size=2, max_size=2).map(sorted),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_smaller_budget_never_gives_a_lower_threshold(count, spread, budgets, seed) -> None:
+    decisions = np.exp(spread * np.random.default_rng(seed).standard_normal(count))
+    rare, often = (tail_threshold(decisions, STEP_S, budget) for budget in budgets)
+    assert 0 < often <= rare < np.inf
+
+
+@pytest.mark.parametrize(
+    "decisions",
+    [
+        np.array([3.0]), np.full(50, 2.0), np.arange(5.0), np.zeros(80), np.array([1.0, np.nan, np.inf]),
+        np.repeat([1.0, 2.0], 100),
+    ],
+)  # fmt: skip
+def test_degenerate_normal_sound_still_gives_a_threshold_that_it_is_not_above(decisions: np.ndarray) -> None:
+    value = tail_threshold(decisions, STEP_S, 1)
+    assert np.isfinite(value)
+    assert value > 0
+    assert not (decisions[np.isfinite(decisions)] > value * (1 + 1e-12)).any()
+
+
+@pytest.mark.parametrize("budget", [4000, 4500, 6000, 7000, 7300, 100_000])
+def test_a_budget_that_is_not_rare_in_little_sound_still_gives_a_threshold(budget: float) -> None:
+    """So many that the tail would be asked for more than it holds."""
+    decisions = np.exp(np.random.default_rng(0).standard_normal(60))
+    assert np.median(decisions) * 0.999 <= tail_threshold(decisions, STEP_S, budget) <= decisions.max() * (1 + 1e-12)
+
+
+def test_without_any_normal_sound_there_is_a_threshold_all_the_same() -> None:
+    for nothing in (np.empty(0), np.full(3, np.nan)):
+        assert tail_threshold(nothing, STEP_S, 1) > 0
+
+
+# Evidence
+
+
+def alarms(limit: float, normal: np.ndarray, days: int, seed: int) -> int:
+    """False alarms by evidence in fresh days of the same kind of sound, one at a time as the alarm has them."""
+    generator = np.random.default_rng(seed)
+    total, count = np.zeros(days), 0
+    for _ in range(round(A_DAY)):
+        total = accumulate(total, surprise(generator.lognormal(size=days), normal), limit)
+        over = total > limit
+        count += int(over.sum())
+        total[over] = 0
+    return count
+
+
+@pytest.mark.parametrize("budget", [0.5, 4.0])
+def test_fresh_normal_days_have_as_many_alarms_by_evidence_as_they_may(budget: float) -> None:
+    """Within what chance allows, and what a limit made of a finite pool may be off by: a third."""
+    generator = np.random.default_rng(5)
+    sequences = [generator.lognormal(size=4000) for _ in range(20)]
+    normal = np.sort(np.concatenate(sequences))
+    limit = evidence_limit([surprise(s, normal) for s in sequences], STEP_S, budget)
+    days = 40
+    found = alarms(limit, normal, days, seed=6)
+    low = stats.poisson.ppf(0.005, budget * days / 1.35)
+    high = stats.poisson.ppf(0.995, budget * days * 1.35)
+    assert low <= found <= high
+
+
+def test_a_smaller_budget_gives_a_higher_limit_of_evidence() -> None:
+    """Also beyond what the days that are made can show, and the same one each time."""
+    evidence = [np.minimum(np.random.default_rng(seed).exponential(size=200), 3.0) for seed in range(8)]
+    limits = [evidence_limit(evidence, 60.0, budget) for budget in (100, 10, 1, 0.1, 0.01, 0.001)]
+    assert all(more > less for less, more in pairwise(limits))
+    assert limits[2] == evidence_limit(evidence, 60.0, 1)
+
+
+def test_sound_that_is_unusual_for_long_at_a_time_gets_a_higher_limit() -> None:
+    """Days are made of pieces that stay together."""
+    generator = np.random.default_rng(2)
+    scattered = np.minimum(generator.exponential(size=3000), 3.0)
+    clustered = np.sort(scattered.reshape(-1, 300), axis=1)
+    limits = [evidence_limit(sequence, STEP_S, 1) for sequence in ([scattered], list(clustered))]
+    assert limits[1] > 1.5 * limits[0]
+
+
+@pytest.mark.parametrize("evidence", [[np.zeros(5)], [np.full(3, 0.5), np.full(700, 1.4)], [np.array([0.1])]])
+def test_sound_that_is_never_surprising_has_no_limit_of_evidence(evidence: list[np.ndarray]) -> None:
+    assert evidence_limit(evidence, 60.0, 1) == 0
+
+
+# How sure a rate is
+
+
+def test_without_an_alarm_the_rate_is_at_most_three_over_the_time() -> None:
+    assert upper_rate(0, DAY_S) == pytest.approx(-np.log(0.05))
+    assert upper_rate(0, 3 * DAY_S) == pytest.approx(1.0, rel=2e-3)
+
+
+@given(st.integers(0, 200), st.floats(1, 1e7))
+@settings(max_examples=100, deadline=None)
+def test_the_upper_rate_is_the_one_at_which_so_few_alarms_are_just_five_percent_likely(alarms, seconds) -> None:
+    """The definition of Garwood's interval."""
+    expected = upper_rate(alarms, seconds) * seconds / DAY_S
+    assert stats.poisson.cdf(alarms, expected) == pytest.approx(0.05, rel=1e-6)
+
+
+@given(st.floats(1e-3, 1e4), st.integers(0, 50), st.floats(1, 1e6))
+@settings(max_examples=100, deadline=None)
+def test_after_the_seconds_it_takes_a_rate_is_proven_and_not_before(per_day, alarms, seconds) -> None:
+    more = seconds_to_prove(per_day, alarms, seconds)
+    assert (more == 0) == (upper_rate(alarms, seconds) <= per_day)
+    if more:
+        assert upper_rate(alarms, seconds + more) == pytest.approx(per_day)

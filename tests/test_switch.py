@@ -1,0 +1,159 @@
+"""A machine is off when its sound has been too quiet for a second, by the level that its frames tell."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from builders import frames_of, noise, pieces, small_bundle, small_config
+from conftest import sine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor import config
+from monitor.features import FrameLevel
+from monitor.switch import Switch, off_level
+
+HOP_S = 0.01
+SETTINGS = small_config().features
+LIMIT = -50.0
+
+
+def frames_at(dbfs: float, seconds: float) -> torch.Tensor:
+    """Frames of white noise at a level."""
+    sound = noise(round(seconds * 16000) - 1, amplitude=10 ** (dbfs / 20))
+    return frames_of(small_config(), sound[None])[0]
+
+
+def switch(limit: float = LIMIT) -> Switch:
+    return Switch(FrameLevel(SETTINGS), limit, HOP_S)
+
+
+def rms_dbfs(sound: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64))))
+
+
+# The level of frames
+
+SPECTRA = [
+    (),
+    ("features.n_fft=1024", "features.n_mels=128"),
+    ("features.n_fft=256", "features.hop_length=80"),
+    ("features.n_fft=2048", "features.sample_rate=48000", "features.hop_length=480"),
+    ("features.sample_rate=8000", "features.n_mels=32"),
+]
+
+
+@pytest.mark.parametrize("overrides", SPECTRA)
+@pytest.mark.parametrize("amplitude", [0.5, 1e-3])
+def test_the_level_of_white_noise_is_its_rms_level_within_half_a_decibel(
+    overrides: tuple[str, ...], amplitude: float
+) -> None:
+    settings = small_config(*overrides)
+    sound = noise(4 * settings.features.sample_rate, amplitude=amplitude)
+    power = frames_of(settings, sound[None])[0][5:-5]
+    found = 10 * math.log10(float((10 ** (FrameLevel(settings.features)(power) / 10)).mean()))
+    assert found == pytest.approx(rms_dbfs(sound), abs=0.5)
+
+
+@pytest.mark.parametrize("overrides", SPECTRA)
+@pytest.mark.parametrize("share", [0.07, 0.2, 0.5, 0.9])
+def test_the_level_of_a_tone_is_its_rms_level_within_half_a_decibel(overrides: tuple[str, ...], share: float) -> None:
+    """Wherever it is between the lowest and the highest band."""
+    settings = small_config(*overrides)
+    rate = settings.features.sample_rate
+    sound = sine(1.0, hz=share * rate / 2, rate=rate, amplitude=0.25)
+    levels = FrameLevel(settings.features)(frames_of(settings, sound[None])[0][10:-10])
+    np.testing.assert_allclose(levels, rms_dbfs(sound), atol=0.5)
+
+
+def test_the_level_of_silence_is_minus_two_hundred_and_what_is_beyond_the_bands_does_not_count() -> None:
+    assert FrameLevel(SETTINGS)(torch.zeros(3, 64)).tolist() == pytest.approx([-200] * 3)
+    high = small_config("features.fmin=2000").features
+    hum = frames_of(small_config("features.fmin=2000"), sine(1.0, hz=100, amplitude=0.5)[None])[0][10:-10]
+    assert (FrameLevel(high)(hum) < -60).all()
+
+
+# Off and on
+
+
+def test_a_machine_is_off_after_a_second_of_quiet_and_not_before() -> None:
+    machine = switch()
+    assert not machine.push(frames_at(-20, 3.0))
+    machine.reset()
+    assert not machine.push(frames_at(-60, 0.99))
+    assert not machine.off
+    assert machine.push(frames_at(-60, 0.01))
+    assert machine.off
+
+
+def test_half_a_second_of_quiet_between_sound_is_not_off() -> None:
+    machine = switch()
+    for dbfs, seconds in [(-20, 1.0), (-60, 0.5), (-20, 0.5), (-60, 0.5), (-20, 1.0)]:
+        assert not machine.push(frames_at(dbfs, seconds))
+    assert not machine.off
+
+
+def test_it_is_on_again_after_half_a_second_of_sound_that_is_three_decibels_above() -> None:
+    """Hysteresis: a level that hovers about the limit does not switch it again and again."""
+    machine = switch()
+    assert machine.push(frames_at(-60, 1.0))
+    assert not machine.push(frames_at(LIMIT + 2, 5.0))
+    assert machine.off
+    assert machine.push(frames_at(LIMIT + 4, 0.5))
+    assert not machine.off
+    assert not machine.push(frames_at(LIMIT + 1, 5.0))
+
+
+def test_digital_silence_is_off() -> None:
+    machine = switch()
+    assert machine.push(torch.zeros(100, 64))
+    assert machine.off
+
+
+def test_after_a_reset_it_counts_as_running() -> None:
+    machine = switch()
+    machine.push(frames_at(-60, 1.5))
+    machine.reset()
+    assert not machine.off
+    assert not machine.push(frames_at(-60, 0.9))
+
+
+@given(
+    levels=st.lists(st.tuples(st.sampled_from([-60, -49, -45, -200]), st.integers(1, 120)), max_size=10),
+    cuts=st.lists(st.integers(1, 70), min_size=1, max_size=4),
+)
+@settings(max_examples=60, deadline=None)
+def test_it_says_the_same_as_a_plain_switch_in_any_portions(levels, cuts) -> None:
+    """Frames of one exact level each, half-seconds judged one by one."""
+    dbfs = np.repeat([level for level, _ in levels], [count for _, count in levels]) if levels else np.empty(0)
+    one = torch.ones(1, 64)
+    unit = one / 10 ** (FrameLevel(SETTINGS)(one) / 10)
+    power = (unit * torch.from_numpy(10 ** (dbfs / 10)).float()[:, None]).reshape(-1, 64)
+    off, quiet, states = False, 0, [False]
+    for start in range(0, len(dbfs) - 49, 50):
+        level = 10 * np.log10(np.mean(10 ** (dbfs[start : start + 50] / 10)))
+        quiet = quiet + 1 if level < LIMIT else 0
+        off = (off and level < LIMIT + 3) or quiet >= 2
+        states.append(off)
+    machine = switch()
+    for part in pieces(len(power), cuts):
+        before = machine.off
+        switched = machine.push(power[part])
+        assert machine.off == states[part.stop // 50]
+        assert switched == (machine.off != before)
+
+
+def test_the_limit_is_a_level_twelve_decibels_below_normal_or_none() -> None:
+    bundle = small_bundle()
+    assert off_level(bundle, config.Alarm()) == bundle.normal_dbfs - 12 == -72
+    assert off_level(bundle, config.Alarm(off_below_dbfs=-30)) == -30
+    assert off_level(bundle, config.Alarm(off_below_dbfs="never")) == -math.inf
+    never = switch(off_level(bundle, config.Alarm(off_below_dbfs="never")))
+    assert not never.push(torch.zeros(1000, 64))
+    assert not never.off
+    silent = dataclasses.replace(bundle, normal_dbfs=-200.0)
+    assert not switch(off_level(silent, config.Alarm())).push(torch.zeros(1000, 64)), "normal sound was silence"
