@@ -76,8 +76,7 @@ class Bundle:
 
     def digest(self) -> str:
         """The first characters of a hash of what judges sound: which model, with which thresholds."""
-        facts = {name: dataclasses.asdict(t) for name, t in self.thresholds.items()}
-        return _digest(facts, _tensors(self))[:12]
+        return _digest(_facts(self), _tensors(self))[:12]
 
     @torch.inference_mode()
     def score_chirp(self) -> Tensor:
@@ -99,15 +98,20 @@ def save_bundle(bundle: Bundle, path: Path) -> None:
         MonitorError: if the file cannot be written.
     """
     tensors = _tensors(bundle) | {"chirp_error": bundle.score_chirp()}
-    facts = {
+    facts = _facts(bundle)
+    facts["digest"] = _digest(facts, tensors)
+    write_whole(path, save(tensors, {"monitor": json.dumps(facts)}))
+
+
+def _facts(bundle: Bundle) -> dict[str, Any]:
+    """What a bundle knows in words and single numbers."""
+    return {
         "schema": SCHEMA,
         "config": {g: getattr(bundle.config, g).model_dump(mode="json") for g in STORED_GROUPS},
         "thresholds": {name: dataclasses.asdict(t) for name, t in bundle.thresholds.items()},
         "normal_dbfs": bundle.normal_dbfs,
         "provenance": bundle.provenance,
     }
-    facts["digest"] = _digest(facts, tensors)
-    write_whole(path, save(tensors, {"monitor": json.dumps(facts)}))
 
 
 def _tensors(bundle: Bundle) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from monitor.cli import run as command
 from monitor.config import load_config
 from monitor.errors import DataError
 from monitor.model import Autoencoder
-from train import run
+from train import assess
 from train.calibrate import ScoredRecording
 from train.evaluate import Labelled, metrics, rates, threshold_at_fpr
 from train.frames import Frames
@@ -117,7 +117,7 @@ def test_a_smaller_budget_of_false_alarms_gives_a_higher_threshold(bundle: Bundl
 
     def threshold(budget: str) -> float:
         config = load_config(base=bundle.config, overrides=(f"calibration.false_alarms_per_day={budget}",))
-        return run.calibrate(bundle, config, [data / "test_normal"], Told()).thresholds["score"].value
+        return assess.calibrate(bundle, config, [data / "test_normal"], Told()).thresholds["score"].value
 
     assert threshold("0.01") >= threshold("1000") > threshold("100000")
 
@@ -125,7 +125,7 @@ def test_a_smaller_budget_of_false_alarms_gives_a_higher_threshold(bundle: Bundl
 def test_calibrating_on_nothing_usable_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_text("no sound")
     with pytest.raises(DataError, match="None of these"):
-        run.calibrate(bundle, bundle.config, [tmp_path / "bad.wav"], Told())
+        assess.calibrate(bundle, bundle.config, [tmp_path / "bad.wav"], Told())
 
 
 def _any_bundle() -> Bundle:

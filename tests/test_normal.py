@@ -25,6 +25,7 @@ from train.frames import Frames
 from train.normal import ENOUGH, FOLDS, LIGHT, Observed, fit_normal, gaussian, judge, observe, pool_of
 
 BANDS = 4
+DECISIONS = 4
 
 
 def settings_of(*overrides: str, kind: str = "mahalanobis") -> Config:
@@ -48,7 +49,7 @@ def recording(
 
     frames = Frames(Path("x.wav"), np.zeros((0, BANDS), np.float32), "")
     return Observed(
-        frames, 10.0 * pieces, trained, draw(pieces), draw(3 * pieces), draw(4), draw(1)[0], np.full(20, -30.0)
+        frames, 10.0 * pieces, trained, draw(pieces), draw(3 * pieces), draw(DECISIONS), draw(1)[0], np.full(20, -30.0)
     )
 
 
@@ -118,7 +119,7 @@ def test_a_recording_is_judged_by_the_others_as_scikit_learn_would(kind: str, sh
         logs[part] = [
             np.log(
                 estimator.fit(np.concatenate([p for p, f in zip(pieces, folds, strict=True) if f != fold])).mahalanobis(
-                    columns(np.vstack((o.decisions, o.whole)))
+                    columns(np.vstack((o.decisions, o.wholes)))
                 )
             )
             for o, fold in zip(observed, folds, strict=True)
@@ -126,21 +127,23 @@ def test_a_recording_is_judged_by_the_others_as_scikit_learn_would(kind: str, sh
         estimator.fit(np.concatenate(pieces))
         np.testing.assert_allclose(normals[part].centre, estimator.location_, rtol=1e-9)
         np.testing.assert_allclose(normals[part].precision, estimator.get_precision(), rtol=1e-6)
-        by_decision = np.concatenate([found[:-1] for found in logs[part]])
-        by_whole = np.array([found[-1] for found in logs[part]])
+        by_decision = np.concatenate([found[:DECISIONS] for found in logs[part]])
+        by_whole = np.concatenate([found[DECISIONS:] for found in logs[part]])
         usual[part] = np.array([[by_decision.mean(), by_decision.std()], [by_whole.mean(), by_whole.std()]])
         np.testing.assert_allclose(normals[part].usual, usual[part], rtol=1e-6)
     inverse = {part: 1 / usual[part][:, 1] for part in usual}
     for number in range(count):
         score = sum(
-            (logs[part][number][:-1] - usual[part][0, 0]) * inverse[part][0] / sum(inverse.values())[0]
+            (logs[part][number][:DECISIONS] - usual[part][0, 0]) * inverse[part][0] / sum(inverse.values())[0]
             for part in usual
         )
         np.testing.assert_allclose(pool.scores[number], np.exp(score), rtol=1e-6)
         whole = sum(
-            (logs[part][number][-1] - usual[part][1, 0]) * inverse[part][1] / sum(inverse.values())[1] for part in usual
+            (logs[part][number][DECISIONS:] - usual[part][1, 0]) * inverse[part][1] / sum(inverse.values())[1]
+            for part in usual
         )
-        np.testing.assert_allclose(pool.wholes[number], np.exp(whole), rtol=1e-6)
+        # A recording that is as long as five pieces is five to be compared with.
+        np.testing.assert_allclose(pool.wholes[5 * number : 5 * number + 5], np.exp(whole), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("pieces", "light"), [(5, False), (6, True)])
@@ -180,20 +183,21 @@ def test_what_the_autoencoder_was_trained_on_is_scored_as_if_it_were_not() -> No
     observed = recordings(config, 60, seed=1, trained=True, scale=0.5) + recordings(config, 60, seed=2)
     _, pool = fit_normal(observed, config)
     for scores in (np.array([np.log(s).mean() for s in pool.scores]), np.log(pool.wholes)):
-        assert scores[:60].mean() == pytest.approx(scores[60:].mean())
+        half = len(scores) // 2
+        assert scores[:half].mean() == pytest.approx(scores[half:].mean())
     _, uneven = fit_normal([replace(o, trained=False) for o in observed], config)
-    assert np.log(uneven.wholes[60:]).mean() > np.log(uneven.wholes[:60]).mean() + 0.7
+    assert np.log(uneven.wholes[300:]).mean() > np.log(uneven.wholes[:300]).mean() + 0.7
 
 
 def test_what_was_trained_on_is_never_moved_down_and_its_spectrum_not_at_all() -> None:
     louder = settings_of()
     observed = recordings(louder, 40, seed=1, trained=True, scale=2.0) + recordings(louder, 40, seed=2)
     _, pool = fit_normal(observed, louder)
-    assert np.log(pool.wholes[:40]).mean() > np.log(pool.wholes[40:]).mean() + 0.7
+    assert np.log(pool.wholes[:200]).mean() > np.log(pool.wholes[200:]).mean() + 0.7
     spectrum = settings_of(kind="spectrum")
     observed = recordings(spectrum, 40, seed=1, trained=True, scale=0.5) + recordings(spectrum, 40, seed=2)
     _, pool = fit_normal(observed, spectrum)
-    assert np.log(pool.wholes[40:]).mean() > np.log(pool.wholes[:40]).mean() + 0.7
+    assert np.log(pool.wholes[200:]).mean() > np.log(pool.wholes[:200]).mean() + 0.7
 
 
 @pytest.mark.parametrize("kind", ["mahalanobis", "fused"])
@@ -218,10 +222,13 @@ def test_recordings_that_a_finished_bundle_does_not_know_have_its_scores() -> No
     bundle = small_bundle(settings_of(kind="fused"))
     observed = recordings(bundle.config, 3, pieces=2)
     pool, scorer = judge(bundle, observed), bundle.scorer()
-    for o, scores, errors, whole in zip(observed, pool.scores, pool.errors, pool.wholes, strict=True):
+    wholes = pool.wholes.reshape(3, 2)
+    for o, scores, errors, whole in zip(observed, pool.scores, pool.errors, wholes, strict=True):
         np.testing.assert_allclose(scores, scorer(torch.from_numpy(o.decisions)))
         np.testing.assert_allclose(errors, o.decisions[:, BANDS : 2 * BANDS].mean(axis=1))
-        assert whole == pytest.approx(float(scorer(torch.from_numpy(o.whole), whole=True)))
+        np.testing.assert_allclose(whole, scorer(torch.from_numpy(o.pieces), whole=True))
+    [short] = recordings(bundle.config, 1, pieces=1)
+    np.testing.assert_allclose(judge(bundle, [short]).wholes, scorer(torch.from_numpy(short.whole[None]), whole=True))
 
 
 def test_two_pieces_are_the_least_and_less_is_refused() -> None:
@@ -237,7 +244,7 @@ def test_two_pieces_are_the_least_and_less_is_refused() -> None:
 def test_recordings_shorter_than_a_window_or_than_what_is_cut_leave_what_is_usual_finite() -> None:
     config = settings_of()
     for missing in ("decisions", "whole"):
-        observed = recordings(config, 6)
+        observed = recordings(config, 16, pieces=1)
         if missing == "decisions":
             observed = [replace(o, decisions=o.decisions[:0]) for o in observed]
         else:

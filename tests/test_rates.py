@@ -107,7 +107,7 @@ def alarms(limit: float, normal: np.ndarray, days: int, seed: int) -> int:
 def test_fresh_normal_days_have_as_many_alarms_by_evidence_as_they_may(budget: float) -> None:
     """Within what chance allows, and what a limit made of a finite pool may be off by: a third."""
     generator = np.random.default_rng(5)
-    sequences = [generator.lognormal(size=4000) for _ in range(20)]
+    sequences = [generator.lognormal(size=40_000) for _ in range(20)]
     normal = np.sort(np.concatenate(sequences))
     limit = evidence_limit([surprise(s, normal) for s in sequences], STEP_S, budget)
     days = 40

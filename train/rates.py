@@ -17,6 +17,7 @@ SURE_EVENTS = 10  # of the rare kind that normal sound has to show before their 
 MAX_STRETCH = 2.0  # a threshold is not extrapolated further than this times the highest normal score
 CHUNK_S = 600.0  # of normal sound that stay in one piece when days are made of it, so that slow drift is in them
 DAYS = (60, 300)  # that are made of it, the least and the most
+MOST_STEPS = 10_000_000  # of days that are made at once: 80 MB
 CONFIDENCE = 0.95
 
 Array = NDArray[np.float64]
@@ -67,22 +68,27 @@ def evidence_limit(evidence: Sequence[Array], step_s: float, per_day: float, see
     steps = max(1, round(DAY_S / step_s))
     days = int(np.clip(np.ceil(2 * SURE_EVENTS / per_day), *DAYS))
     generator = np.random.default_rng(seed)
-    lengths = np.array([len(p) for p in parts])
-    order = generator.integers(0, len(parts), int(steps * days / lengths.mean() * 1.1) + days)
-    joined = np.concatenate([parts[i] for i in order])
-    made = np.resize(joined, (days, steps)).T.copy()
-    sums = np.empty_like(made)
-    total = np.zeros(days)
-    for step in range(steps):
-        total = accumulate(total, made[step], np.inf)
-        sums[step] = total
-    maxima = np.sort(np.concatenate([_excursions(day) for day in sums.T]))[::-1]
+    at_once = max(1, min(days, MOST_STEPS // steps))
+    maxima = np.concatenate([_maxima(parts, at_once, steps, generator) for _ in range(-(-days // at_once))])
+    days = at_once * -(-days // at_once)
+    maxima = np.sort(maxima)[::-1]
     wanted = per_day * days
     if wanted >= SURE_EVENTS:
         return float(maxima[min(len(maxima) - 1, int(wanted))])
     base = min(len(maxima) - 1, 5 * SURE_EVENTS)
     fall = float((maxima[:base] - maxima[base]).mean()) if base else 0.0
     return float(maxima[base] + fall * np.log(max(1.0, base / wanted)))
+
+
+def _maxima(parts: Sequence[Array], days: int, steps: int, generator: np.random.Generator) -> Array:
+    """The highest sums of all excursions from zero in days of so many steps, made of parts drawn at random."""
+    mean_length = sum(map(len, parts)) / len(parts)
+    made = np.concatenate([parts[i] for i in generator.integers(0, len(parts), int(days * steps / mean_length) + 1)])
+    sums = np.resize(made, (days, steps)).T.copy()
+    total = np.zeros(days)
+    for step in range(steps):
+        sums[step] = total = accumulate(total, sums[step], np.inf)
+    return np.concatenate([_excursions(day) for day in sums.T])
 
 
 def _excursions(sums: Array) -> Array:
