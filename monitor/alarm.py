@@ -117,7 +117,8 @@ class Alarm:
     Every `block_s` there is a decision. It is an ANOMALY when k of the last n scores are above the threshold, or when
     the evidence is above its limit; a WARNING while one of them threatens. It ends when the score has been below
     `release_ratio` times the threshold, and the evidence below half its limit, for `release_s`, `hold_s` after it
-    began at the earliest. Where a score is NaN everything begins anew.
+    began at the earliest. Where a score is NaN, as of a machine that is off, everything begins anew, and `run_up_s`
+    afterwards is not judged.
     """
 
     state: State
@@ -128,19 +129,18 @@ class Alarm:
         self.threshold, self._limit, self._normal_scores = limits.threshold, limits.evidence, limits.normal_scores
         self._block = decision_rows(settings, hop_s)
         self._every = evidence_every(window_rows, self._block)
+        # The mean behind a hole is still of what was before it, too.
+        self._run_up = max(round(settings.run_up_s / hop_s), window_rows - 1)
         self._rows_of = {
-            name: round(getattr(settings, f"{name}_s") / hop_s) for name in ("hold", "release", "cool_down", "remind")
+            name: round(getattr(settings, f"{name}_s") / hop_s)
+            for name in ("warm_up", "hold", "release", "cool_down", "remind")
         }
         self.reset()
 
-    def reset(self, warm_up_s: float | None = None) -> None:
+    def reset(self) -> None:
         """Begins anew: the next row is row 0 of another stream."""
-        self._row = 0
-        self._begin(warm_up_s)
-
-    def restart(self, warm_up_s: float) -> None:
-        """Begins anew, but goes on counting rows: so much of what comes now is not judged."""
-        self._begin(warm_up_s)
+        self._row, self._hole = 0, False  # whether there was a score, and then none
+        self._begin(self._rows_of["warm_up"])
 
     @property
     def evidence(self) -> float:
@@ -174,10 +174,10 @@ class Alarm:
         self.anomaly = None
         return lasting
 
-    def _begin(self, warm_up_s: float | None) -> None:
+    def _begin(self, unjudged: int) -> None:
         self.state = State.LISTENING
         self.anomaly = None
-        self._ready = self._row + round((self._settings.warm_up_s if warm_up_s is None else warm_up_s) / self._hop_s)
+        self._ready = self._row + unjudged
         self._origin = -1  # the first row that has a score; decisions are counted from there
         self._above: deque[bool] = deque(maxlen=self._settings.n)
         self._crossed: Anomaly | None = None  # since when the scores have been above the threshold
@@ -197,6 +197,8 @@ class Alarm:
             return self._skip(_first(~np.isnan(scores)), told)
         if self._origin < 0:
             self._origin = self._row
+            if self._hole:
+                self._ready, self._hole = self._row + self._run_up, False
             self._latest = Anomaly(self._row, "evidence")
         if self._block == 1 and self._idle and (count := _first(~(scores <= self.threshold))):
             self._row += count
@@ -228,7 +230,8 @@ class Alarm:
         if self._origin >= 0:
             if lasting := self.finish():
                 told.append(lasting)
-            self._begin(None)
+            self._begin(0)
+            self._hole = True
         self._row += count
         return count
 
@@ -297,7 +300,7 @@ class Alarm:
         ):
             anomaly.end = self._quiet_from
             told.append(anomaly)
-            self._begin(0.0)
+            self._begin(0)
             self._origin, self.state = row, State.NORMAL
             self._cool_until = row + self._rows_of["cool_down"]
         elif row - self._told_at >= self._rows_of["remind"]:

@@ -223,6 +223,7 @@ PRESETS: dict[str, dict[str, Tree]] = {
             "hold_s": 0.0,
             "cool_down_s": 0.0,
             "off_below_dbfs": "never",
+            "run_up_s": 0.0,
         },
     },
 }

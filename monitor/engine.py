@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from monitor.sinks import ScoreRows, Sink
 from monitor.snapshot import Event, FloatArray, Snapshot, State
 from monitor.sources import Mark, Source
 from monitor.stream import Scores, ScoreStream
-from monitor.switch import Switch, off_level
+from monitor.switch import Flagged, Flags, Switch, off_level
 from monitor.watch import Watch
 
 LIVE_CHUNK_S = 0.25  # taken at once: short, so that the screen follows
@@ -91,7 +92,7 @@ class Engine:
         if drift is not None:
             self._recentre(drift)
         self._switch = Switch(FrameLevel(features), off_level(bundle, config.alarm), features.hop_s)
-        self._run_up_s = config.alarm.run_up_s
+        self._flagged, self._off = Flagged(), False
         self._band_hz = band_centres(features).numpy()
         self._history = History(features.n_mels, features.hop_s)
         self._scored = self._discarded = 0  # of rings that have been left
@@ -255,8 +256,7 @@ class Engine:
                 sink.frames(self._frames, power)
             self._history.add_levels(self._hops_before + self._frames, _decibels(frames[0]))
             self._frames += frames.shape[1]
-            if self._switch.push(frames[0]):
-                self._switched()
+            self._flagged.add(*self._switch.push(frames[0]))
         count = scores.score.shape[1]
         if not count:
             return False
@@ -264,14 +264,20 @@ class Engine:
         rolling_error = scores.rolling_error[0].numpy()
         if not self.source.live:
             self._recording.push(scores.rows[0], scores.score[0])
+        off, hushed = self._flagged.take(count)
         self._rolling = scores.rolling[0, -1]
-        if self._switch.off:  # a machine that is off is not to be judged
-            score = rolling_error = np.full_like(score, np.nan)
-            self._rolling = torch.full_like(self._rolling, torch.nan)
+        if off.any():  # a machine that is off is not to be judged
+            score, rolling_error = (np.where(off, np.nan, values) for values in (score, rolling_error))
+            self._rolling = torch.where(torch.tensor(bool(off[-1])), torch.nan, self._rolling)
         self._history.add_scores(self._hops_before + self._windows, rolling_error, score)
         self._last = (float(rolling_error[-1]), float(score[-1]))
-        for anomaly in self._alarm.update(score, scores.rolling[0].numpy()):
-            self._tell(anomaly)
+        # What may be about to be switched off cannot become an anomaly by it.
+        judged = np.where(hushed, np.minimum(score, self._alarm.threshold), score)
+        for start, stop in _runs(off):
+            if off[start] != self._off:
+                self._switched(bool(off[start]), (self._windows + start) * self._hop_s)
+            for anomaly in self._alarm.update(judged[start:stop], scores.rolling[0, start:stop].numpy()):
+                self._tell(anomaly)
         if self._drift is not None:
             self._follow(self._drift, float(score[-1]), scores.rolling[0, -1].numpy(), count)
         rows = ScoreRows(self._mark.name, self._windows, self._hop_s, error, score, self._alarm.threshold, self._state)
@@ -298,20 +304,20 @@ class Engine:
 
     @property
     def _state(self) -> State:
-        return State.OFF if self._switch.off else self._alarm.state
+        return State.OFF if self._off else self._alarm.state
 
-    def _switched(self) -> None:
+    def _switched(self, off: bool, at: float) -> None:
         """The machine was switched off, or on again."""
-        at = self._frames * self._hop_s
-        if self._switch.off:
+        if off:
             if lasting := self._alarm.finish():
                 self._tell(lasting)
-            self._alarm.restart(0.0)
             self._off_since = at, time.time()
-        else:
-            self._alarm.restart(max(self._run_up_s, self._window_rows * self._hop_s))
+        self._off = off
+        self._tell_off(None if off else at)
+
+    def _tell_off(self, end: float | None) -> None:
         began, wall_time = self._off_since
-        self._journal.tell(Event("off", began, None if self._switch.off else at, wall_time, self._mark.name))
+        self._journal.tell(Event("off", began, end, wall_time, self._mark.name))
 
     def _pass_mark(self, mark: Mark) -> None:
         if mark.kind == "recording":
@@ -327,7 +333,6 @@ class Engine:
         self._recording = self._new_recording_score()
         self._recording_began = time.time()
         self._alarm.reset()
-        self._switch.reset()
 
     def _end_recording(self) -> None:
         if not self._samples or self._ended:
@@ -384,7 +389,6 @@ class Engine:
         """Nothing is computed across what comes now: a hole in the sound."""
         self._end_what_lasts()
         self._alarm.reset()
-        self._switch.reset()
         self._stream.reset()
         self._intake.reset()
         self._last = (np.nan, np.nan)
@@ -401,9 +405,11 @@ class Engine:
     def _end_what_lasts(self) -> None:
         if lasting := self._alarm.finish():
             self._tell(lasting)
-        if self._switch.off:
-            began, wall_time = self._off_since
-            self._journal.tell(Event("off", began, self._frames * self._hop_s, wall_time, self._mark.name))
+        if self._off:
+            self._off = False
+            self._tell_off(self._windows * self._hop_s)
+        self._switch.reset()
+        self._flagged = Flagged()
 
     def _tell(self, anomaly: Anomaly) -> None:
         start_s = (self._alarm_row + anomaly.start) * self._hop_s
@@ -459,6 +465,12 @@ class Engine:
             processing_p99_s=self._spread.p99,
             finished=finished,
         )
+
+
+def _runs(flags: Flags) -> list[tuple[int, int]]:
+    """Runs of equal flags: (start, stop)."""
+    edges = [0, *(np.flatnonzero(np.diff(flags)) + 1).tolist(), len(flags)]
+    return list(pairwise(edges))
 
 
 def _decibels(power: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from monitor import config
@@ -15,6 +16,9 @@ MARGIN_DB = 12.0  # below the quietest normal sound: no fault that matters makes
 HYSTERESIS_DB = 3.0
 AVERAGED_S = 0.5
 OFF_BLOCKS = 2  # in a row below, so a second of it
+HUSHED_S = 0.1
+
+Flags = NDArray[np.bool_]
 
 
 def off_level(bundle: Bundle, settings: config.Alarm) -> float:
@@ -25,31 +29,68 @@ def off_level(bundle: Bundle, settings: config.Alarm) -> float:
 
 
 class Switch:
-    """Tells from mel frames when a machine is switched off and on: by the mean power of half a second."""
+    """Tells from mel frames for each of them whether the machine is off: by the mean power of half a second.
+
+    And whether it is hushed, which is as quiet for a tenth of a second: it may be about to be off.
+    """
 
     def __init__(self, level: FrameLevel, off_below_dbfs: float, hop_s: float) -> None:
-        self._level, self._limit = level, off_below_dbfs
-        self._block = max(1, round(AVERAGED_S / hop_s))
+        self._level = level
+        self._never, self._limit = off_below_dbfs == -math.inf, 10 ** (off_below_dbfs / 10)
+        self._block, self._short = max(1, round(AVERAGED_S / hop_s)), max(1, round(HUSHED_S / hop_s))
         self.reset()
 
     def reset(self) -> None:
         """Forgets what was heard: the machine counts as running until it is known to be off."""
         self.off = False
-        self._waiting = torch.empty(0)
-        self._below = 0
+        self._sum, self._count, self._below = 0.0, 0, 0
+        self._tail = np.full(self._short - 1, np.inf)  # the powers before the next one
 
-    def push(self, frames: Tensor) -> bool:
-        """Takes power mel frames (t, n_mels); whether it was switched by them."""
-        if self._limit == -math.inf or not len(frames):
-            return False
-        before = self.off
-        self._waiting = torch.cat((self._waiting, 10 ** (self._level(frames) / 10)))
-        while len(self._waiting) >= self._block:
-            level = 10 * math.log10(max(float(self._waiting[: self._block].mean()), 1e-20))
-            self._waiting = self._waiting[self._block :]
-            self._below = self._below + 1 if level < self._limit else 0
-            if self.off and level >= self._limit + HYSTERESIS_DB:
-                self.off = False
-            elif self._below >= OFF_BLOCKS:
-                self.off = True
-        return self.off is not before
+    def push(self, frames: Tensor) -> tuple[Flags, Flags]:
+        """Power mel frames (t, n_mels) in; whether it is off, and whether it is hushed, at each of them: (t,), (t,)."""
+        if self._never or not len(frames):
+            none = np.zeros(len(frames), bool)
+            return none, none
+        power = 10 ** (self._level(frames).double().numpy() / 10)
+        joined = np.concatenate((self._tail, power))
+        self._tail = joined[len(joined) - (self._short - 1) :]
+        hushed = np.lib.stride_tricks.sliding_window_view(joined, self._short).max(axis=1) < self._limit
+        return self._blocks(power), hushed
+
+    def _blocks(self, power: NDArray[np.float64]) -> Flags:
+        off = np.empty(len(power), bool)
+        done = 0
+        while done < len(power):
+            count = min(self._block - self._count, len(power) - done)
+            self._sum += float(power[done : done + count].sum())
+            self._count += count
+            off[done : done + count] = self.off
+            done += count
+            if self._count == self._block:
+                self._judge(self._sum / self._block)
+                self._sum, self._count = 0.0, 0
+                off[done - 1] = self.off
+        return off
+
+    def _judge(self, power: float) -> None:
+        self._below = self._below + 1 if power < self._limit else 0
+        if self.off and power >= self._limit * 10 ** (HYSTERESIS_DB / 10):
+            self.off = False
+        elif self._below >= OFF_BLOCKS:
+            self.off = True
+
+
+class Flagged:
+    """Flags of frames on their way to the rows that are scored of them: the row of a frame comes some frames later."""
+
+    def __init__(self) -> None:
+        self._waiting = np.zeros((2, 0), bool)
+
+    def add(self, off: Flags, hushed: Flags) -> None:
+        """Those of the next frames, (t,) each."""
+        self._waiting = np.concatenate((self._waiting, np.stack((off, hushed))), axis=1)
+
+    def take(self, rows: int) -> tuple[Flags, Flags]:
+        """Those of the next rows, (rows,) each."""
+        taken, self._waiting = self._waiting[:, :rows], self._waiting[:, rows:]
+        return taken[0], taken[1]

@@ -47,7 +47,7 @@ def test_real_recordings_replay_to_the_scores_of_the_offline_evaluation(bundle: 
     files = [*found.test_normal[:2], *found.test_anomaly[:2]]
     offline = {f["path"]: f["score"] for f in assess.evaluate(bundle, bundle.config, folder, Told(), None)["files"]}
     for file, result in zip(files, replayed(bundle, files).results, strict=True):
-        assert result.score == pytest.approx(offline[found.name(file)], rel=1e-5)
+        assert result.score == pytest.approx(offline[found.name(file)], rel=1e-3)
 
 
 @pytest.mark.skipif(not CARS, reason="no real recordings here")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from monitor import config
 from monitor.features import FrameLevel
-from monitor.switch import Switch, off_level
+from monitor.switch import Flagged, Switch, off_level
 
 HOP_S = 0.01
 SETTINGS = small_config().features
@@ -80,38 +80,38 @@ def test_the_level_of_silence_is_minus_two_hundred_and_what_is_beyond_the_bands_
 # Off and on
 
 
+def states(machine: Switch, *sound: tuple[float, float]) -> list[tuple[int, bool]]:
+    """At which frame it is switched off (True) or on, of sound at levels in dBFS for so many seconds each."""
+    off = np.concatenate([machine.push(frames_at(dbfs, seconds))[0] for dbfs, seconds in sound])
+    changes = np.flatnonzero(np.diff(off, prepend=False))
+    return [(int(frame), bool(off[frame])) for frame in changes]
+
+
 def test_a_machine_is_off_after_a_second_of_quiet_and_not_before() -> None:
-    machine = switch()
-    assert not machine.push(frames_at(-20, 3.0))
-    machine.reset()
-    assert not machine.push(frames_at(-60, 0.99))
-    assert not machine.off
-    assert machine.push(frames_at(-60, 0.01))
-    assert machine.off
+    assert states(switch(), (-20, 3.0)) == []
+    assert states(switch(), (-60, 0.99)) == []
+    assert states(switch(), (-20, 2.0), (-60, 2.0)) == [(299, True)]
 
 
 def test_half_a_second_of_quiet_between_sound_is_not_off() -> None:
-    machine = switch()
-    for dbfs, seconds in [(-20, 1.0), (-60, 0.5), (-20, 0.5), (-60, 0.5), (-20, 1.0)]:
-        assert not machine.push(frames_at(dbfs, seconds))
-    assert not machine.off
+    assert states(switch(), (-20, 1.0), (-60, 0.5), (-20, 0.5), (-60, 0.5), (-20, 1.0)) == []
 
 
 def test_it_is_on_again_after_half_a_second_of_sound_that_is_three_decibels_above() -> None:
     """Hysteresis: a level that hovers about the limit does not switch it again and again."""
     machine = switch()
-    assert machine.push(frames_at(-60, 1.0))
-    assert not machine.push(frames_at(LIMIT + 2, 5.0))
-    assert machine.off
-    assert machine.push(frames_at(LIMIT + 4, 0.5))
-    assert not machine.off
-    assert not machine.push(frames_at(LIMIT + 1, 5.0))
+    assert states(machine, (-60, 1.0), (LIMIT + 2, 5.0)) == [(99, True)]
+    assert states(machine, (LIMIT + 4, 0.5), (LIMIT + 1, 5.0))[-1] == (49, False)
 
 
 def test_digital_silence_is_off() -> None:
-    machine = switch()
-    assert machine.push(torch.zeros(100, 64))
-    assert machine.off
+    assert switch().push(torch.zeros(100, 64))[0][-1]
+
+
+def test_what_is_quiet_for_a_tenth_of_a_second_is_hushed_at_once_and_only_so_long() -> None:
+    sound = torch.cat([frames_at(-20, 1.0), frames_at(-60, 0.3), frames_at(-20, 1.0), frames_at(-60, 0.09)])
+    hushed = switch().push(sound)[1]
+    assert np.flatnonzero(hushed).tolist() == list(range(109, 130))
 
 
 def test_after_a_reset_it_counts_as_running() -> None:
@@ -119,7 +119,7 @@ def test_after_a_reset_it_counts_as_running() -> None:
     machine.push(frames_at(-60, 1.5))
     machine.reset()
     assert not machine.off
-    assert not machine.push(frames_at(-60, 0.9))
+    assert states(machine, (-60, 0.9)) == []
 
 
 @given(
@@ -133,18 +133,20 @@ def test_it_says_the_same_as_a_plain_switch_in_any_portions(levels, cuts) -> Non
     one = torch.ones(1, 64)
     unit = one / 10 ** (FrameLevel(SETTINGS)(one) / 10)
     power = (unit * torch.from_numpy(10 ** (dbfs / 10)).float()[:, None]).reshape(-1, 64)
-    off, quiet, states = False, 0, [False]
-    for start in range(0, len(dbfs) - 49, 50):
-        level = 10 * np.log10(np.mean(10 ** (dbfs[start : start + 50] / 10)))
-        quiet = quiet + 1 if level < LIMIT else 0
-        off = (off and level < LIMIT + 3) or quiet >= 2
-        states.append(off)
-    machine = switch()
+    off, quiet, expected = False, 0, np.zeros(len(dbfs), bool)
+    for frame in range(len(dbfs)):
+        if frame % 50 == 49:
+            level = 10 * np.log10(np.mean(10 ** (dbfs[frame - 49 : frame + 1] / 10)))
+            quiet = quiet + 1 if level < LIMIT else 0
+            off = (off and level < LIMIT + 3) or quiet >= 2
+        expected[frame] = off
+    hushed = [frame >= 9 and bool((dbfs[frame - 9 : frame + 1] < LIMIT).all()) for frame in range(len(dbfs))]
+    machine, flagged = switch(), Flagged()
     for part in pieces(len(power), cuts):
-        before = machine.off
-        switched = machine.push(power[part])
-        assert machine.off == states[part.stop // 50]
-        assert switched == (machine.off != before)
+        flagged.add(*machine.push(power[part]))
+    found = [flagged.take(len(dbfs) // 3), flagged.take(len(dbfs) - len(dbfs) // 3)]
+    assert np.concatenate([taken[0] for taken in found]).tolist() == expected.tolist()
+    assert np.concatenate([taken[1] for taken in found]).tolist() == hushed
 
 
 def test_the_limit_is_a_level_twelve_decibels_below_normal_or_none() -> None:
@@ -153,7 +155,7 @@ def test_the_limit_is_a_level_twelve_decibels_below_normal_or_none() -> None:
     assert off_level(bundle, config.Alarm(off_below_dbfs=-30)) == -30
     assert off_level(bundle, config.Alarm(off_below_dbfs="never")) == -math.inf
     never = switch(off_level(bundle, config.Alarm(off_below_dbfs="never")))
-    assert not never.push(torch.zeros(1000, 64))
-    assert not never.off
+    assert not np.any(never.push(torch.zeros(1000, 64)))
     silent = dataclasses.replace(bundle, normal_dbfs=-200.0)
-    assert not switch(off_level(silent, config.Alarm())).push(torch.zeros(1000, 64)), "normal sound was silence"
+    found = switch(off_level(silent, config.Alarm())).push(torch.zeros(1000, 64))
+    assert not np.any(found), "normal sound was silence"
