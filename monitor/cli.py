@@ -228,11 +228,16 @@ def calibrate(
 )
 @click.option("--out", type=FILE, default="monitor-demo", show_default=True, help="Folder for recordings and model.")
 @click.option("--speed", type=Speed(), help="Of the replay.  [default: 1; max with --headless]")
+@click.option(
+    "--hours", type=click.FloatRange(0, min_open=True), metavar="H",
+    help="Instead, count the false alarms in so many hours of it while it is well.",
+)  # fmt: skip
 @view_options
 @settings_options
 def demo(
     fault: str,
     out: Path,
+    hours: float | None,
     speed: float | None,
     headless: bool,
     events: Path | None,
@@ -248,8 +253,14 @@ def demo(
       monitor demo
       monitor demo --fault belt
       monitor demo --headless
+      monitor demo --hours 24
     """
     config = settings_in_force(config_file, (*overrides, *view_overrides(ascii, no_colour)))
+    if hours is not None:
+        from train.vigil import keep_vigil
+
+        keep_vigil(config, out, hours)
+        return
     from train.demo import run_demo
 
     run_demo(config, out, fault, speed=speed, headless=headless, events=events)

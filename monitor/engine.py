@@ -151,6 +151,10 @@ class Engine:
         self.source.start()
         self._thread.start()
 
+    def wait(self) -> None:
+        """Until the source has ended and all of it is judged."""
+        self._thread.join()
+
     def stop(self) -> None:
         """Ends the worker and the source; what has been heard is scored, events are ended and sinks are closed."""
         self._stopping.set()

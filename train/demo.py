@@ -35,27 +35,19 @@ def run_demo(
         ConfigError: if the fault is not known.
     """
     rate = config.features.sample_rate
+    began = time.monotonic()
     stream = MachineSound(
         Machine(sample_rate=rate, seed=SEED_OF_STREAM, passing_noises=False),
         fault=fault,
         onset_s=ONSET_S,
         ramp_s=RAMP_S,
     )
-    began = time.monotonic()
-    click.echo(f"Recording an invented machine while it is well: {RECORDINGS} times {RECORDING_S:.0f} s …")
-    for number in range(RECORDINGS):
-        well = MachineSound(Machine(sample_rate=rate, seed=number))
-        _record(out / "normal" / f"normal_{number:03d}.wav", well.read(round(RECORDING_S * rate)), rate)
     broken = out / f"{fault}.wav"
-    _record(broken, stream.read(round(STREAM_S * rate)), rate)
-    click.echo("Learning how it sounds …")
-    training = config.train.model_copy(update={"epochs": EPOCHS})
-    with ConsoleProgress() as progress:
-        run.train(config.model_copy(update={"train": training}), out / "normal", out, progress)
+    record(broken, stream.read(round(STREAM_S * rate)), rate)
+    model = learn(config, out)
     click.echo(
         f"Ready after {time.monotonic() - began:.0f} s. Now it is heard live, and after {ONSET_S:.0f} s it breaks."
     )
-    model = out / run.BUNDLE_FILE
     bundle = load_bundle(model)
     source = WavReplay([broken], rate, speed=speed or (float("inf") if headless else 1.0))
     sinks = [EventLog(events, wait=True)] if events else []
@@ -66,7 +58,22 @@ def run_demo(
     click.echo(_next_commands(model, broken))
 
 
-def _record(path: Path, samples: FloatArray, rate: int) -> None:
+def learn(config: Config, out: Path) -> Path:
+    """Makes recordings of a healthy machine, and trains a model on them; returns its file."""
+    rate = config.features.sample_rate
+    click.echo(f"Recording an invented machine while it is well: {RECORDINGS} times {RECORDING_S:.0f} s …")
+    for number in range(RECORDINGS):
+        well = MachineSound(Machine(sample_rate=rate, seed=number))
+        record(out / "normal" / f"normal_{number:03d}.wav", well.read(round(RECORDING_S * rate)), rate)
+    click.echo("Learning how it sounds …")
+    training = config.train.model_copy(update={"epochs": EPOCHS})
+    with ConsoleProgress() as progress:
+        run.train(config.model_copy(update={"train": training}), out / "normal", out, progress)
+    return out / run.BUNDLE_FILE
+
+
+def record(path: Path, samples: FloatArray, rate: int) -> None:
+    """Writes a recording of 16 bits."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.asarray(samples), rate, subtype="PCM_16")
 
