@@ -16,10 +16,10 @@ from sklearn.metrics import f1_score, roc_auc_score
 from monitor.bundle import Bundle, Threshold, load_bundle
 from monitor.cli import run as command
 from monitor.config import load_config
-from monitor.errors import DataError
+from monitor.errors import EXIT_FAILURE, EXIT_OK, DataError
 from monitor.model import Autoencoder
 from train import assess
-from train.calibrate import ScoredRecording
+from train.calibrate import ScoredRecording, _at_most
 from train.evaluate import Labelled, metrics, rates, threshold_at_fpr
 from train.frames import Frames
 
@@ -134,3 +134,41 @@ def _any_bundle() -> Bundle:
     threshold = Threshold(10.0, "normal", 1, 1.0, 0.1)
     thresholds = dict.fromkeys(("score", "error", "recording", "evidence"), threshold)
     return Bundle(config, Autoencoder(), bands, bands, bands, {}, thresholds, torch.empty(0))
+
+
+def test_learning_anew_what_is_normal_wants_half_an_hour_and_says_so(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    before = model.read_bytes()
+    out = tmp_path / "out.safetensors"
+    assert command(["calibrate", str(model), str(data / "test_normal"), "--relearn", "--out", str(out)]) == EXIT_FAILURE
+    said = capsys.readouterr().err
+    assert "takes 32 minutes of sound, and there are 0" in said
+    assert "without --relearn" in said
+    assert not out.exists()
+    assert model.read_bytes() == before
+
+
+def test_how_sure_a_threshold_is_is_said_and_stored(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """From 24 s of sound without an alarm: three over the time, and three days but for those."""
+    out = tmp_path / "out.safetensors"
+    assert command(["calibrate", str(model), str(data / "test_normal"), "--out", str(out)]) == EXIT_OK
+    said = capsys.readouterr().out
+    for name in ("score", "evidence"):
+        threshold = load_bundle(out).thresholds[name]
+        assert threshold.upper == pytest.approx(-np.log(0.05) / (threshold.seconds / 86400))
+        assert threshold.more_s == pytest.approx(-np.log(0.05) * 86400 - threshold.seconds)
+        assert threshold.expected == 1
+    assert f"24 s of normal sound alone only show that there are at most {threshold.upper:,.0f} a day" in said
+    assert "it takes 4313 minutes (72 hours) more" in said
+
+
+def test_of_more_than_ten_hours_of_sound_ten_are_looked_at_and_always_the_same(bundle: Bundle) -> None:
+    hour = np.broadcast_to(np.float32(0), (360_000, 64))
+    recordings = [Frames(Path(f"{number}.wav"), hour, str(number)) for number in range(15)]
+    chosen = _at_most(recordings, bundle.config)
+    assert len(chosen) == 10
+    assert [id(r) for r in chosen] == [id(r) for r in _at_most(recordings, bundle.config)]
+    assert [r.digest for r in _at_most(recordings[:3], bundle.config)] == ["0", "1", "2"]

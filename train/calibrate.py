@@ -17,7 +17,7 @@ from monitor.config import Config
 from monitor.errors import DataError
 from monitor.scoring import RecordingScore, rolling_length, row_width
 from monitor.stream import Scores, ScoreStream
-from monitor.words import counted
+from monitor.words import counted, heard
 from train.frames import Frames
 from train.normal import PIECE_S, Observed, Pool, chunks, fit_normal, judge, observe, pieces_wanted
 from train.rates import evidence_limit, seconds_to_prove, tail_threshold, upper_rate
@@ -231,7 +231,6 @@ def _alarms(scores: Array, sudden: float, limit: float, normal_scores: Array, co
 
 
 def _note(pool: Pool, budget: float, alarms: int) -> str:
-    heard = f"{pool.seconds / 60:.0f} min" if pool.seconds >= 180 else f"{pool.seconds:.0f} s"
     alarms_a_day = f"{budget:g} false alarm{'' if budget == 1 else 's'} a day"
     found = "measured on" if upper_rate(alarms, pool.seconds) <= budget else "estimated from"
-    return f"{alarms_a_day}, {found} {heard}"
+    return f"{alarms_a_day}, {found} {heard(pool.seconds)}"

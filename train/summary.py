@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.bundle import Bundle
-from monitor.words import counted
+from monitor.words import counted, heard
 
 
 def as_json(metrics: dict[str, Any]) -> str:
@@ -83,10 +83,11 @@ def sureness(bundle: Bundle) -> str:
         return f"The normal sound itself shows, with 95 % confidence, at most {threshold.upper:.2g} false alarms a day."
     minutes = threshold.more_s / 60
     more = f"{minutes:.0f} minutes" if minutes < 600 else f"{minutes:.0f} minutes ({minutes / 60:.0f} hours)"
+    upper = f"{threshold.upper:,.0f}" if threshold.upper >= 10 else f"{threshold.upper:.2g}"
     return (
-        f"That is an estimate: {threshold.seconds / 60:.0f} minutes of normal sound alone only show that there are at "
-        f"most {threshold.upper:.3g} a day (95 % confidence). To be as sure of {threshold.expected:g} it takes {more} "
-        "more without an alarm: monitor calibrate."
+        f"That is an estimate: {heard(threshold.seconds)} of normal sound alone only show that there are at most {upper} "
+        f"a day (95 % confidence). To be as sure of {threshold.expected:g} it takes {more} more without an alarm: "
+        "monitor calibrate."
     )
 
 
