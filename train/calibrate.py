@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from monitor.alarm import accumulate, decision_rows, evidence_every, persistent, surprise
+from monitor.alarm import DRIFT, MOST, accumulate, decision_rows, evidence_every, persistent, surprise
 from monitor.bundle import Bundle, Threshold
 from monitor.config import Config
 from monitor.errors import DataError
@@ -22,6 +22,7 @@ from train.frames import Frames
 from train.normal import PIECE_S, Observed, Pool, chunks, fit_normal, judge, observe, pieces_wanted
 from train.rates import evidence_limit, seconds_to_prove, tail_threshold, upper_rate
 
+LEAST_EVIDENCE = 3 * (MOST - DRIFT)  # so that no three moments alone make an anomaly, however generous the budget
 MOST_S = 36_000.0  # of sound that is trained on, and of held-out sound, to learn what is normal from
 KEPT_SCORES = 2000  # of normal sound: more tell nothing more about one in twenty
 
@@ -164,6 +165,7 @@ def with_thresholds(bundle: Bundle, pool: Pool, recordings: int) -> Bundle:
         sequences = _apart(_long_enough(pool.scores, whole), config)
         normal_scores = np.sort(np.concatenate(sequences))
         limit = evidence_limit([surprise(s, normal_scores) for s in sequences], _evidence_s(config), shared)
+        limit = max(limit, LEAST_EVIDENCE) if limit else limit
         if len(normal_scores) > KEPT_SCORES:
             normal_scores = np.quantile(normal_scores, np.linspace(0, 1, KEPT_SCORES))
     alarms = sum(_alarms(scores, sudden, limit, normal_scores, config) for scores in pool.scores)

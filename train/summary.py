@@ -85,9 +85,9 @@ def sureness(bundle: Bundle) -> str:
     more = f"{minutes:.0f} minutes" if minutes < 600 else f"{minutes:.0f} minutes ({minutes / 60:.0f} hours)"
     upper = f"{threshold.upper:,.0f}" if threshold.upper >= 10 else f"{threshold.upper:.2g}"
     return (
-        f"That is an estimate: {heard(threshold.seconds)} of normal sound alone only show that there are at most {upper} "
-        f"a day (95 % confidence). To be as sure of {threshold.expected:g} it takes {more} more without an alarm: "
-        "monitor calibrate."
+        f"That is an estimate: {heard(threshold.seconds)} of normal sound alone only show that there are at most "
+        f"{upper} a day (95 % confidence). To be as sure of {threshold.expected:g} it takes {more} more without an "
+        "alarm: monitor calibrate."
     )
 
 
