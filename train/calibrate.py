@@ -19,7 +19,7 @@ from monitor.scoring import RecordingScore, rolling_length, row_width
 from monitor.stream import Scores, ScoreStream
 from monitor.words import counted, heard
 from train.frames import Frames
-from train.normal import PIECE_S, Observed, Pool, chunks, fit_normal, judge, observe, pieces_wanted
+from train.normal import PIECE_S, Observed, Pool, chunks, errors_of, fit_normal, judge, observe, pieces_wanted
 from train.rates import evidence_limit, seconds_to_prove, tail_threshold, upper_rate
 
 LEAST_EVIDENCE = 3 * (MOST - DRIFT)  # so that no three moments alone make an anomaly, however generous the budget
@@ -84,7 +84,7 @@ def learn_normal(
     normals, pool = fit_normal(observed, config)
     bundle = replace(bundle, normals=normals)
     # The errors of recordings that were trained on cannot be evened out by one number: those of others count.
-    pool = replace(pool, errors=pool.errors[len(training) :])
+    pool = replace(pool, errors=errors_of(held, config))
     return with_thresholds(bundle, _worst_moments(bundle, held_out, device, pool), len(observed))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -134,7 +134,7 @@ class _Means:
         return means
 
 
-def fit_normal(observed: Sequence[Observed], config: Config) -> tuple[dict[str, Normal], Pool]:
+def fit_normal(recordings: Sequence[Observed], config: Config) -> tuple[dict[str, Normal], Pool]:
     """What is normal of each part of the score, and what normal sound scores by it.
 
     Fitted on all recordings. What they score is found by cross-validation: each fold's recordings are judged by
@@ -146,12 +146,9 @@ def fit_normal(observed: Sequence[Observed], config: Config) -> tuple[dict[str, 
     """
     parts = PARTS[config.score.kind]
     if not parts:
-        return {}, pool_of(
-            [o.decisions[:, _errors(config)].mean(axis=1) for o in observed],
-            np.concatenate([o.wholes[:, _errors(config)].mean(axis=1) for o in observed]),
-            observed,
-            config,
-        )
+        wholes = np.concatenate([o.wholes[:, _errors(config)].mean(axis=1) for o in recordings])
+        return {}, pool_of(errors_of(recordings, config), wholes, recordings, config)
+    observed = _divided(recordings)
     ends = np.cumsum([len(o.decisions) for o in observed])[:-1]
     decisions, wholes = np.concatenate([o.decisions for o in observed]), np.concatenate([o.wholes for o in observed])
     folds = _folds(observed)
@@ -177,9 +174,14 @@ def fit_normal(observed: Sequence[Observed], config: Config) -> tuple[dict[str, 
 
 def pool_of(scores: list[Array], wholes: Array, observed: Sequence[Observed], config: Config) -> Pool:
     """Scores of normal sound, with the recordings' errors and levels."""
-    errors = [o.decisions[:, _errors(config)].mean(axis=1) for o in observed]
+    errors = errors_of(observed, config)
     dbfs = float(np.quantile(np.concatenate([o.levels for o in observed]), 0.01))
     return Pool(scores, errors, wholes, sum(o.seconds for o in observed), dbfs)
+
+
+def errors_of(observed: Sequence[Observed], config: Config) -> list[Array]:
+    """The rolling reconstruction error (d,) at each decision of recordings."""
+    return [o.decisions[:, _errors(config)].mean(axis=1) for o in observed]
 
 
 def judge(bundle: Bundle, observed: Sequence[Observed]) -> Pool:
@@ -192,6 +194,26 @@ def judge(bundle: Bundle, observed: Sequence[Observed]) -> Pool:
 
 def _errors(config: Config) -> slice:
     return slice(config.features.n_mels, 2 * config.features.n_mels)
+
+
+def _divided(observed: Sequence[Observed]) -> Sequence[Observed]:
+    """Fewer recordings than folds, if they are long, as so many stretches of them."""
+    parts = -(-FOLDS // len(observed))
+    if parts == 1:
+        return observed
+    divided: list[Observed] = []
+    for o in observed:
+        count = min(parts, len(o.pieces))
+        if count == 1:
+            divided.append(o)
+            continue
+        split = [np.array_split(rows, count) for rows in (o.pieces, o.fine, o.decisions, o.levels)]
+        for pieces, fine, decisions, levels in zip(*split, strict=True):
+            divided.append(
+                replace(o, seconds=o.seconds / count, pieces=pieces, fine=fine, decisions=decisions,
+                        whole=pieces.mean(axis=0), levels=levels)
+            )  # fmt: skip
+    return divided
 
 
 def _folds(observed: Sequence[Observed]) -> Indices:
@@ -208,7 +230,7 @@ def _out_of_fold(
     by_decision, by_whole = np.empty(len(decisions)), np.empty(len(wholes))
     for fold in range(int(folds.max()) + 1):
         others = np.flatnonzero(folds != fold)
-        if not len(others):  # a single recording: there is nothing else to judge it by
+        if sum(len(observed[int(i)].fine) for i in others) < 2:  # there is nothing else to judge it by
             others = np.arange(len(observed))
         centre, precision = _gaussian(observed, part, config, others)
         for rows, which, out in ((decisions, of_decision == fold, by_decision), (wholes, of_whole == fold, by_whole)):
