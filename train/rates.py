@@ -12,7 +12,7 @@ from monitor.alarm import accumulate
 
 DAY_S = 86400.0
 TAIL_SHARE, TAIL_MOST = 0.1, 100  # of the decisions: the tail that is extrapolated
-SHAPES = (-0.2, 0.3)  # of the tail in the logarithm: a bounded one promises too much, a heavier one is a bad fit
+SHAPES = (0.0, 0.3)  # of the tail in the logarithm: a bounded one promises too much, a heavier one is a bad fit
 SURE_EVENTS = 10  # of the rare kind that normal sound has to show before their rate is known within a third
 MAX_STRETCH = 2.0  # a threshold is not extrapolated further than this times the highest normal score
 CHUNK_S = 600.0  # of normal sound that stay in one piece when days are made of it, so that slow drift is in them
