@@ -25,28 +25,31 @@ def test_with_enough_normal_sound_the_threshold_is_its_quantile() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize(("count", "off"), [(500, 1.5), (2000, 1.0), (20_000, 0.75)])
+@pytest.mark.parametrize(("count", "off"), [(500, 1.0), (2000, 0.75), (20_000, 0.5)])
 @pytest.mark.parametrize("spread", [0.2, 0.5])
 def test_a_rarer_level_than_was_heard_is_extrapolated(seed: int, count: int, off: float, spread: float) -> None:
     """Lognormal scores, as distances from normal are; the level of one a day, from a quarter of an hour to half a day.
 
-    `off` in deviations of the logarithm, of which that level is four above the mean.
+    `off` in deviations of the logarithm, of which that level is four above the mean. A tail that ends is never
+    believed, so it is rather too high, by as much as two and a half.
     """
     truth = stats.lognorm(s=spread)
     decisions = truth.rvs(count, random_state=seed)
     value = tail_threshold(decisions, STEP_S, 1)
-    assert np.log(value) == pytest.approx(np.log(truth.isf(1 / A_DAY)), abs=off * spread)
+    beyond = (np.log(value) - np.log(truth.isf(1 / A_DAY))) / spread
+    assert -off < beyond < 2.5
     assert decisions.max() <= value * (1 + 1e-12)
     assert value <= 2 * decisions.max() * (1 + 1e-12)
 
 
-def test_an_extrapolated_level_keeps_its_budget_on_average() -> None:
+def test_an_extrapolated_level_keeps_its_budget_on_average_and_is_not_absurd() -> None:
     """Over forty machines an hour each was heard of, at one false alarm a day."""
     truth = stats.lognorm(s=0.3)
     rates = [
         A_DAY * truth.sf(tail_threshold(truth.rvs(1800, random_state=seed), STEP_S, 1.0)) for seed in range(40)
     ]  # fmt: skip
-    assert 0.3 < np.exp(np.mean(np.log(rates))) < 3
+    assert 0.003 < np.exp(np.mean(np.log(rates))) < 1
+    assert np.mean(rates) < 1
 
 
 @given(
