@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.dashboard.braille import ASCII_DOTS, BRAILLE, trace
-from monitor.dashboard.columns import column_maximum, column_mean, last_column, row_maximum, row_mean
+from monitor.dashboard.columns import column_maximum, column_mean, last_column, row_mean, row_sum
 from monitor.dashboard.scale import Axis, choose
 
 STREAM = np.random.default_rng(7).normal(size=4000).astype(np.float32)
@@ -61,8 +61,8 @@ def test_a_mean_is_of_what_is_known_and_nothing_where_nothing_is() -> None:
 def test_bands_become_rows_by_mean_or_by_the_worst_of_them() -> None:
     bands = np.array([1.0, 3.0, 5.0, 7.0], np.float32)
     np.testing.assert_array_equal(row_mean(bands[None], 2), [[2.0, 6.0]])
-    np.testing.assert_array_equal(row_maximum(bands, 2), [3.0, 7.0])
-    np.testing.assert_array_equal(row_maximum(bands, 8), np.repeat(bands, 2))
+    np.testing.assert_array_equal(row_sum(bands, 2), [4.0, 12.0])
+    np.testing.assert_array_equal(row_sum(bands, 8), np.repeat(bands, 2))
 
 
 def test_each_pixel_is_its_own_dot() -> None:
