@@ -20,7 +20,7 @@ from train.demo import learn, record
 from train.progress import ConsoleProgress
 from train.rates import upper_rate
 
-RELEARN_S, PIECE_S = 7200.0, 600.0
+RELEARN_S, PIECE_S = 21_600.0, 600.0
 SEED_OF_RELEARNING, SEED_OF_VIGIL = 2000, 3000  # moments of the machine that were not trained on
 
 
@@ -35,7 +35,7 @@ def keep_vigil(config: Config, out: Path, hours: float) -> None:
     bundle = load_bundle(model)
     click.echo(f"Listening to {hours:g} hours of it, with people and carts that pass by …")
     click.echo(_account(bundle, hours, _false_alarms(bundle, config, hours)))
-    click.echo(f"Learning anew what is normal from {RELEARN_S / 60:.0f} minutes of it …")
+    click.echo(f"Learning anew what is normal from {RELEARN_S / 3600:.2g} hours of it …")
     pieces = [out / "hours" / f"{number:02d}.wav" for number in range(round(RELEARN_S / PIECE_S))]
     for number, piece in enumerate(pieces):
         sound = MachineSound(Machine(sample_rate=rate, seed=SEED_OF_RELEARNING + number))
