@@ -100,10 +100,10 @@ def test_a_block_longer_than_the_ring_is_refused_and_leaves_it_as_it_was() -> No
 
 def test_writing_needs_no_memory_but_the_rings() -> None:
     ring = SampleRing(16)
-    before = ring._samples
+    before = ring.samples
     for start in range(0, 200, 7):
         ring.write(numbered(start, 7))
-    assert ring._samples is before
+    assert ring.samples is before
 
 
 # Both at the same time
