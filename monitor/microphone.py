@@ -36,6 +36,8 @@ class Microphone:
         channel: which of the device's channels will be wanted of the ring, or "mix" for all; or several of these.
         end_when_lost: the source ends with SourceLost instead of waiting for the device.
         notice: is told what happens, a sentence at a time, on a thread of the microphone's.
+        only_one: no other device is recorded by this process. Otherwise it is not checked whether the sound server puts
+            another in its place, because the server does not say which of a process's streams is whose.
     """
 
     speed = 1.0
@@ -49,6 +51,7 @@ class Microphone:
         *,
         end_when_lost: bool = False,
         notice: Callable[[str], None] = lambda _: None,
+        only_one: bool = True,
     ) -> None:
         self.marks: deque[Mark] = deque()
         self.error: MonitorError | None = None
@@ -59,7 +62,7 @@ class Microphone:
         columns = 1 if self.channel == "mix" else self.channel + 1
         self.ring = SampleRing(self.sample_rate, columns)  # nothing comes into it: the first stream brings its own
         self.name = settings.device or "microphone"
-        self._settings, self._end_when_lost = settings, end_when_lost
+        self._settings, self._end_when_lost, self._only_one = settings, end_when_lost, only_one
         self._notice = notice
         self._capture: Capture | None = None
         self._device: Device | None = None  # the one that was opened first: from then on the one that is meant
@@ -145,7 +148,7 @@ class Microphone:
             if time.monotonic() - since > STILL_S + 0.5:
                 self._lose(since, f"{self.name}: is open, but brings no sound.")
         heard = capture.ring.written > 0
-        if heard and self._routing.accept():
+        if heard and (not self._only_one or self._routing.accept()):
             self._hear(capture)
             return ""
         capture.close(_CLOSING_S)

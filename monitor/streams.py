@@ -96,6 +96,7 @@ def microphones(judged: Sequence[Judged], *, end_when_lost: bool, notice: Callab
             channels,
             end_when_lost=end_when_lost,
             notice=notice,
+            only_one=len(of_device) == 1,
         )
         for one, channel in zip(sharing, channels, strict=True):
             sources[one.stream.name] = SharedMicrophone(microphone, channel)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.ring import SampleRing, Taken
+from monitor.ring import RingReader, SampleRing, Taken
 
 
 def numbered(first: int, count: int, channels: int = 1) -> np.ndarray:
@@ -220,3 +220,20 @@ def account(got: list[Taken], written: int) -> None:
         assert np.array_equal(taken.samples, numbered(at, len(taken.samples)))
         at += len(taken.samples)
     assert at == written
+
+
+def test_each_reader_of_a_ring_has_all_of_it_at_its_own_pace() -> None:
+    ring = SampleRing(100)
+    quick, slow = RingReader(ring), RingReader(ring)
+    sound = np.arange(500, dtype=np.float32)[:, None]
+    heard = []
+    for start in range(0, 500, 20):
+        ring.write(sound[start : start + 20])
+        heard.append(quick.take(100).samples)
+        if start == 60:
+            np.testing.assert_array_equal(slow.take(100).samples, sound[:80])
+    np.testing.assert_array_equal(np.concatenate(heard), sound)
+    late = slow.take(500)
+    assert late.lost == late.first - 80 > 0
+    np.testing.assert_array_equal(late.samples, sound[late.first :])
+    assert ring.available == 500

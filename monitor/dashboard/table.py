@@ -108,13 +108,13 @@ def _heading(snapshots: Sequence[Snapshot], view: View, width: int, theme: Theme
 
 
 def _titles(at: Columns, width: int, theme: Theme, glyphs: Glyphs) -> Line:
-    text = f" {'state':<{_STATE}} {'stream':<{at.name}} {f'{glyphs.times}limit':>{_TIMES}}"
+    text = f"  {'state':<{_STATE - 1}} {'stream':<{at.name}} {f'{glyphs.times}limit':>{_TIMES}}"
     if at.facts:
         text += f" {'dBFS':>{_LEVEL}} {'evid.':>{_EVIDENCE}}"
     if at.score:
         text += f" {'score / limit':>{_SCORE}}"
     if at.history:
-        text += f"  {'score, last minute':<{at.history}}"[: at.history + 2]
+        text += f"  {'score, last minute' if at.history >= 18 else 'last minute':<{at.history}}"[: at.history + 2]
     return line(width, (text + ("  last event" if at.event else ""), theme.label))
 
 
@@ -187,7 +187,7 @@ def _history(shown: Snapshot, width: int, theme: Theme, glyphs: Glyphs) -> Line:
 def _last_event(shown: Snapshot, now: float, width: int, theme: Theme, glyphs: Glyphs) -> Line:
     """The newest event with its age, or for how long it has lasted."""
     if not shown.events:
-        return line(width, ("ended" if shown.finished else "-", theme.frame))
+        return line(width, ("ended" if shown.finished else "", theme.frame))
     event: Event = shown.events[-1]
     mark = {"anomaly": glyphs.anomaly, "gap": glyphs.gap, "lost": glyphs.lost}.get(event.kind, glyphs.dot)
     lasts = event.end_s is None
