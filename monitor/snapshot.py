@@ -110,3 +110,4 @@ class Snapshot:
     processing_p99_s: float = math.nan  # its 99th percentile
     finished: bool = False  # the stream has ended; nothing more will come
     stream: str = ""  # its name where there are several
+    failure: str = ""  # what ended it early, a sentence

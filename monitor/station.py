@@ -189,12 +189,13 @@ class Station:
         verdicts = self._verdicts
         first_slot, error_history, score_history, spectrogram = verdicts.history.view()
         state = self._watch.state if self._watch is not None else None
+        failure = str(self.error) if finished and self.error else ""
         now = time.monotonic()
         if now - self._spread_at > SPREAD_S:
             self._spread_at, self._spread = now, self.processing.spread()
         self.latest = replace(
             self.latest,
-            state=state or verdicts.state,
+            state=State.LOST if failure else state or verdicts.state,
             source=verdicts.mark.name,
             threshold=verdicts.threshold,
             error_threshold=verdicts.error_threshold,
@@ -218,6 +219,7 @@ class Station:
             processing_s=self._spread.median,
             processing_p99_s=self._spread.p99,
             finished=finished,
+            failure=failure,
         )
 
     def _take(self, limit: int) -> FloatArray:

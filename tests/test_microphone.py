@@ -250,6 +250,7 @@ def test_two_channels_of_one_device_are_two_streams_and_it_is_opened_once(
         time.sleep(1.0)
         mark = live.mark()
         microphone.plug()
+        microphone.play(wav)
         for name in ("left", "right"):
             live.wait_for(rf"{name}: (LISTENING|NORMAL) \(was LOST\)", mark)
             live.wait_for(f"{name}: NORMAL", mark)

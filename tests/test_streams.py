@@ -127,6 +127,9 @@ def test_a_stream_that_breaks_ends_alone_and_says_why(
     assert "by nobody's fault" in str(broken.error)
     assert engine.error is broken.error
     assert first.error is third.error is None
+    assert broken.latest.state is State.LOST
+    assert "by nobody's fault" in broken.latest.failure
+    assert not first.latest.failure
     for files, sink in ((recordings[0], kept), (recordings[2], other)):
         alone, expected = played(bundle, files)
         run_to_end(alone)

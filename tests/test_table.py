@@ -129,6 +129,14 @@ def test_the_history_has_its_threshold_half_way_up_and_shows_what_is_above_it() 
     assert found["▃"] == COLOUR.trace
 
 
+def test_a_stream_that_failed_says_why_in_its_row_and_in_full() -> None:
+    failed = stream("press", State.LOST, failure="USB Audio: has no channel 40.", finished=True)
+    (row,) = [row for row in drawn((failed, stream("fan")), 200, 24) if "press" in row and "LOST" in row]
+    assert "USB Audio: has no channel 40." in row
+    full = Screen(failed, View(now=START)).lines(80, 24, MONO)
+    assert "has no channel 40" in "".join(segment.text for segment in full[-1])
+
+
 def test_a_picture_of_the_table_is_an_svg(tmp_path: Path) -> None:
     save_svg(Streams(hall(9), tuple(range(9)), 1), View(), tmp_path / "t.svg", width=80, height=24)
     text = " ".join(e.text or "" for e in ElementTree.parse(tmp_path / "t.svg").iter())

@@ -102,6 +102,8 @@ class PlainLog:
         if ended:
             count = snapshot.anomalies
             self.say(f"ended after {span(snapshot.position_s)}; {count} anomal{'y' if count == 1 else 'ies'}")
+            if snapshot.failure and snapshot.stream:  # of a single one the program itself says so
+                self.say(snapshot.failure)
         self._state, self._finished = snapshot.state, snapshot.finished
 
     def _tell_events(self, events: tuple[Event, ...], position_s: float) -> None:

@@ -191,7 +191,7 @@ def _lines(snapshot: Snapshot, view: View, width: int, height: int, theme: Theme
     made = block(made, width, height - at.footer)
     if at.footer:
         keys = (KEYS[0], ("esc", "table"), *KEYS[1:]) if snapshot.stream else KEYS
-        made.append(footer(width, view.message, view.paused, theme, glyphs, keys))
+        made.append(footer(width, view.message or snapshot.failure, view.paused, theme, glyphs, keys))
     return made
 
 

@@ -146,7 +146,7 @@ def _row(shown: Snapshot, chosen: bool, view: View, at: Columns, width: int, the
     style = theme.value if calm and not chosen else theme.title
     parts: list[Part] = [
         (">" if chosen else " ", theme.key),
-        (f" {shown.state.value:<{_STATE - 1}}", theme.word[shown.state]),
+        (f" {shown.state.value:<{_STATE - 1}}", theme.frame if calm and shown.finished else theme.word[shown.state]),
         (" ", theme.plain),
         (set_cell_size(shown_name, at.name), style + mark),
         (f" {times if math.isfinite(ratio) else '-':>{_TIMES}}", theme.alert if over else theme.value),
@@ -186,6 +186,8 @@ def _history(shown: Snapshot, width: int, theme: Theme, glyphs: Glyphs) -> Line:
 
 def _last_event(shown: Snapshot, now: float, width: int, theme: Theme, glyphs: Glyphs) -> Line:
     """The newest event with its age, or for how long it has lasted."""
+    if shown.failure:
+        return line(width, (name(shown.failure, glyphs), theme.warn))
     if not shown.events:
         return line(width, ("ended" if shown.finished else "", theme.frame))
     event: Event = shown.events[-1]
