@@ -31,7 +31,7 @@ BENCH_SECTIONS = ("latency", "machine", "frames", "cache", "training")
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after so many seconds.")
 @click.option("--record", type=FILE, help="Write what is judged to this .wav or .flac file too.")
 @click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
-@click.option("--exit-on-loss", is_flag=True, help=f"End with code {EXIT_SOURCE_LOST} when the microphone is lost.")
+@click.option("--exit-on-loss", is_flag=True, help=f"End with code {EXIT_SOURCE_LOST} when a microphone is lost.")
 @pictures_option
 @view_options
 @settings_options

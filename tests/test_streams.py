@@ -253,6 +253,22 @@ def test_without_a_model_and_without_streams_a_sentence_says_what_to_name(
     assert len(error.splitlines()) == 1
 
 
+def test_what_a_stream_has_drifted_by_is_its_own_and_is_taken_back_by_its_name(
+    hall: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["replay", "--config", str(hall), "--speed", "max", "--headless", "--set", "drift.enabled=true"]
+    assert command(arguments) == EXIT_OK
+    kept = {path.name for path in hall.parent.glob("*.drift.safetensors")}
+    assert kept == {"calm.press 1.drift.safetensors", "calm.press 2.drift.safetensors", "other.fan.drift.safetensors"}
+    model = hall.with_name("calm.safetensors")
+    capsys.readouterr()
+    assert command(["drift", str(model), "--stream", "press 2"]) == EXIT_OK
+    assert "% of the cap" in capsys.readouterr().out
+    assert command(["drift", str(model), "--stream", "press 2", "--undo"]) == EXIT_OK
+    assert not hall.with_name("calm.press 2.drift.safetensors").exists()
+    assert hall.with_name("calm.press 1.drift.safetensors").exists()
+
+
 def test_what_is_for_one_microphone_is_refused_for_streams(hall: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["live", "--config", str(hall), "--record", "x.wav"]) == EXIT_USAGE
     assert "--record" in capsys.readouterr().err
