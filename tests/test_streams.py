@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from builders import noise, small_bundle, small_config, write_sound
+from test_microphone_parts import Device16k, wait_until
 
 from monitor.bundle import Bundle, save_bundle
 from monitor.cli import run as command
@@ -152,6 +153,31 @@ def test_a_sink_that_streams_share_is_closed_once_and_knows_them_by_name(recordi
     for event in shared.events:
         assert event.source in sources[event.stream]
     assert {event.stream for event in shared.events if event.kind == "anomaly"} <= {"s0", "s1"}
+
+
+def test_a_lost_and_a_silent_microphone_delay_no_other() -> None:
+    """And every sample of each is accounted for."""
+    bundle = calm(small_bundle())
+    lost, silent, sound = Device16k(), Device16k(), Device16k()
+    stations = [
+        Station(bundle, device, bundle.config, model_name="m", name=name)
+        for name, device in (("lost", lost), ("silent", silent), ("sound", sound))
+    ]
+    lost.lost_since = time.monotonic()
+    engine = Engine(stations)
+    engine.start()
+    silent.ring.write(np.zeros((RATE, 1), np.float32))
+    for block in np.split(noise(2 * RATE), 200):
+        sound.ring.write(block[:, None])
+    wait_until(lambda: stations[2].scored == 2 * RATE)
+    wait_until(lambda: [shown.state for shown in engine.latest[:2]] == [State.LOST, State.NO_SIGNAL])
+    assert stations[2].latest.state not in (State.LOST, State.NO_SIGNAL)
+    sound.end()
+    wait_until(lambda: stations[2].latest.finished)
+    assert not engine.finished
+    engine.stop()
+    assert [station.captured for station in stations] == [0, RATE, 2 * RATE]
+    assert [station.scored for station in stations] == [0, 0, 2 * RATE]
 
 
 # ---------------------------------------------------------------- by the command line
