@@ -7,8 +7,10 @@ dead stream active, and hangs in stop and close while a sound server does not an
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,9 @@ LATENESS_KEPT = 1 << 16  # callbacks: eleven minutes of 10 ms
 _INITIALISING = -1
 _open_streams: set[int] = set()  # by id, from before they are opened until they are closed
 _lock = threading.Lock()
+_idle = threading.Condition(_lock)  # told when PortAudio has been initialised
+_turn = threading.Lock()  # PortAudio opens one device at a time
+_TURN_S = 2.0  # waited for at most: a device that stalls while it is opened delays no other for good
 
 
 def portaudio() -> Any:
@@ -64,9 +69,28 @@ def reinitialise() -> bool:
     except library.PortAudioError:
         return False
     finally:
-        with _lock:
+        with _idle:
             _open_streams.discard(_INITIALISING)
+            _idle.notify_all()
     return True
+
+
+@contextlib.contextmanager
+def in_use() -> Iterator[None]:
+    """While it lasts, PortAudio is not initialised anew, and no other microphone is looked for or opened."""
+    token = object()
+    with _idle:
+        while _INITIALISING in _open_streams:
+            _idle.wait()
+        _open_streams.add(id(token))
+    mine = _turn.acquire(timeout=_TURN_S)
+    try:
+        yield
+    finally:
+        if mine:
+            _turn.release()
+        with _lock:
+            _open_streams.discard(id(token))
 
 
 class Writer:

@@ -269,7 +269,8 @@ def demo(
 @cli.command()
 @click.argument("bundle", type=FILE)
 @click.option("--undo", is_flag=True, help="Take back what was learnt; it is kept beside as *.undone.")
-def drift(bundle: Path, undo: bool) -> None:
+@click.option("--stream", default="", metavar="NAME", help="Of this one of the streams in config.yaml.")
+def drift(bundle: Path, undo: bool, stream: str) -> None:
     """Show how far what is normal has followed a machine that slowly changes (drift.enabled), or take it back.
 
     \b
@@ -277,11 +278,14 @@ def drift(bundle: Path, undo: bool) -> None:
       monitor live runs/pump/model.safetensors --set drift.enabled=true
       monitor drift runs/pump/model.safetensors
       monitor drift runs/pump/model.safetensors --undo
+      monitor drift press/model.safetensors --stream "press 2"
     """
+    if set(stream) & set("/\\"):
+        raise ConfigError(f"--stream {stream}: no stream has a slash in its name.")
     from monitor.bundle import load_bundle
     from monitor.drift import DriftFile
 
-    file = DriftFile.beside(bundle, load_bundle(bundle))
+    file = DriftFile.beside(bundle, load_bundle(bundle), stream)
     if not undo:
         click.echo(file.describe())
     elif file.undo():

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from monitor.errors import EXIT_ANOMALY, EXIT_SOURCE_LOST
+from monitor.errors import EXIT_ANOMALY, EXIT_SOURCE_LOST, ConfigError
 from monitor.files import keep_apart
 from monitor.options import (
     FILE,
@@ -26,17 +26,17 @@ BENCH_SECTIONS = ("latency", "machine", "frames", "cache", "training")
 
 
 @click.command()
-@click.argument("bundle", type=FILE)
+@click.argument("bundle", type=FILE, required=False)
 @microphone_options
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after so many seconds.")
 @click.option("--record", type=FILE, help="Write what is judged to this .wav or .flac file too.")
 @click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
-@click.option("--exit-on-loss", is_flag=True, help=f"End with code {EXIT_SOURCE_LOST} when the microphone is lost.")
+@click.option("--exit-on-loss", is_flag=True, help=f"End with code {EXIT_SOURCE_LOST} when a microphone is lost.")
 @pictures_option
 @view_options
 @settings_options
 def live(
-    bundle: Path,
+    bundle: Path | None,
     device: str | None,
     channel: Any,
     duration: float | None,
@@ -51,20 +51,34 @@ def live(
     config_file: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Listen to a microphone.
+    """Listen to a microphone, or without BUNDLE to all those in the `streams` of config.yaml at once.
 
     Where the microphone goes (unplugged, sound server gone or stalled) the state is LOST, and it goes on by itself
     when the microphone is back.
 
     \b
     Keys: q quits, space pauses the display, + and - change the threshold for this run, s saves a picture.
+    In the table of several streams: arrows choose one, Enter shows it in full, Escape goes back.
     \b
     Examples:
       monitor live runs/pump/model.safetensors
       monitor live runs/pump/model.safetensors --device "USB Audio" --channel 0
       monitor live runs/pump/model.safetensors --headless --events events.jsonl --pictures anomalies/
       monitor live runs/pump/model.safetensors --duration 600 --record ten-minutes.flac
+      monitor live --config hall.yaml --events events.jsonl
     """
+    if bundle is None:
+        if device is not None or channel is not None or record is not None:
+            raise ConfigError("--device, --channel and --record are for one microphone: name its model, too.")
+        settings = settings_in_force(config_file, (*overrides, *view_overrides(ascii, no_colour)))
+        keep_apart((scores, events), (stream.bundle for stream in settings.streams))
+        from monitor.live import listen_to_streams
+
+        listen_to_streams(
+            settings, headless=headless, duration_s=duration, scores=scores, exit_on_loss=exit_on_loss,
+            events=events, pictures=pictures,
+        )  # fmt: skip
+        return
     loaded, config = bundle_and_settings(
         bundle, config_file, (*overrides, *view_overrides(ascii, no_colour), *device_override(device))
     )
@@ -78,8 +92,8 @@ def live(
 
 
 @click.command()
-@click.argument("bundle", type=FILE)
-@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.argument("bundle", type=FILE, required=False)
+@click.argument("files", type=FILE, nargs=-1)
 @click.option("--speed", type=Speed(), default="1", show_default=True, help="Times real time, or max.")
 @click.option("--gapless", is_flag=True, help="The files are one recording, cut up.")
 @click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
@@ -88,7 +102,7 @@ def live(
 @view_options
 @settings_options
 def replay(
-    bundle: Path,
+    bundle: Path | None,
     files: tuple[Path, ...],
     speed: float,
     gapless: bool,
@@ -104,6 +118,8 @@ def replay(
 ) -> None:
     """Play recordings to a model as if they were heard live, one after another.
 
+    Without BUNDLE those of all `streams` in config.yaml are played at once, each to its own model.
+
     \b
     Keys: q quits, space pauses the display, + and - change the threshold for this run, s saves a picture.
     \b
@@ -112,7 +128,22 @@ def replay(
       monitor replay runs/pump/model.safetensors part1.wav part2.wav --gapless --speed 4
       monitor replay runs/pump/model.safetensors *.wav --speed max --headless --scores scores.csv --pictures anomalies/
       monitor replay runs/pump/model.safetensors today.wav --speed max --headless --fail-on-anomaly
+      monitor replay --config hall.yaml --speed max --headless --scores scores.csv
     """
+    if bundle is None:
+        settings = settings_in_force(config_file, (*overrides, *view_overrides(ascii, no_colour)))
+        read = (path for stream in settings.streams for path in (stream.bundle, *stream.file))
+        keep_apart((scores, events), read)
+        from monitor.streams import replay_streams
+
+        anomalies = replay_streams(
+            settings, speed=speed, gapless=gapless, headless=headless, scores=scores, events=events, pictures=pictures
+        )
+        if fail_on_anomaly and anomalies:
+            raise click.exceptions.Exit(EXIT_ANOMALY)
+        return
+    if not files:
+        raise ConfigError(f"{bundle}: name the recordings to play to it, too.")
     loaded, config = bundle_and_settings(bundle, config_file, (*overrides, *view_overrides(ascii, no_colour)))
     keep_apart((scores, events), (bundle, *files))
     from monitor.listening import replay_files

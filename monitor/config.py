@@ -5,11 +5,13 @@ Precedence: command line (`--set`, then `--preset`), file, default. How the file
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from monitor.errors import ConfigError
 from monitor.yaml_marks import Mark, read_marked
@@ -184,6 +186,35 @@ class Dashboard(Group):
     log_every_s: float = Field(10.0, gt=0, le=86400)
 
 
+def _one_or_many(value: object) -> object:
+    """A single file may be written without brackets."""
+    return [value] if isinstance(value, str | Path) else value
+
+
+class Stream(Group):
+    """One of several streams: what is heard, and what judges it."""
+
+    name: str = Field(min_length=1, max_length=60)
+    bundle: Path
+    device: Annotated[str, BeforeValidator(_blank_is_empty)] = ""
+    channel: Annotated[Channel | None, BLANK] = None
+    file: Annotated[tuple[Path, ...], BeforeValidator(_one_or_many)] = ()
+    alarm: Annotated[Tree, BeforeValidator(lambda value: {} if _blank_is_none(value) is None else value)] = {}
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not name.isprintable() or name != name.strip() or set(name) & set("/\\"):
+            raise ValueError("a name is one line of letters, without a slash, or a space at its ends")
+        return name
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.file and self.device:
+            raise ValueError("a stream has a device or a file, not both")
+        return self
+
+
 class Config(Group):
     """All settings, each with its default."""
 
@@ -196,7 +227,15 @@ class Config(Group):
     alarm: Alarm = Alarm()
     drift: Drift = Drift()
     dashboard: Dashboard = Dashboard()
+    streams: tuple[Stream, ...] = ()
 
+    def of_stream(self, stream: Stream) -> Config:
+        """The settings in force for one of the streams: its own of the alarm go before those of all."""
+        alarm = Alarm.model_validate(self.alarm.model_dump() | stream.alarm)
+        return self.model_copy(update={"alarm": alarm, "streams": ()})
+
+
+GROUPS = tuple(name for name in Config.model_fields if name != "streams")
 
 PRESETS: dict[str, dict[str, Tree]] = {
     "default": {},
@@ -256,20 +295,30 @@ def load_config(
         tree, marks = read_marked(file)
     # The file is judged alone first, so that its mistakes are shown at their place in it.
     from_file = _validated(tree, marks, str(file))
+    streams = tree.pop("streams", None) or []
     given = changed(from_file) if base is not None else tree
     command_line, origin = _parse_overrides(overrides)
     if preset not in PRESETS:
         raise ConfigError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
     start = base.model_dump() if base is not None else {}
     merged = _merge(_merge(_merge(start, given), PRESETS[preset]), command_line)
-    return _validated(merged, origin, "the settings together")
+    places = {path: place for path, place in marks.items() if path[0] == "streams"}
+    together = _validated({**merged, "streams": streams}, {**places, **origin}, "the settings together")
+    folder = file.parent if file is not None else Path()
+    return together.model_copy(update={"streams": tuple(_below(folder, one) for one in together.streams)})
+
+
+def _below(folder: Path, stream: Stream) -> Stream:
+    """The stream with its paths taken from the folder of the settings file."""
+    files = tuple(folder / path for path in stream.file)
+    return stream.model_copy(update={"bundle": folder / stream.bundle, "file": files})
 
 
 def changed(config: Config) -> Tree:
     """What differs from the defaults, as a tree of groups."""
     default = Config()
     groups: Tree = {}
-    for group in Config.model_fields:
+    for group in GROUPS:
         ours, theirs = getattr(config, group), getattr(default, group)
         differs = {k: v for k, v in ours.model_dump().items() if v != getattr(theirs, k)}
         if differs:
@@ -301,6 +350,8 @@ def _parse_overrides(overrides: Iterable[str]) -> tuple[Tree, dict[tuple[str, ..
         keys = tuple(path.strip().split("."))
         if not equals or len(keys) != 2 or not all(keys):
             raise ConfigError(f"--set {text}: write it as group.key=value, such as --set features.n_fft=1024.")
+        if keys[0] == "streams":
+            raise ConfigError(f"--set {text}: streams stand in the settings file, and cannot be set here.")
         parsed: object = value.strip()
         if value.strip().startswith("["):
             parsed = [part.strip() for part in value.strip().strip("[]").split(",")]
@@ -321,11 +372,41 @@ def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> Tree:
 
 
 def _validated(tree: Tree, marks: Mapping[tuple[str, ...], Mark], where: str) -> Config:
+    lines: list[str] = []
+    config = None
     try:
-        return Config.model_validate({k: v for k, v in tree.items() if v is not None})
+        config = Config.model_validate({k: v for k, v in tree.items() if v is not None})
     except ValidationError as error:
         lines = [_sentence(e["loc"], e["type"], e["msg"], e["input"], marks, where) for e in error.errors()]
+    lines += _stream_mistakes(tree, marks, where)
+    if config is None or lines:
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+    return config
+
+
+def _stream_mistakes(tree: Tree, marks: Mapping[tuple[str, ...], Mark], where: str) -> list[str]:
+    """What is wrong between streams, and in their alarm settings together with those of all."""
+    lines: list[str] = []
+    streams = tree.get("streams")
+    named: dict[str, int] = {}
+    for number, stream in enumerate(streams if isinstance(streams, list) else []):
+        if not isinstance(stream, Mapping):
+            continue
+        name, alarm = stream.get("name"), stream.get("alarm")
+        if isinstance(name, str) and named.setdefault(name, number) != number:
+            message = f"Value error, {name!r} is the name of streams[{named[name]}] already"
+            lines.append(_sentence(("streams", number, "name"), "value_error", message, name, marks, where))
+        if isinstance(alarm, Mapping):
+            common = tree.get("alarm")
+            try:
+                Alarm.model_validate({**(common if isinstance(common, Mapping) else {}), **alarm})
+            except ValidationError as error:
+                own = [e for e in error.errors() if not e["loc"] or e["loc"][0] in alarm]
+                lines += [
+                    _sentence(("streams", number, "alarm", *e["loc"]), e["type"], e["msg"], e["input"], marks, where)
+                    for e in own
+                ]
+    return lines
 
 
 def _sentence(
@@ -337,28 +418,48 @@ def _sentence(
     where: str,
 ) -> str:
     # A union adds the names of its members to the path: cut back to the part that is in the file.
-    path = tuple(str(part) for part in loc)[:2]
+    depth = (4 if "alarm" in loc else 3) if loc[:1] == ("streams",) else 2
+    path = tuple(str(part) for part in loc)[:depth]
     place = next((marks[path[:n]] for n in range(len(path), 0, -1) if path[:n] in marks), where)
-    name = ".".join(path)
+    name = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", ".".join(path))
     if kind == "extra_forbidden":
-        group = Config.model_fields.get(path[0])
-        known = Config.model_fields if len(path) == 1 or group is None else type(group.default).model_fields
-        return f"{place}: unknown setting {name}: known here are {', '.join(known)}."
+        known = ", ".join(_known_beside(path))
+        return f"{place}: unknown setting {name}: known here are {known}."
+    if kind == "missing":
+        return f"{place}: {name} is missing."
     if kind == "value_error":
         return f"{place}: {name}: {message.removeprefix('Value error, ')}."
-    if kind == "model_type":
+    if kind == "tuple_type":
+        return f"{place}: {name} has to be a list, one `- name: …` for each."
+    if kind in ("model_type", "dict_type"):
         return f"{place}: {name} has to be a group of settings, one `key: value` a line."
     wish = message.replace("Input should be", "it has to be")
     return f"{place}: {name}: {wish[:1].lower() + wish[1:]}, not {value!r}."
+
+
+def _known_beside(path: tuple[str, ...]) -> Iterable[str]:
+    """The settings that there are in the group of this one."""
+    if len(path) == 1:
+        return Config.model_fields
+    if path[0] == "streams":
+        return (Alarm if len(path) == 4 else Stream).model_fields
+    group: Group = Config.model_fields[path[0]].default
+    return type(group).model_fields
 
 
 def as_yaml(config: Config) -> str:
     """All settings as YAML, those that are not the default marked with a star in a comment."""
     different = changed(config)
     lines: list[str] = []
-    for group in Config.model_fields:
+    for group in GROUPS:
         lines.append(f"{group}:")
         for key, value in getattr(config, group).model_dump(mode="json").items():
             text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
             lines.append(f"  {key}: {text}{'    # *' if key in different.get(group, {}) else ''}")
+    lines.append("streams:" if config.streams else "streams: []")
+    for stream in config.streams:
+        given = stream.model_dump(mode="json", exclude_defaults=True)
+        # Of JSON all is YAML, too: it quotes what has to be quoted.
+        shown = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
+        lines += [f"  {'- ' if number == 0 else '  '}{text}" for number, text in enumerate(shown)]
     return "\n".join(lines)

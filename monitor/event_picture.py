@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
 import warnings
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from monitor.words import printable
 BEFORE_S, AFTER_S, SHOWN_S = 5.0, 3.0, 60.0
 SPARE_S = 6.0  # kept beyond: an engine in a hurry hands over four seconds before it says what they were
 WAITING = 4  # pictures, 2 MB each
+_drawing = threading.Lock()  # of all streams one at a time, as matplotlib wants it
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,8 @@ class EventPictures(BackgroundSink):
             # What matplotlib says of fonts and folders would be written across the dashboard.
             logging.getLogger("matplotlib").setLevel(logging.ERROR)
             warnings.filterwarnings("ignore", message="Glyph .* missing")
-            path = _free_path(self._folder, subject.event)
-            self._picture(subject, path)
+            with _drawing:
+                self._picture(subject, _free_path(self._folder, subject.event))
         except MonitorError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - a picture must not end the listening, nor hide why there is none
@@ -163,7 +165,7 @@ def _title(event: Event, peak: float) -> str:
     peak = max(peak, event.peak)
     above = f" ({peak / event.threshold:.3g} times)" if event.threshold > 0 else ""
     return (
-        f"Anomaly{how}: {printable(event.source)}, began {began}\n"
+        f"Anomaly{how}: {printable(event.stream or event.source)}, began {began}\n"
         f"peak {peak:.3g}, threshold {event.threshold:.3g}{above}"
     )
 
@@ -171,7 +173,7 @@ def _title(event: Event, peak: float) -> str:
 def _free_path(folder: Path, event: Event) -> Path:
     """A name for its picture that no file has yet."""
     began = time.strftime("%Y%m%d-%H%M%S", time.localtime(event.wall_time))
-    plain = re.sub(r"\.\w{2,4}$", "", event.source.replace("\\", "/").rpartition("/")[2])
+    plain = event.stream or re.sub(r"\.\w{2,4}$", "", event.source.replace("\\", "/").rpartition("/")[2])
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:60] or "sound"
     path = folder / f"anomaly-{began}-{stem}.png"
     number = 2

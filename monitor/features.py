@@ -41,14 +41,7 @@ class FrameStream:
         n_fft, hop = self._features.n_fft, self._features.hop_length
         count = max(0, (buffer.shape[1] - n_fft) // hop + 1)
         self._carry = buffer[:, count * hop :].clone()
-        frames = buffer.new_empty(self._streams, count, self._features.n_mels)
-        if count:
-            overlapping = buffer.unfold(1, n_fft, hop)
-            for start in range(0, count, CHUNK):
-                spectrum = torch.fft.rfft(overlapping[:, start : start + CHUNK] * self._window)
-                power = spectrum.real.square().add_(spectrum.imag.square())
-                frames[:, start : start + CHUNK] = power @ self._filters
-        return frames
+        return power_frames(buffer, self._window, self._filters, hop)
 
     def flush(self) -> Tensor:
         """The last frames of the streams (N, t, n_mels); afterwards new streams begin."""
@@ -56,6 +49,29 @@ class FrameStream:
         frames = self.push(ending) if self._heard else ending.new_empty(self._streams, 0, self._features.n_mels)
         self.reset()
         return frames
+
+
+def power_frames(sound: Tensor, window: Tensor, filters: Tensor, hop: int) -> Tensor:
+    """The power mel frame of every whole stretch of n_fft samples, one each hop.
+
+    Args:
+        sound: (N, n). window: (n_fft,). filters: (n_fft / 2 + 1, n_mels).
+
+    Returns:
+        (N, t, n_mels), where t is 1 + (n - n_fft) // hop, or 0 if n < n_fft.
+    """
+    count = max(0, (sound.shape[1] - len(window)) // hop + 1)
+    frames = sound.new_empty(len(sound), count, filters.shape[1])
+    if not count:
+        return frames
+    overlapping = sound.unfold(1, len(window), hop)
+    streams = max(1, CHUNK // count)
+    for first in range(0, len(sound), streams):
+        for start in range(0, count, CHUNK):
+            part = slice(first, first + streams), slice(start, start + CHUNK)
+            spectrum = torch.fft.rfft(overlapping[part] * window)
+            frames[part] = spectrum.real.square().add_(spectrum.imag.square()) @ filters
+    return frames
 
 
 class WindowStream:

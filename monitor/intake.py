@@ -8,7 +8,7 @@ import numpy as np
 
 from monitor.audio import Resampler, select_channel
 from monitor.config import Channel
-from monitor.ring import SampleRing
+from monitor.ring import Readable
 from monitor.snapshot import FloatArray
 
 SILENT_S = 0.5  # of one and the same number: no microphone that hears does that
@@ -35,7 +35,7 @@ class Intake:
     """
 
     def __init__(
-        self, ring: SampleRing, ring_rate: int, sample_rate: int, channel: Channel, *, hold_silence: bool
+        self, ring: Readable, ring_rate: int, sample_rate: int, channel: Channel, *, hold_silence: bool
     ) -> None:
         self.ring, self.ring_rate = ring, ring_rate
         self.scored = 0  # samples handed over

@@ -1,4 +1,4 @@
-"""The events of one run: kept for the screen, given to the sinks. At most one of them lasts at a time."""
+"""The events of one stream: kept for the screen, given to the sinks. At most one of them lasts at a time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ KEPT = 100
 
 
 class Journal:
-    """Takes events when they begin and when they end."""
+    """Takes events when they begin and when they end, and puts the stream's name on them."""
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    def __init__(self, sinks: Sequence[Sink], stream: str = "") -> None:
         self.events: deque[Event] = deque(maxlen=KEPT)
         self.anomalies = 0
-        self._sinks = sinks
+        self._sinks, self._stream = sinks, stream
 
     def tell(self, event: Event) -> None:
         """An event; one that lasted is ended by it, and keeps the time at which it was first told to have begun."""
+        event = replace(event, stream=self._stream)
         if self.events and self.events[-1].end_s is None:
             event = replace(event, start_s=self.events[-1].start_s, wall_time=self.events[-1].wall_time)
             self.events.pop()

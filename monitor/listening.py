@@ -1,4 +1,4 @@
-"""Runs an engine until its source ends or somebody ends it, and shows it meanwhile."""
+"""Runs an engine until its sources end or somebody ends it, and shows it meanwhile."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.dashboard.live import show
 from monitor.drift import DriftFile, DriftKeeper
-from monitor.engine import Engine
+from monitor.engine import ACCELERATED, Engine
 from monitor.event_picture import EventPictures
 from monitor.model import choose_device
 from monitor.sinks import EventLog, ScoreLog, Sink
 from monitor.snapshot import FloatArray
 from monitor.sources import Source, WavReplay
+from monitor.station import Station
 from monitor.words import counted, printable
 
 SWITCH_S = 0.0001  # so that the sound need not wait while the dashboard is drawn, 5 ms with Python's own value
@@ -37,8 +38,8 @@ ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if has
 class Ending:
     """Whether it is over: by the key q, by SIGTERM, or because the time is up."""
 
-    def __init__(self, engine: Engine, duration_s: float | None = None) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, duration_s: float | None = None, *, with_first_error: bool = False) -> None:
+        self._engine, self._with_first_error = engine, with_first_error
         self._due = math.inf if duration_s is None else time.monotonic() + duration_s
         self.wanted = False
 
@@ -46,13 +47,14 @@ class Ending:
         """The key q."""
         self.wanted = True
 
-    def scale_threshold(self, factor: float) -> None:
-        """The keys + and -."""
-        self._engine.scale_threshold(factor)
+    def scale_threshold(self, factor: float, number: int) -> None:
+        """The keys + and -, for the stream of this number."""
+        self._engine.stations[number].scale_threshold(factor)
 
     def reached(self) -> bool:
         """Whether there is nothing more to show."""
-        return self.wanted or self._engine.finished or time.monotonic() >= self._due
+        failed = self._with_first_error and any(station.error for station in self._engine.stations)
+        return self.wanted or failed or self._engine.finished or time.monotonic() >= self._due
 
 
 def model_name(path: Path, bundle: Bundle) -> str:
@@ -86,42 +88,63 @@ def replay_files(
     sinks: list[Sink] = [ScoreLog(scores)] if scores else []
     sinks += [EventLog(events, wait=True)] if events else []
     sinks += [EventPictures(pictures, bundle, wait=True)] if pictures else []
-    engine = listen(bundle, config, source, model=model, headless=headless, sinks=sinks)
-    _print_results(engine)
+    engine = listen([station_for(bundle, config, source, model=model, sinks=sinks)], config, headless=headless)
+    print_results(engine)
     if engine.error is not None:
         raise engine.error
     return engine.anomalies
 
 
-def listen(
+def station_for(
     bundle: Bundle,
     config: Config,
     source: Source,
     *,
     model: Path,
-    headless: bool,
+    name: str = "",
     sinks: Sequence[Sink] = (),
     tap: Callable[[FloatArray], None] = lambda _: None,
+) -> Station:
+    """A station for a source and a model, of whose stream `name` the drift is kept beside the model.
+
+    Raises:
+        MonitorError: if what is kept of the drift is damaged.
+    """
+    file = DriftFile.beside(model, bundle, name)
+    drift = DriftKeeper(bundle, config.drift, file) if config.drift.enabled else None
+    shown = model_name(model, bundle)
+    return Station(bundle, source, config, model_name=shown, name=name, sinks=sinks, tap=tap, drift=drift)
+
+
+def listen(
+    stations: Sequence[Station],
+    config: Config,
+    *,
+    headless: bool,
     duration_s: float | None = None,
+    with_first_error: bool = False,
 ) -> Engine:
-    """Listens to a source until it ends, somebody ends it, or `duration_s` are over; shows it in the terminal.
+    """Listens until all sources end, somebody ends it, or `duration_s` are over; shows it in the terminal.
+
+    Args:
+        stations: what listens to what.
+        config: of it the groups dashboard and train.device.
+        headless: lines of text in place of the dashboard.
+        with_first_error: a stream that fails ends all of them.
 
     Returns:
-        the engine, ended; its `error` says what ended it early.
+        the engine, ended; its `error` says what ended a stream early.
 
     Raises:
         KeyboardInterrupt: after everything was ended in order.
     """
-    device = choose_device(config.train.device)
-    drift = DriftKeeper(bundle, config.drift, DriftFile.beside(model, bundle)) if config.drift.enabled else None
-    engine = Engine(
-        bundle, source, config, model_name=model_name(model, bundle), device=device, sinks=sinks, tap=tap, drift=drift
-    )
-    ending = Ending(engine, duration_s)
+    engine = Engine(stations, choose_device(config.train.device))
+    ending = Ending(engine, duration_s, with_first_error=with_first_error)
+    in_time = all(station.source.speed <= ACCELERATED for station in stations)
     # What has been made so far stays: the collector need not look at it again, and pauses for less long.
     gc.collect()
     gc.freeze()
-    with _terminated_by(ending), prompt() if source.speed <= 2 else contextlib.nullcontext():
+    with _terminated_by(ending), prompt() if in_time else contextlib.nullcontext():
         engine.start()
         try:
             dashboard = config.dashboard
@@ -171,19 +194,29 @@ def _terminated_by(ending: Ending) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _print_results(engine: Engine) -> None:
-    threshold = engine.bundle.thresholds["recording"].value
+def print_results(engine: Engine) -> None:
+    """What each recording came to, of each stream where there are several."""
+    named = len(engine.stations) > 1
+    thresholds = [station.bundle.thresholds["recording"].value for station in engine.stations]
     table = Table(box=None, pad_edge=False, header_style="dim")
+    if named:
+        table.add_column("stream", overflow="fold")
     table.add_column("recording", overflow="fold")
-    for heading in ("seconds", "score", f"(of {threshold:.4g})", "anomalies"):
+    of = "" if named else f"(of {thresholds[0]:.4g})"
+    for heading in ("seconds", "score", of, "anomalies"):
         table.add_column(heading, justify="right")
-    for result in engine.results:
-        verdict = "too short" if math.isnan(result.score) else "above" if result.score >= threshold else "below"
-        score = "-" if math.isnan(result.score) else f"{result.score:.4g}"
-        count = Text(str(result.anomalies), style="red" if result.anomalies else "")
-        table.add_row(Text(printable(result.name)), f"{result.seconds:.1f}", score, verdict, count)
+    for station, threshold in zip(engine.stations, thresholds, strict=True):
+        for result in station.results:
+            verdict = "too short" if math.isnan(result.score) else "above" if result.score >= threshold else "below"
+            score = "-" if math.isnan(result.score) else f"{result.score:.4g}"
+            count = Text(str(result.anomalies), style="red" if result.anomalies else "")
+            stream = [Text(station.name)] if named else []
+            against = f"{verdict} {threshold:.4g}" if named else verdict
+            table.add_row(*stream, Text(printable(result.name)), f"{result.seconds:.1f}", score, against, count)
     console = Console(file=sys.stdout, highlight=False)
     console.print(table)
-    if engine.anomalies:
-        anomalies = counted(engine.anomalies, "anomaly", "anomalies")
-        console.print(f"{anomalies}, the last in {printable(engine.events[-1].source)}.", markup=False)
+    found = [station for station in engine.stations if station.anomalies]
+    if found:
+        where = ", ".join(f"{station.name} ({station.anomalies})" for station in found)
+        where = f"in {where}" if named else f"the last in {printable(found[0].events[-1].source)}"
+        console.print(f"{counted(engine.anomalies, 'anomaly', 'anomalies')}, {where}.", markup=False)

@@ -16,10 +16,13 @@ from monitor.config import Channel, Config
 from monitor.dashboard.readings import span
 from monitor.engine import Engine
 from monitor.event_picture import EventPictures
-from monitor.listening import listen
+from monitor.listening import listen, station_for
 from monitor.microphone import Microphone
 from monitor.recorder import Recorder
 from monitor.sinks import EventLog, ScoreLog, Sink
+from monitor.station import Station
+from monitor.streams import load_streams, microphones, stations_of
+from monitor.words import counted
 
 
 def listen_to_microphone(
@@ -58,11 +61,10 @@ def listen_to_microphone(
     try:
         with library_complaints(log_file(), keep_ours=headless) as log:
             notices.also_to = log
-            engine = listen(
-                bundle, config, source, model=model, headless=headless, sinks=sinks, duration_s=duration_s,
-                tap=recorder.take if recorder else lambda _: None,
-            )  # fmt: skip
-        click.echo(_account(engine))
+            tap = recorder.take if recorder else lambda _: None
+            station = station_for(bundle, config, source, model=model, sinks=sinks, tap=tap)
+            engine = listen([station], config, headless=headless, duration_s=duration_s)
+        click.echo(_account(station))
         if engine.error is not None:
             raise engine.error
         return engine
@@ -72,12 +74,45 @@ def listen_to_microphone(
             click.echo(recorder.summary(), err=True)
 
 
-def _account(engine: Engine) -> str:
-    """What became of the sound, in a sentence."""
-    last = engine.latest
+def listen_to_streams(
+    config: Config,
+    *,
+    headless: bool,
+    duration_s: float | None,
+    scores: Path | None,
+    exit_on_loss: bool,
+    events: Path | None,
+    pictures: Path | None,
+) -> None:
+    """Listens to the microphones of all streams of the settings until somebody ends it, or `duration_s` are over.
+
+    Raises:
+        ConfigError: if there are none, or a device cannot record so.
+        BundleError: if a model cannot be trusted.
+        SourceLost: if the sound of one stopped coming, or never came, and `exit_on_loss` is set.
+    """
+    judged = load_streams(config, of_files=False)
+    notices = _Notices(headless)
+    sources = microphones(judged, end_when_lost=exit_on_loss, notice=notices.say)
+    sinks: list[Sink] = [EventLog(events)] if events else []
+    sinks += [ScoreLog(scores, wait=False, named=True)] if scores else []
+    stations = stations_of(judged, sources, sinks, pictures, wait=False)
+    with library_complaints(log_file(), keep_ours=headless) as log:
+        notices.also_to = log
+        engine = listen(stations, config, headless=headless, duration_s=duration_s, with_first_error=exit_on_loss)
+    for station in stations:
+        click.echo(_account(station))
+    if engine.error is not None:
+        raise engine.error
+
+
+def _account(station: Station) -> str:
+    """What became of the sound of a stream, in a sentence."""
+    last = station.latest
+    name = f"{station.name}: listened" if station.name else "Listened"
     return (
-        f"Listened for {span(last.uptime_s)}: {engine.scored} of {engine.captured} captured samples judged, "
-        f"{last.dropped_samples} lost, {engine.anomalies} anomal{'y' if engine.anomalies == 1 else 'ies'}."
+        f"{name} for {span(last.uptime_s)}: {station.scored} of {station.captured} captured samples judged, "
+        f"{last.dropped_samples} lost, {counted(station.anomalies, 'anomaly', 'anomalies')}."
     )
 
 

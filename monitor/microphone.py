@@ -6,9 +6,9 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from monitor.capture import Capture, UnfitRate, portaudio, reinitialise
+from monitor.capture import Capture, UnfitRate, in_use, portaudio, reinitialise
 from monitor.config import Audio, Channel
 from monitor.devices import Device, choose, input_devices
 from monitor.errors import MonitorError, SourceLost
@@ -33,9 +33,11 @@ class Microphone:
     Args:
         settings: of the group `audio`; `device` is a name, a part of one, a number, or empty for the system's choice.
         sample_rate: the rate to ask for first, that of the model.
-        channel: which of the device's channels will be wanted of the ring, or "mix" for all.
+        channel: which of the device's channels will be wanted of the ring, or "mix" for all; or several of these.
         end_when_lost: the source ends with SourceLost instead of waiting for the device.
         notice: is told what happens, a sentence at a time, on a thread of the microphone's.
+        only_one: no other device is recorded by this process. Otherwise it is not checked whether the sound server puts
+            another in its place, because the server does not say which of a process's streams is whose.
     """
 
     speed = 1.0
@@ -45,31 +47,35 @@ class Microphone:
         self,
         settings: Audio,
         sample_rate: int,
-        channel: Channel,
+        channel: Channel | Sequence[Channel],
         *,
         end_when_lost: bool = False,
         notice: Callable[[str], None] = lambda _: None,
+        only_one: bool = True,
     ) -> None:
         self.marks: deque[Mark] = deque()
         self.error: MonitorError | None = None
         self.lost_since: float | None = None
         self.sample_rate = settings.device_rate or sample_rate
-        self.channel = channel
-        columns = 1 if channel == "mix" else channel + 1
+        self._channels: tuple[Channel, ...] = (channel,) if isinstance(channel, str | int) else tuple(channel)
+        self.channel = self._channels[0]
+        columns = 1 if self.channel == "mix" else self.channel + 1
         self.ring = SampleRing(self.sample_rate, columns)  # nothing comes into it: the first stream brings its own
         self.name = settings.device or "microphone"
-        self._settings, self._channel, self._end_when_lost = settings, channel, end_when_lost
+        self._settings, self._end_when_lost, self._only_one = settings, end_when_lost, only_one
         self._notice = notice
         self._capture: Capture | None = None
         self._device: Device | None = None  # the one that was opened first: from then on the one that is meant
         self._routing = RoutingWatch()
         self._overflows = 0  # of streams that have been closed
+        self.listeners = 0  # that share it
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="microphone", daemon=True)
 
     def start(self) -> None:
-        """Begins to look for the device; returns at once."""
-        self._thread.start()
+        """Begins to look for the device; returns at once. Of several who share it each may say so."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def stop(self) -> None:
         """Ends. What a stalled sound server holds up is left behind: `monitor.capture.anything_open` tells."""
@@ -142,7 +148,7 @@ class Microphone:
             if time.monotonic() - since > STILL_S + 0.5:
                 self._lose(since, f"{self.name}: is open, but brings no sound.")
         heard = capture.ring.written > 0
-        if heard and self._routing.accept():
+        if heard and (not self._only_one or self._routing.accept()):
             self._hear(capture)
             return ""
         capture.close(_CLOSING_S)
@@ -154,9 +160,14 @@ class Microphone:
         """The device, open. Runs on a thread that may be left behind."""
         if anew:
             reinitialise()
+        with in_use():
+            return self._open_first()
+
+    def _open_first(self) -> Capture:
+        """The device, open at the first of the rates that it records at."""
         wanted = self._device.name if self._device else self._settings.device
         device = choose(input_devices(), wanted)
-        channels = device.needed_channels(self._channel)
+        channels = max(device.needed_channels(channel) for channel in self._channels)
         settings = self._settings
         asked = settings.device_rate or self.sample_rate
         rates = (asked,) if settings.device_rate else tuple(dict.fromkeys((asked, device.default_rate)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from monitor.ring import SampleRing
+from monitor.ring import Readable
 
 STALL_S = 0.5  # without a sample, after which what comes may have a hole in it; sound comes in portions of up to 0.1 s
 PROBE_S = 0.25  # time in which it is seen whether a burst is over
@@ -31,7 +31,7 @@ class Hole:
 class Pace:
     """Watches one ring. After a stall nothing counts until the sound comes at its pace again."""
 
-    def __init__(self, ring: SampleRing, sample_rate: int) -> None:
+    def __init__(self, ring: Readable, sample_rate: int) -> None:
         self._ring, self._rate = ring, sample_rate
         self.settling = False  # what comes now is old, and to be thrown away
         self._began = 0.0

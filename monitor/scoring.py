@@ -118,7 +118,7 @@ class Normal:
     def distance(self, mean: Tensor) -> Tensor:
         """The squared Mahalanobis distance d² of mean statistics (…, p) from normal: (…)."""
         offset = mean.double() - self.centre
-        return ((offset @ self.precision) * offset).sum(dim=-1)
+        return (offset @ self.precision).mul_(offset).sum(dim=-1)
 
     def shares(self, mean: Tensor) -> tuple[Tensor, Tensor]:
         """How much of d² each number carries (…, p), adding up to 1, and its offset from normal (…, p).
@@ -128,6 +128,10 @@ class Normal:
         offset = mean.double() - self.centre
         terms = (offset @ self.precision) * offset
         return terms / terms.sum(dim=-1, keepdim=True).clamp_min(1e-300), offset
+
+    def of(self, streams: Tensor) -> Normal:
+        """What is normal of some streams (n,), where each has a centre of its own: (N, 1, p)."""
+        return replace(self, centre=self.centre[streams]) if self.centre.dim() > 1 else self
 
     def to(self, device: torch.device | str) -> Normal:
         """The same on another device."""
@@ -151,11 +155,17 @@ class Scorer:
         self._normals = [(part, normals[part]) for part in PARTS[score.kind]]
         self._centres = {part: normal.centre for part, normal in self._normals}
 
-    def __call__(self, rows: Tensor, *, whole: bool = False) -> Tensor:
-        """Means of rows over score.window_s, or over whole recordings: (…, row_width) to scores (…) float64."""
+    def __call__(self, rows: Tensor, *, whole: bool = False, streams: Tensor | None = None) -> Tensor:
+        """Means of rows over score.window_s, or over whole recordings: (…, row_width) to scores (…) float64.
+
+        `streams` (n,) says which of the N that were recentred the rows (n, k, row_width) are of; None: all of them.
+        """
         if self.kind == "error":
             return rows[..., self._n_mels : 2 * self._n_mels].double().mean(dim=-1)
-        distances = [normal.distance(part_of(rows, part, self._n_mels)) for part, normal in self._normals]
+        normals = self._normals
+        if streams is not None:
+            normals = [(part, normal.of(streams)) for part, normal in normals]
+        distances = [normal.distance(part_of(rows, part, self._n_mels)) for part, normal in normals]
         return fuse(torch.stack(distances, dim=-1).clamp_min(1e-300).log(), self._usual(whole))
 
     def shares(self, rows: Tensor, *, whole: bool = False) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,7 @@ class ScoreRows:
     score: NDArray[np.float64]  # (k,) anomaly score, NaN before the first
     threshold: float
     state: State  # after the last of them
+    stream: str = ""  # the name of the stream where there are several
 
 
 class Sink(Protocol):
@@ -158,15 +159,19 @@ class EventLog(_FileSink):
 
 
 class ScoreLog(_FileSink):
-    """Scores as CSV, a line per hop: recording, seconds, reconstruction error, anomaly score, threshold."""
+    """Scores as CSV, a line per hop: recording, seconds, reconstruction error, anomaly score, threshold.
 
-    def __init__(self, path: Path, *, wait: bool = True) -> None:
+    Of several streams (`named`) the stream's name is the first column.
+    """
+
+    def __init__(self, path: Path, *, wait: bool = True, named: bool = False) -> None:
         super().__init__(path, wait=wait, append=False)
-        self._write(lambda: "source,time_s,error,score,threshold\n")
+        self._named = named
+        self._write(lambda: f"{'stream,' if named else ''}source,time_s,error,score,threshold\n")
 
     def scores(self, rows: ScoreRows) -> None:
         """Windows have been scored."""
-        self._write(lambda: _as_csv(rows))
+        self._write(lambda: _as_csv(rows, named=self._named))
 
 
 def _as_json(event: Event) -> dict[str, object]:
@@ -174,10 +179,10 @@ def _as_json(event: Event) -> dict[str, object]:
     return {"time": began, **dataclasses.asdict(event), "duration_s": event.duration_s}
 
 
-def _as_csv(rows: ScoreRows) -> str:
+def _as_csv(rows: ScoreRows, *, named: bool) -> str:
     # The name is quoted as CSV wants it; the numbers need no quoting, and a row each is too many for the module.
     quoted = io.StringIO()
-    csv.writer(quoted, lineterminator="\r\n").writerow([rows.source])
+    csv.writer(quoted, lineterminator="\r\n").writerow([rows.stream, rows.source] if named else [rows.source])
     name, threshold = quoted.getvalue().removesuffix("\r\n"), f"{rows.threshold:.9g}"
     lines = [
         f"{name},{(rows.first + i) * rows.hop_s:.4f},{error:.9g},{_blank_if_nan(score)},{threshold}\n"

@@ -1,4 +1,4 @@
-"""What the engine shows of itself: the state, its events, and a frozen Snapshot of the last minute.
+"""What a station shows of itself: the state, its events, and a frozen Snapshot of the last minute.
 
 The dashboard draws Snapshots and knows nothing else, so it is tested with ones made by hand.
 """
@@ -59,6 +59,7 @@ class Event:
     bands: tuple[Band, ...] = ()  # what carries it, the largest share first
     model_id: str = ""  # of the bundle that judged
     reminders: int = 0  # how often it was told again while it lasted
+    stream: str = ""  # the name of the stream where there are several
 
     @property
     def duration_s(self) -> float | None:
@@ -108,3 +109,5 @@ class Snapshot:
     processing_s: float = math.nan  # median seconds from a window's last sample to its score
     processing_p99_s: float = math.nan  # its 99th percentile
     finished: bool = False  # the stream has ended; nothing more will come
+    stream: str = ""  # its name where there are several
+    failure: str = ""  # what ended it early, a sentence

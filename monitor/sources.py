@@ -17,7 +17,7 @@ import numpy as np
 from monitor.audio import duration_s, read_blocks
 from monitor.config import Channel
 from monitor.errors import MonitorError
-from monitor.ring import SampleRing
+from monitor.ring import Readable, SampleRing
 from monitor.snapshot import FloatArray
 
 
@@ -38,15 +38,33 @@ class Mark:
 class Source(Protocol):
     """What the engine needs of a source of sound."""
 
-    name: str  # for the eye, before the first mark
-    ring: SampleRing
-    marks: deque[Mark]  # in order of index; put there before the sample they speak of
-    sample_rate: int
     speed: float  # stream seconds per second; infinite for as fast as it is taken
-    error: MonitorError | None  # what ended it early
     live: bool  # paced by hardware: nothing waits for us, and what does not come in time is lost
     channel: Channel  # of the ring's, which one is listened to
-    lost_since: float | None  # since when there is no sound, on the monotonic clock; only where it is live
+
+    @property
+    def name(self) -> str:
+        """For the eye, before the first mark."""
+
+    @property
+    def ring(self) -> Readable:
+        """Where its samples are taken from: another one where it has been opened anew."""
+
+    @property
+    def marks(self) -> deque[Mark]:
+        """In order of index; put there before the sample they speak of."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second in the ring."""
+
+    @property
+    def error(self) -> MonitorError | None:
+        """What ended it early."""
+
+    @property
+    def lost_since(self) -> float | None:
+        """Since when there is no sound, on the monotonic clock; only where it is live."""
 
     @property
     def overflows(self) -> int:

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from monitor.intake import SILENT_S, Intake
 from monitor.pace import Hole, Pace
-from monitor.ring import SampleRing
 from monitor.snapshot import State
 
 BEHIND_S = 5.0  # of unread sound: less is caught up with in a moment, more is not worth it
@@ -16,8 +15,9 @@ BEHIND_S = 5.0  # of unread sound: less is caught up with in a moment, more is n
 class WatchedSource(Protocol):
     """What is asked of a source that is paced by hardware."""
 
-    ring: SampleRing
-    lost_since: float | None  # since when there is no sound, on the monotonic clock
+    @property
+    def lost_since(self) -> float | None:
+        """Since when there is no sound, on the monotonic clock."""
 
     @property
     def overflows(self) -> int:

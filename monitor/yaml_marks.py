@@ -68,6 +68,8 @@ def _plain(
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
     if isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            marks[(*path, str(i))] = _place(file, item)
         return [_plain(item, (*path, str(i)), file, marks, seen) for i, item in enumerate(node.value)]
     assert isinstance(node, yaml.MappingNode)
     tree: dict[str, Any] = {}

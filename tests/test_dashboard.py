@@ -23,8 +23,9 @@ from monitor.dashboard.chart import GUTTER
 from monitor.dashboard.live import Viewer, show
 from monitor.dashboard.plain import PlainLog
 from monitor.dashboard.readings import band_list, band_range, duration, hertz, long_since, number, span
-from monitor.dashboard.screen import Screen, View, plan, render, save_svg
+from monitor.dashboard.screen import Screen, plan, render, save_svg
 from monitor.dashboard.theme import COLOUR, MONO
+from monitor.dashboard.view import View
 from monitor.snapshot import Band, Event, Snapshot, State
 
 SIZES = [(80, 24), (120, 36), (200, 60), (60, 40), (40, 10), (100, 15), (12, 4), (1, 1)]
@@ -536,7 +537,7 @@ class Asked:
     def quit(self) -> None:
         self.over = True
 
-    def scale_threshold(self, factor: float) -> None:
+    def scale_threshold(self, factor: float, number: int) -> None:
         self.factor *= factor
 
 
@@ -548,7 +549,7 @@ def countdown(calls: int) -> Callable[[], bool]:
 
 def test_what_is_no_terminal_gets_plain_lines() -> None:
     out = io.StringIO()
-    show(snapshot, Asked(), countdown(2), console=Console(file=out))
+    show(lambda: (snapshot(),), Asked(), countdown(2), console=Console(file=out))
     assert "\x1b" not in out.getvalue()
     assert len(out.getvalue().splitlines()) == 5  # source, three events, state
 
@@ -562,7 +563,7 @@ def test_a_failure_to_draw_restores_the_screen_and_goes_on_in_plain_lines(
     monkeypatch.setattr(Screen, "lines", broken)
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, height=24, _environ={"TERM": "xterm"})
-    show(snapshot, Asked(), countdown(3), console=console)
+    show(lambda: (snapshot(),), Asked(), countdown(3), console=console)
     screen, rest = out.getvalue().split("\x1b[?1049l")
     assert screen.startswith("\x1b[?1049h")
     assert "the dashboard stopped (ZeroDivisionError: no width)" in rest
@@ -574,7 +575,7 @@ def test_a_console_that_cannot_encode_blocks_gets_ascii() -> None:
     raw = io.BytesIO()
     out = io.TextIOWrapper(raw, encoding="cp1252")
     console = Console(file=out, force_terminal=True, width=80, height=24, _environ={"TERM": "xterm"})
-    show(snapshot, Asked(), countdown(2), console=console)
+    show(lambda: (snapshot(),), Asked(), countdown(2), console=console)
     out.flush()
     assert b"Spectrogram" in raw.getvalue()
     assert raw.getvalue().isascii()
@@ -585,7 +586,7 @@ def test_only_rows_that_changed_are_written_again() -> None:
     console = Console(file=out, force_terminal=True, width=80, height=24, _environ={"TERM": "xterm"})
     still, later = snapshot(), snapshot(load=0.5)
     frames = iter([still, still, still, later])
-    viewer = Viewer(lambda: next(frames), Asked(), countdown(4), console, View(), Path())
+    viewer = Viewer(lambda: (next(frames),), Asked(), countdown(4), console, View(), Path())
     assert viewer.run(lambda _: "", 1000.0) is None
     assert out.getvalue().count("Spectrogram") == 1
     assert out.getvalue().count("USB Audio") == 1
@@ -603,7 +604,7 @@ from monitor.dashboard import live
 before = termios.tcgetattr(0)
 asked = Asked()
 def latest():
-    return snapshot(threshold=110.0 * asked.factor)
+    return (snapshot(threshold=110.0 * asked.factor),)
 def broken(*_):
     raise RuntimeError("broken on purpose")
 if {fail}:

@@ -22,6 +22,7 @@ from monitor.errors import MonitorError
 from monitor.scoring import PARTS, Normal, part_of
 from monitor.snapshot import State
 from monitor.sources import WavReplay
+from monitor.station import Station
 
 STEP_S = 2.0
 BANDS = 64
@@ -190,7 +191,7 @@ def test_a_run_leaves_what_it_learnt_beside_the_model_and_one_command_takes_it_b
 def test_by_default_nothing_is_learnt(model: Path, data: Path) -> None:
     bundle = load_bundle(model)
     source = WavReplay(sorted((data / "test_normal").glob("*.wav")), 16000, speed=math.inf)
-    engine = Engine(bundle, source, load_config(base=bundle.config), model_name="m")
+    engine = Engine([Station(bundle, source, load_config(base=bundle.config), model_name="m")])
     engine.start()
     engine.stop()
     assert not list(model.parent.glob("*.drift.*"))

@@ -60,12 +60,12 @@ def monitor(microphone: VirtualMicrophone, *arguments: object) -> tuple[str, ...
 class Live:
     """`monitor live` in a process of its own, with what it wrote."""
 
-    def __init__(self, microphone: VirtualMicrophone, bundle: Path, *options: object) -> None:
+    def __init__(self, microphone: VirtualMicrophone, bundle: Path, *options: object, streams: bool = False) -> None:
         self.events_file = bundle.with_name(f"events-{time.monotonic_ns()}.jsonl")
         self._output = bundle.with_name(f"output-{time.monotonic_ns()}.txt")
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                monitor(microphone, "live", bundle, "--headless", "--events", self.events_file,
+                monitor(microphone, "live", *(() if streams else (bundle,)), "--headless", "--events", self.events_file,
                         "--set", "dashboard.log_every_s=0.2", *options),
                 env=microphone.environment, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
@@ -226,6 +226,43 @@ def test_two_monitors_listen_to_one_microphone(running: Live, microphone: Virtua
     running.wait_for("NORMAL", mark)
     assert second.end() == 0
     assert running.end() == 0
+
+
+def test_two_channels_of_one_device_are_two_streams_and_it_is_opened_once(
+    microphone: VirtualMicrophone, bundle: Path, wav: Path
+) -> None:
+    """And a third stream of a device that is not there delays neither of them."""
+    bundle.with_name("hall.yaml").write_text(
+        "streams:\n"
+        f"  - {{name: left, bundle: {bundle.name}, device: testmic, channel: 0}}\n"
+        f"  - {{name: right, bundle: {bundle.name}, device: testmic, channel: 1}}\n"
+        f"  - {{name: nowhere, bundle: {bundle.name}, device: Blue Yeti}}\n"
+    )
+    microphone.play(wav, times=10)
+    live = Live(microphone, bundle, "--config", bundle.with_name("hall.yaml"), streams=True)
+    try:
+        for pattern in ("left: NORMAL", "right: NORMAL", "nowhere: LOST"):
+            live.wait_for(pattern)
+        mark = live.mark()
+        microphone.unplug()
+        for name in ("left", "right"):
+            live.wait_for(f"{name}: LOST", mark)
+        time.sleep(1.0)
+        mark = live.mark()
+        microphone.plug()
+        microphone.play(wav)
+        for name in ("left", "right"):
+            live.wait_for(rf"{name}: (LISTENING|NORMAL) \(was LOST\)", mark)
+            live.wait_for(f"{name}: NORMAL", mark)
+        assert live.end() == 0
+    finally:
+        live.process.kill()
+        live.process.wait()
+    assert live.output.count("2 channel(s)") == 1
+    assert sorted(str(event["stream"]) for event in live.ended_events("lost")) == ["left", "nowhere", "right"]
+    accounts = re.findall(r"(\w+): listened for .* (\d+) of (\d+) captured samples judged", live.output)
+    assert [account[0] for account in accounts] == ["left", "right", "nowhere"]
+    assert all(int(judged) > RATE for _, judged, _ in accounts[:2])
 
 
 def test_a_microphone_that_is_not_there_yet_is_waited_for(

@@ -33,6 +33,7 @@ from monitor.sinks import ScoreRows
 from monitor.snapshot import Event, State
 from monitor.soundness import Soundness
 from monitor.sources import Mark
+from monitor.station import Station
 from monitor.stream import ScoreStream
 from monitor.watch import Watch
 
@@ -206,45 +207,47 @@ def test_a_short_silence_is_judged_like_any_sound(cuts: list[int], zeros: int) -
 def test_what_does_not_change_is_no_signal_and_is_not_judged(constant: float) -> None:
     device, kept = Device16k(), Kept()
     config = small_config()
-    engine = Engine(small_bundle(config), device, config, model_name="m", sinks=[kept])
+    station = Station(small_bundle(config), device, config, model_name="m", sinks=[kept])
+    engine = Engine([station])
     sound = noise(32000)
     device.ring.write(sound[:, None])
     device.ring.write(np.full((16000, 1), constant, np.float32))
     engine.start()
-    wait_until(lambda: engine.latest.state is State.NO_SIGNAL)
+    wait_until(lambda: station.latest.state is State.NO_SIGNAL)
     scored = sum(len(rows.score) for rows in kept.rows)
     device.ring.write(noise(16000, 5)[:, None])
-    wait_until(lambda: engine.latest.state is not State.NO_SIGNAL)
+    wait_until(lambda: station.latest.state is not State.NO_SIGNAL)
     device.end()
     wait_until(lambda: engine.finished)
     assert [e.kind for e in kept.events if e.kind != "anomaly"] == ["no signal"] * 2
     assert scored <= 200
-    assert engine.discarded == 16000
-    assert engine.captured == engine.scored + engine.discarded == 64000
+    assert station.discarded == 16000
+    assert station.captured == station.scored + station.discarded == 64000
 
 
 def test_every_sample_is_scored_or_said_to_be_lost_and_no_window_spans_a_gap() -> None:
     device, kept = Device16k(), Kept()
     config = small_config()
     bundle = small_bundle(config)
-    engine = Engine(bundle, device, config, model_name="m", sinks=[kept])
+    station = Station(bundle, device, config, model_name="m", sinks=[kept])
+    engine = Engine([station])
     first, second = noise(24000), noise(24000, 1)
     engine.start()
     for block in np.split(first, 150):
         device.ring.write(block[:, None])
-    wait_until(lambda: engine.scored == 24000)
+    wait_until(lambda: station.scored == 24000)
     device.lost_since = time.monotonic()
-    wait_until(lambda: engine.latest.state is State.LOST)
+    wait_until(lambda: station.latest.state is State.LOST)
     old, device.ring = device.ring, SampleRing(16000 * 40)
     old.write(noise(800, 2)[:, None])  # what still came, and is thrown away
     device.lost_since = None
-    wait_until(lambda: engine.latest.state is not State.LOST)
+    wait_until(lambda: station.latest.state is not State.LOST)
     for block in np.split(second, 150):
         device.ring.write(block[:, None])
-    wait_until(lambda: engine.scored == 48000)
+    wait_until(lambda: station.scored == 48000)
     device.end()
     wait_until(lambda: engine.finished)
-    assert engine.captured == engine.scored + engine.discarded == 48800
+    assert station.captured == station.scored + station.discarded == 48800
     assert [e.kind for e in kept.events if e.kind == "lost"] == ["lost", "lost"]
     lost = [e for e in kept.events if e.kind == "lost"][-1]
     assert lost.end_s is not None

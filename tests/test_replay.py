@@ -21,12 +21,14 @@ from conftest import RATE, Told, write_recording
 from monitor.bundle import Bundle
 from monitor.cli import run as command
 from monitor.config import load_config
-from monitor.engine import Engine, RecordingResult
+from monitor.engine import Engine
 from monitor.errors import EXIT_ANOMALY, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from monitor.snapshot import State
 from monitor.sources import WavReplay
+from monitor.station import Station
 from monitor.stream import ScoreStream
 from monitor.synthetic import Machine, MachineSound
+from monitor.verdicts import RecordingResult
 from train import assess
 from train.calibrate import scores_of
 from train.frames import FrameCache, cache_folder
@@ -34,17 +36,18 @@ from train.frames import FrameCache, cache_folder
 KEPT = 1e-3  # relative: the frames of recordings are kept in steps of 0.005 dB, those of a replay are not
 
 
-def replayed(bundle: Bundle, files: list[Path], *, speed: float = math.inf, gapless: bool = False) -> Engine:
-    """An engine that has heard the files to their end."""
+def replayed(bundle: Bundle, files: list[Path], *, speed: float = math.inf, gapless: bool = False) -> Station:
+    """A station that has heard the files to their end."""
     source = WavReplay(files, RATE, speed=speed, gapless=gapless)
-    engine = Engine(bundle, source, bundle.config, model_name="test")
+    station = Station(bundle, source, bundle.config, model_name="test")
+    engine = Engine([station])
     engine.start()
     deadline = time.monotonic() + 60
     while not engine.finished and time.monotonic() < deadline:
         time.sleep(0.01)
     engine.stop()
     assert engine.error is None
-    return engine
+    return station
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -115,21 +118,21 @@ def test_a_fault_that_sets_in_is_an_event_that_begins_with_it_and_is_the_state_a
 ) -> None:
     sound = MachineSound(Machine(sample_rate=RATE, seed=9, passing_noises=False), fault="bearing", onset_s=6.0)
     soundfile.write(tmp_path / "broken.wav", sound.read(12 * RATE), RATE)
-    engine = replayed(bundle, [tmp_path / "broken.wav"])
-    (event,) = engine.events
+    station = replayed(bundle, [tmp_path / "broken.wav"])
+    (event,) = station.events
     assert 5.5 <= event.start_s <= 8.0
     assert event.duration_s is not None
     assert event.start_s + event.duration_s == pytest.approx(12.0, abs=0.1)
     assert event.peak > event.mean > event.threshold
-    assert engine.latest.state is State.ANOMALY
-    assert engine.latest.finished
-    assert engine.latest.anomalies == 1
+    assert station.latest.state is State.ANOMALY
+    assert station.latest.finished
+    assert station.latest.anomalies == 1
 
 
 def test_normal_sound_of_another_moment_raises_no_alarm(bundle: Bundle, data: Path) -> None:
-    engine = replayed(bundle, sorted((data / "test_normal").iterdir()))
-    assert engine.anomalies == 0
-    assert not engine.events
+    station = replayed(bundle, sorted((data / "test_normal").iterdir()))
+    assert station.anomalies == 0
+    assert not station.events
 
 
 def test_the_snapshot_shows_the_last_minute_of_the_stream(bundle: Bundle, data: Path) -> None:
@@ -147,13 +150,14 @@ def test_the_snapshot_shows_the_last_minute_of_the_stream(bundle: Bundle, data: 
 
 def test_the_threshold_can_be_changed_while_it_runs(bundle: Bundle, data: Path) -> None:
     source = WavReplay([data / "test_normal" / "normal_02.wav"], RATE, speed=math.inf)
-    engine = Engine(bundle, source, bundle.config, model_name="test")
-    engine.scale_threshold(1e-6)
+    station = Station(bundle, source, bundle.config, model_name="test")
+    engine = Engine([station])
+    station.scale_threshold(1e-6)
     engine.start()
     while not engine.finished:
         time.sleep(0.01)
-    assert engine.anomalies == 1
-    assert engine.events[0].threshold == pytest.approx(bundle.thresholds["score"].value * 1e-6)
+    assert station.anomalies == 1
+    assert station.events[0].threshold == pytest.approx(bundle.thresholds["score"].value * 1e-6)
 
 
 def test_exit_code_5_says_that_there_was_an_anomaly_if_asked(model: Path, data: Path) -> None:
@@ -265,9 +269,9 @@ def test_an_unforeseen_error_in_the_worker_is_told_and_not_taken_for_the_end(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("by nobody's fault")
 
-    monkeypatch.setattr("monitor.engine.ScoreStream.push", fail)
+    monkeypatch.setattr("monitor.ensemble.ScoreStream.push", fail)
     source = WavReplay([data / "test_normal" / "normal_00.wav"], RATE, speed=math.inf)
-    engine = Engine(bundle, source, bundle.config, model_name="test")
+    engine = Engine([Station(bundle, source, bundle.config, model_name="test")])
     engine.start()
     deadline = time.monotonic() + 30
     while not engine.finished and time.monotonic() < deadline:
@@ -276,7 +280,7 @@ def test_an_unforeseen_error_in_the_worker_is_told_and_not_taken_for_the_end(
     assert "by nobody's fault" in str(engine.error)
 
 
-def heard(bundle: Bundle, sound: np.ndarray, path: Path, speed: float = math.inf) -> Engine:
+def heard(bundle: Bundle, sound: np.ndarray, path: Path, speed: float = math.inf) -> Station:
     soundfile.write(path, sound, RATE, subtype="FLOAT")
     return replayed(bundle, [path], speed=speed)
 
@@ -288,8 +292,8 @@ def test_a_sudden_fault_is_told_within_three_seconds_with_what_carries_it(
     sound = MachineSound(
         Machine(sample_rate=RATE, seed=77, passing_noises=False), fault=fault, onset_s=10.0, ramp_s=0.05
     ).read(20 * RATE)
-    engine = heard(bundle, sound, tmp_path / "fault.wav")
-    first = next(event for event in engine.events if event.kind == "anomaly")
+    station = heard(bundle, sound, tmp_path / "fault.wav")
+    first = next(event for event in station.events if event.kind == "anomaly")
     assert 10 <= first.start_s <= first.told_s <= 13
     assert first.cause == "sudden"
     assert first.bands
@@ -305,9 +309,9 @@ def test_a_machine_that_is_switched_off_is_off_and_no_anomaly_and_has_time_to_ru
     sound[8 * RATE : 14 * RATE] = 1e-4 * np.random.default_rng(0).standard_normal(6 * RATE)
     tables = []
     for number, speed in enumerate((math.inf, 20.0)):
-        engine = heard(bundle, sound, tmp_path / f"{number}.wav", speed)
-        tables.append([(event.kind, event.start_s, event.end_s) for event in engine.events])
-        assert engine.latest.state is State.NORMAL
+        station = heard(bundle, sound, tmp_path / f"{number}.wav", speed)
+        tables.append([(event.kind, event.start_s, event.end_s) for event in station.events])
+        assert station.latest.state is State.NORMAL
     assert tables[0] == tables[1], "at any speed"
     [(kind, start, end)] = tables[0]
     assert kind == "off"
@@ -318,5 +322,5 @@ def test_a_machine_that_is_switched_off_is_off_and_no_anomaly_and_has_time_to_ru
 def test_what_lasts_when_the_recording_ends_is_ended_with_it(bundle: Bundle, tmp_path: Path) -> None:
     sound = MachineSound(Machine(sample_rate=RATE, seed=79, passing_noises=False)).read(8 * RATE).astype(np.float64)
     sound[5 * RATE :] = 1e-5
-    engine = heard(bundle, sound, tmp_path / "off.wav")
-    assert [(event.kind, event.end_s) for event in engine.events] == [("off", pytest.approx(8.0, abs=0.05))]
+    station = heard(bundle, sound, tmp_path / "off.wav")
+    assert [(event.kind, event.end_s) for event in station.events] == [("off", pytest.approx(8.0, abs=0.05))]

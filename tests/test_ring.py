@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.ring import SampleRing, Taken
+from monitor.ring import RingReader, SampleRing, Taken
 
 
 def numbered(first: int, count: int, channels: int = 1) -> np.ndarray:
@@ -100,10 +100,10 @@ def test_a_block_longer_than_the_ring_is_refused_and_leaves_it_as_it_was() -> No
 
 def test_writing_needs_no_memory_but_the_rings() -> None:
     ring = SampleRing(16)
-    before = ring._samples
+    before = ring.samples
     for start in range(0, 200, 7):
         ring.write(numbered(start, 7))
-    assert ring._samples is before
+    assert ring.samples is before
 
 
 # Both at the same time
@@ -220,3 +220,20 @@ def account(got: list[Taken], written: int) -> None:
         assert np.array_equal(taken.samples, numbered(at, len(taken.samples)))
         at += len(taken.samples)
     assert at == written
+
+
+def test_each_reader_of_a_ring_has_all_of_it_at_its_own_pace() -> None:
+    ring = SampleRing(100)
+    quick, slow = RingReader(ring), RingReader(ring)
+    sound = np.arange(500, dtype=np.float32)[:, None]
+    heard = []
+    for start in range(0, 500, 20):
+        ring.write(sound[start : start + 20])
+        heard.append(quick.take(100).samples)
+        if start == 60:
+            np.testing.assert_array_equal(slow.take(100).samples, sound[:80])
+    np.testing.assert_array_equal(np.concatenate(heard), sound)
+    late = slow.take(500)
+    assert late.lost == late.first - 80 > 0
+    np.testing.assert_array_equal(late.samples, sound[late.first :])
+    assert ring.available == 500

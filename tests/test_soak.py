@@ -21,6 +21,7 @@ from virtual_microphone import VirtualMicrophone, why_not
 from monitor.bundle import save_bundle
 from monitor.engine import Engine
 from monitor.sources import Synthetic
+from monitor.station import Station
 
 pytestmark = pytest.mark.soak
 RATE = 16000
@@ -47,17 +48,18 @@ def memory_mib(process: int | str = "self") -> float:
 def test_an_hour_of_sound_takes_no_more_memory_than_a_minute_and_loses_nothing() -> None:
     config = small_config()
     source = Synthetic(Noise(), RATE, "noise", length_s=HOUR_S, speed=float("inf"))
-    engine = Engine(small_bundle(config), source, config, model_name="m")
+    station = Station(small_bundle(config), source, config, model_name="m")
+    engine = Engine([station])
     engine.start()
-    while engine.latest.position_s < HOUR_S / 20 and not engine.finished:
+    while station.latest.position_s < HOUR_S / 20 and not engine.finished:
         time.sleep(0.1)
     before = memory_mib()
     while not engine.finished:
         time.sleep(0.2)
     assert engine.error is None
     assert memory_mib() - before < GROWTH_MIB
-    assert engine.scored == engine.captured == round(HOUR_S * RATE)
-    assert engine.latest.dropped_samples == 0
+    assert station.scored == station.captured == round(HOUR_S * RATE)
+    assert station.latest.dropped_samples == 0
 
 
 @pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a virtual microphone")

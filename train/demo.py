@@ -11,11 +11,11 @@ import soundfile
 
 from monitor.bundle import load_bundle
 from monitor.config import Config
-from monitor.engine import Engine
-from monitor.listening import listen
+from monitor.listening import listen, station_for
 from monitor.sinks import EventLog
 from monitor.snapshot import FloatArray
 from monitor.sources import WavReplay
+from monitor.station import Station
 from monitor.synthetic import Machine, MachineSound
 from train import run
 from train.progress import ConsoleProgress
@@ -51,10 +51,11 @@ def run_demo(
     bundle = load_bundle(model)
     source = WavReplay([broken], rate, speed=speed or (float("inf") if headless else 1.0))
     sinks = [EventLog(events, wait=True)] if events else []
-    engine = listen(bundle, config, source, model=model, headless=headless, sinks=sinks)
+    station = station_for(bundle, config, source, model=model, sinks=sinks)
+    engine = listen([station], config, headless=headless)
     if engine.error is not None:
         raise engine.error
-    click.echo(_story(engine, fault))
+    click.echo(_story(station, fault))
     click.echo(_next_commands(model, broken))
 
 
@@ -78,11 +79,11 @@ def record(path: Path, samples: FloatArray, rate: int) -> None:
     soundfile.write(path, np.asarray(samples), rate, subtype="PCM_16")
 
 
-def _story(engine: Engine, fault: str) -> str:
-    heard_s = engine.results[-1].seconds if engine.results else 0.0
+def _story(station: Station, fault: str) -> str:
+    heard_s = station.results[-1].seconds if station.results else 0.0
     if heard_s <= ONSET_S:
         return f"You left before the {fault} fault set in, at {ONSET_S:.0f} s."
-    anomalies = [event for event in engine.events if event.kind == "anomaly"]
+    anomalies = [event for event in station.events if event.kind == "anomaly"]
     false = [event for event in anomalies if event.start_s < ONSET_S]
     true = [event for event in anomalies if event.start_s >= ONSET_S]
     lines = [f"The {fault} fault began to grow at {ONSET_S:.0f} s, over {RAMP_S:.0f} s."]

@@ -13,6 +13,7 @@ from monitor.engine import Engine
 from monitor.errors import DataError
 from monitor.model import choose_device
 from monitor.sources import Synthetic
+from monitor.station import Station
 from monitor.synthetic import Machine, MachineSound
 from monitor.words import counted
 from train import assess, run
@@ -55,7 +56,7 @@ def _false_alarms(bundle: Bundle, config: Config, hours: float) -> int:
             length_s = 3600 * min(1.0, hours - hour)
             source = Synthetic(sound, rate, "the invented machine", length_s=length_s, speed=math.inf)
             device = choose_device(config.train.device)
-            engine = Engine(bundle, source, config, model_name="invented", device=device)
+            engine = Engine([Station(bundle, source, config, model_name="invented")], device)
             engine.start()
             engine.wait()
             if engine.error is not None:

@@ -24,6 +24,7 @@ from monitor.model import Autoencoder
 from monitor.scoring import PARTS, Normal
 from monitor.snapshot import FloatArray
 from monitor.sources import Source, Synthetic
+from monitor.station import Station
 
 FPS = 10.0
 SETTLE_S = 3.0  # warm-up that does not count
@@ -41,7 +42,8 @@ def measure(config: Config, bundle: Bundle, *, microphone: bool, seconds: float)
         source = Microphone(config.audio, features.sample_rate, features.channel, end_when_lost=True)
     else:
         source = _Called(features.sample_rate, config.audio)
-    engine = Engine(bundle, source, config, model_name="bench")
+    station = Station(bundle, source, config, model_name="bench")
+    engine = Engine([station])
     over = threading.Event()
     drawn = io.StringIO()
     console = Console(file=drawn, force_terminal=True, width=160, height=48, color_system="truecolor")
@@ -51,7 +53,7 @@ def measure(config: Config, bundle: Bundle, *, microphone: bool, seconds: float)
     engine.start()
     drawing.start()
     time.sleep(SETTLE_S)
-    before, cpu, clock = engine.processing.count, _cpu_s(), time.monotonic()
+    before, cpu, clock = station.processing.count, _cpu_s(), time.monotonic()
     writer = _writer(source)
     calls_before = writer.calls if writer else 0
     while time.monotonic() - clock < seconds and not engine.finished:
@@ -59,7 +61,7 @@ def measure(config: Config, bundle: Bundle, *, microphone: bool, seconds: float)
         drawn.seek(0)
         drawn.truncate()
     cpu, clock = _cpu_s() - cpu, time.monotonic() - clock
-    processing = Spread.of(engine.processing.last(engine.processing.count - before))
+    processing = Spread.of(station.processing.last(station.processing.count - before))
     writer = _writer(source)
     late = Spread.of(writer.late(writer.calls - calls_before)) if writer else Spread.of(np.zeros(0, np.float32))
     over.set()
@@ -74,7 +76,7 @@ def measure(config: Config, bundle: Bundle, *, microphone: bool, seconds: float)
         "processing_s": asdict(processing),
         "callback_lateness_s": asdict(late),
         "overflows": source.overflows,
-        "dropped_samples": engine.latest.dropped_samples,
+        "dropped_samples": station.latest.dropped_samples,
         "cpu_share_of_one_core": round(cpu / clock, 4),
         "memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
@@ -83,7 +85,7 @@ def measure(config: Config, bundle: Bundle, *, microphone: bool, seconds: float)
         f"processing  {_milliseconds(processing)}",
         f"callback    {_milliseconds(late)} late",
         f"{100 * cpu / clock:.1f} % of one core with the dashboard at {FPS:.0f} frames a second, over {clock:.0f} s of "
-        f"{source.name}; {source.overflows} overflows, {engine.latest.dropped_samples} samples lost",
+        f"{source.name}; {source.overflows} overflows, {station.latest.dropped_samples} samples lost",
     ]
     return Section(figures, lines)
 
@@ -144,7 +146,7 @@ class _NoControls:
     def quit(self) -> None:
         """Not here."""
 
-    def scale_threshold(self, factor: float) -> None:
+    def scale_threshold(self, factor: float, number: int) -> None:
         """Not here."""
 
 

@@ -12,13 +12,19 @@ from typing import TextIO
 
 Wait = Callable[[float], str]  # waits for so many seconds at most, and says what was typed
 
+UP, DOWN, PAGE_UP, PAGE_DOWN, ESCAPE, ENTER = "↑", "↓", "⇞", "⇟", "\x1b", "\n"  # how keys are told
+_NAMED = {
+    "\x1b[A": UP, "\x1bOA": UP, "\x1b[B": DOWN, "\x1bOB": DOWN, "\x1b[5~": PAGE_UP, "\x1b[6~": PAGE_DOWN,
+    "\x1b": ESCAPE,
+}  # fmt: skip
 # arrows and function keys begin with an escape and contain letters that nobody typed
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
+_REST_S = 0.03  # in which the rest of a sequence comes, over a thin line too; an escape alone is the key
 
 
 def typed(text: str) -> str:
-    """The characters of `text` that stand for themselves."""
-    return _SEQUENCE.sub("", text)
+    """The characters of `text` that stand for themselves, and the keys that have a name here."""
+    return _SEQUENCE.sub(lambda found: _NAMED.get(found[0], ""), text).replace("\r", ENTER)
 
 
 def _no_keys(seconds: float) -> str:
@@ -45,7 +51,7 @@ if sys.platform == "win32":
         while msvcrt.kbhit():
             character = msvcrt.getwch()
             if character in "\x00\xe0":
-                msvcrt.getwch()  # the second half of a function key
+                text += {"H": UP, "P": DOWN, "I": PAGE_UP, "Q": PAGE_DOWN}.get(msvcrt.getwch(), "")
             else:
                 text += character
         return typed(text)
@@ -101,4 +107,6 @@ else:
             except OSError:  # the terminal has been closed
                 data = b""
             self.open = bool(data)
+            if data.endswith(b"\x1b") and select.select([self.fd], [], [], _REST_S)[0]:
+                return typed(data.decode("utf-8", "replace") + os.read(self.fd, 256).decode("utf-8", "replace"))
             return typed(data.decode("utf-8", "replace"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from textwrap import wrap
 
 from rich.style import Style
@@ -31,7 +32,7 @@ _CAPTIONS = {
 }
 _ROOMY = 110  # cells from which there is room for evidence that is no news
 _LEAST_NOTE = 12
-_KEYS = (("q", "quit"), ("space", "pause"), ("+ -", "threshold"), ("s", "save picture"))
+KEYS = (("q", "quit"), ("space", "pause"), ("+ -", "threshold"), ("s", "save picture"))
 
 
 def caption(snapshot: Snapshot) -> str:
@@ -85,21 +86,23 @@ def _against(what: str, value: float, threshold: float, width: int, theme: Theme
 
 def evidence(share: float, width: int, theme: Theme, glyphs: Glyphs, label: int = 8) -> Line:
     """How much of the evidence that makes an anomaly has gathered, as a bar and in per cent."""
-    figures = f"{_percent(share):>6}"
+    figures = f"{percent(share):>6}"
     cells = max(width - label - 1 - len(figures), 1)
     bar = bar_of(min(max(share, 0.0), 1.0) * cells if math.isfinite(share) else 0.0, cells, glyphs.thin)
-    style = _urgency(share, theme)
+    style = urgency(share, theme)
     return line(
         width, (f"{'evidence':<{label}} ", theme.label), (bar, style),
         (glyphs.rest * (cells - len(bar)), theme.frame), (figures, style if share >= _GROWING else theme.value),
     )  # fmt: skip
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share in whole per cent."""
     return f"{100 * share:.0f} %" if math.isfinite(share) else "-"
 
 
-def _urgency(share: float, theme: Theme) -> Style:
+def urgency(share: float, theme: Theme) -> Style:
+    """How much it matters that so much evidence has gathered."""
     if share >= _ENOUGH:
         return theme.alert
     return theme.warn if share >= _GROWING else theme.good
@@ -166,11 +169,12 @@ def status(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyp
     source = (name(snapshot.source, glyphs), theme.value)
     model = (name(snapshot.model, glyphs), theme.value)
     where: Part = (_position(snapshot), theme.value)
-    first = spread(width, [("from ", theme.label), source, dot, ("model ", theme.label), model], [where])
+    stream: list[Part] = [(name(snapshot.stream, glyphs), theme.title), dot] if snapshot.stream else []
+    first = spread(width, [*stream, ("from ", theme.label), source, dot, ("model ", theme.label), model], [where])
     facts: list[Part] = []
     shown = _fares(snapshot, theme, glyphs, now)
     if snapshot.evidence >= _GROWING or width >= _ROOMY:
-        shown.insert(0, ("evidence", _percent(snapshot.evidence), _urgency(snapshot.evidence, theme)))
+        shown.insert(0, ("evidence", percent(snapshot.evidence), urgency(snapshot.evidence, theme)))
     for label, text, style in shown:
         facts += [(f"{label} ", theme.label), (text, style), dot]
     room = width - sum(len(text) for text, _ in facts)
@@ -216,6 +220,7 @@ def details(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: f
         note = [*note[: _NOTE_ROWS - 1], " ".join(note[_NOTE_ROWS - 1 :])]
     speed, load, dropped = _fares(snapshot, theme, glyphs, now)
     rows: list[tuple[str, str, Style]] = [
+        *((("stream", name(snapshot.stream, glyphs), theme.title),) if snapshot.stream else ()),
         ("source", name(snapshot.source, glyphs), theme.value),
         ("model", name(snapshot.model, glyphs), theme.value),
         ("score", name(snapshot.score_kind, glyphs), theme.value),
@@ -249,7 +254,9 @@ def shorten(text: str, width: int, glyphs: Glyphs) -> str:
     return text[:head] + glyphs.ellipsis + text[len(text) - (width - 1 - head) :]
 
 
-def footer(width: int, message: str, paused: bool, theme: Theme, glyphs: Glyphs) -> Line:
+def footer(
+    width: int, message: str, paused: bool, theme: Theme, glyphs: Glyphs, of: Sequence[tuple[str, str]] = KEYS
+) -> Line:
     """What the keys do, and what the viewer is told."""
     note: list[Part] = []
     if message:
@@ -257,7 +264,7 @@ def footer(width: int, message: str, paused: bool, theme: Theme, glyphs: Glyphs)
     elif paused:
         note = [(" display paused, monitoring goes on ", theme.note)]
     keys: list[Part] = []
-    for key, what in _KEYS:
+    for key, what in of:
         shown = "resume" if paused and key == "space" else what
         keys += [(key, theme.key), (f" {shown}   ", theme.label)]
     room = width - sum(len(text) for text, _ in note) - 1

@@ -25,7 +25,6 @@ _WORD = re.compile(r"\S+(?: \S+)*")
 Box = tuple[float, float, float, float]  # x, y, width and height in a cell
 _SHAPES: dict[str, tuple[Box, ...]] = {
     "▀": ((0, 0, _W, _H / 2),),
-    "▄": ((0, _H / 2, _W, _H / 2),),
     "─": ((0, 7.5, _W, 1),),
     "│": ((3.5, 0, 1, _H),),
     "┤": ((3.5, 0, 1, _H), (0, 7.5, 3.5, 1)),
@@ -37,6 +36,7 @@ _SHAPES: dict[str, tuple[Box, ...]] = {
     "╌": ((0.5, 7.5, 3, 1), (4.5, 7.5, 3, 1)),
     "░": ((1, 2, 2, 2), (5, 5, 2, 2), (1, 8, 2, 2), (5, 11, 2, 2)),
     **{block: ((0, 0, (i + 1) * _W / 8, _H),) for i, block in enumerate("▏▎▍▌▋▊▉█")},
+    **{block: ((0, _H - 2 * (i + 1), _W, 2 * (i + 1)),) for i, block in enumerate("▁▂▃▄▅▆▇")},
 }
 # the pixels of a braille cell in the order of their bits
 _DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
+from monitor.dashboard.ranking import counts, times_threshold
 from monitor.dashboard.readings import band_list, cause, duration, level, name, number, pace, span
 from monitor.dashboard.theme import ASCII
 from monitor.snapshot import Event, Snapshot, State
@@ -16,8 +18,46 @@ _Told = tuple[bool, int]  # of an event: whether it was told as ended, and how m
 _ROOM = 120  # characters for the frequencies of an anomaly
 
 
+class PlainLogs:
+    """One stream's log, or, of several, each line with its stream's name, and one summary of all of them."""
+
+    def __init__(
+        self, write: Callable[[str], None], every_s: float = 10.0, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Takes what `PlainLog` does."""
+        self._all = PlainLog(write, every_s, clock)
+        self._make = partial(PlainLog, write, every_s, clock)
+        self._each: list[PlainLog] = []
+        self._every_s, self._next_s = every_s, 0.0  # in seconds of `uptime_s`
+
+    def say(self, text: str) -> None:
+        """Writes one line of its own."""
+        self._all.say(text)
+
+    def update(self, snapshots: Sequence[Snapshot]) -> None:
+        """Writes what is new."""
+        if len(snapshots) == 1:
+            self._all.update(snapshots[0])
+            return
+        self._each = self._each or [self._make(shown.stream) for shown in snapshots]
+        for log, shown in zip(self._each, snapshots, strict=True):
+            log.update(shown)
+        uptime_s = max(shown.uptime_s for shown in snapshots)
+        if uptime_s >= self._next_s:
+            self._next_s = uptime_s + self._every_s
+            states = ", ".join(f"{count} {state}" for state, count in counts(snapshots))
+            load = number(100 * max(shown.load for shown in snapshots))
+            highest = max(snapshots, key=lambda shown: -1.0 if math.isnan(x := times_threshold(shown)) else x)
+            self.say(
+                f"{len(snapshots)} streams: {states}  highest score {number(highest.score)} of "
+                f"{number(highest.threshold)} in {highest.stream}  load {load} %"
+            )
+
+
 class PlainLog:
     """Writes a line for each change of state, each event that begins, goes on or ends, and now and then a summary.
+
+    With a stream's name there is no summary, and the name stands before each line.
 
     Every line begins with the local time in ISO form, and is plain ASCII. Summaries come by the wall clock: a
     replay that runs a thousand times as fast would fill the log otherwise, and a lost source must not silence
@@ -25,11 +65,15 @@ class PlainLog:
     """
 
     def __init__(
-        self, write: Callable[[str], None], every_s: float = 10.0, clock: Callable[[], float] = time.time
+        self,
+        write: Callable[[str], None],
+        every_s: float = 10.0,
+        clock: Callable[[], float] = time.time,
+        stream: str = "",
     ) -> None:
         """Takes where lines go (they come without a newline), and how often to summarise in seconds."""
-        self._write = write
-        self._every_s = every_s
+        self._write, self._stream = write, f"{stream}: " if stream else ""
+        self._every_s = math.inf if stream else every_s
         self._clock = clock
         self._state: State | None = None
         self._told: dict[_Key, _Told] = {}
@@ -39,7 +83,7 @@ class PlainLog:
     def say(self, text: str) -> None:
         """Writes one line of its own."""
         at = datetime.fromtimestamp(self._clock()).astimezone().isoformat(timespec="seconds")
-        self._write(f"{at} {name(text, ASCII)}")
+        self._write(f"{at} {name(self._stream + text, ASCII)}")
 
     def update(self, snapshot: Snapshot) -> None:
         """Writes what is new in `snapshot`."""
@@ -58,6 +102,8 @@ class PlainLog:
         if ended:
             count = snapshot.anomalies
             self.say(f"ended after {span(snapshot.position_s)}; {count} anomal{'y' if count == 1 else 'ies'}")
+            if snapshot.failure and snapshot.stream:  # of a single one the program itself says so
+                self.say(snapshot.failure)
         self._state, self._finished = snapshot.state, snapshot.finished
 
     def _tell_events(self, events: tuple[Event, ...], position_s: float) -> None:

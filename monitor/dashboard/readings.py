@@ -94,6 +94,11 @@ def long_since(seconds: float) -> str:
     return f"{minutes // 60}h" if minutes < 48 * 60 else f"{minutes // 1440}d"
 
 
+def age(seconds: float) -> str:
+    """How long ago something was, in at most three characters: 12s, 40m, 5h, 12d."""
+    return f"{max(int(seconds), 0)}s" if seconds < 60 else long_since(seconds)
+
+
 def level(value: float) -> str:
     """A level in dBFS: -32.1, or -inf for silence."""
     return number(value) if math.isnan(value) or math.isinf(value) else f"{value:.1f}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -15,26 +14,15 @@ from monitor.dashboard.chart import History, chart, time_axis
 from monitor.dashboard.events import events
 from monitor.dashboard.lettering import WIDEST, large_word, word_rows
 from monitor.dashboard.lines import Line, beside, blank, block
-from monitor.dashboard.panels import below_word, caption, details, footer, one_line, readings, status
+from monitor.dashboard.panels import KEYS, below_word, caption, details, footer, one_line, readings, status
 from monitor.dashboard.picture import svg
-from monitor.dashboard.scale import Scales
 from monitor.dashboard.spectrogram import spectrogram
+from monitor.dashboard.table import table
 from monitor.dashboard.theme import ASCII, COLOUR, MONO, SIXTEEN, UNICODE, Theme
+from monitor.dashboard.view import View
 from monitor.snapshot import Snapshot
 
 _GAP = 2  # cells between the histories and the side
-
-
-@dataclass(frozen=True)
-class View:
-    """What the viewer, not the engine, decides."""
-
-    paused: bool = False
-    ascii: bool = False
-    colour: bool = True
-    message: str = ""
-    now: float = math.nan  # Unix time, for the clock; NaN shows none
-    scales: Scales = field(default_factory=Scales, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +90,33 @@ def plan(width: int, height: int, charts: int) -> Plan:
     return Plan(width, left, side, size, top, facts, rows[0], rows[1], rows[2], axis, below, keys, roomy)
 
 
-def render(snapshot: Snapshot, view: View) -> RenderableType:
+def render(snapshot: Snapshot | Streams, view: View) -> RenderableType:
     """The screen for a snapshot, as large as the console it is printed on. Pure but for `view.scales`."""
     return Screen(snapshot, view)
 
 
 @dataclass(frozen=True)
-class Screen:
-    """A snapshot as a rich renderable that fills the console exactly."""
+class Streams:
+    """Several streams, for the table."""
 
-    snapshot: Snapshot
+    snapshots: tuple[Snapshot, ...]
+    order: tuple[int, ...]  # their numbers, the first on top
+    chosen: int | None = None  # the number of the stream that keys act on
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A snapshot, or several in a table, as a rich renderable that fills the console exactly."""
+
+    snapshot: Snapshot | Streams
     view: View
 
     def lines(self, width: int, height: int, theme: Theme) -> list[Line]:
         """`height` lines of exactly `width` cells."""
+        if isinstance(self.snapshot, Streams):
+            shown = self.snapshot
+            glyphs = ASCII if self.view.ascii else UNICODE
+            return table(shown.snapshots, shown.order, shown.chosen, self.view, width, height, theme, glyphs)
         return _lines(self.snapshot, self.view, width, height, theme)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
@@ -189,15 +190,17 @@ def _lines(snapshot: Snapshot, view: View, width: int, height: int, theme: Theme
         made += status(snapshot, width, at.status, theme, glyphs, view.now)
     made = block(made, width, height - at.footer)
     if at.footer:
-        made.append(footer(width, view.message, view.paused, theme, glyphs))
+        keys = (KEYS[0], ("esc", "table"), *KEYS[1:]) if snapshot.stream else KEYS
+        made.append(footer(width, view.message or snapshot.failure, view.paused, theme, glyphs, keys))
     return made
 
 
-def save_svg(snapshot: Snapshot, view: View, path: Path, *, width: int = 120, height: int = 36) -> None:
+def save_svg(snapshot: Snapshot | Streams, view: View, path: Path, *, width: int = 120, height: int = 36) -> None:
     """Writes a picture of the screen at `width` × `height` cells.
 
     Raises:
         OSError: if the file cannot be written.
     """
     theme = COLOUR if view.colour else MONO
-    path.write_text(svg(_lines(snapshot, view, width, height, theme), width), encoding="utf-8")
+    lines = Screen(snapshot, view).lines(width, height, theme)
+    path.write_text(svg(lines, width), encoding="utf-8")

@@ -123,15 +123,16 @@ class Glyphs:
     anomaly: str
     gap: str
     lost: str
+    levels: str  # a history of one row, low to high
 
 
 UNICODE = Glyphs(
     ascii=False, rule="─", side="│", tick="┤", mark="╵", bar="▏▎▍▌▋▊▉█", thin="╸━", rest="·", hold="┃",
     usual="┊", new="█", missing="░", ramp=" ░▒▓█", halves=" ▀▄█", dot="·", times="×", ellipsis="…", anomaly="▲",
-    gap="╌", lost="✕",
+    gap="╌", lost="✕", levels="▁▂▃▄▅▆▇█",
 )  # fmt: skip
 ASCII = Glyphs(
     ascii=True, rule="-", side="|", tick="+", mark="'", bar="=", thin="-", rest=".", hold="|", usual=":",
     new="+", missing="-", ramp=" .:-=+*#%@", halves=" \"o#", dot="|", times="x", ellipsis="~", anomaly="!",
-    gap="~", lost="x",
+    gap="~", lost="x", levels="_.,-+=*#",
 )  # fmt: skip

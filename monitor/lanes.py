@@ -1,0 +1,243 @@
+"""Many streams of one model at once, each at its own pace: whole hops of any of them in, frames and scores out.
+
+What `monitor.stream.ScoreStream` computes of one stream, for lanes that begin, pause and end when they like. What is
+expensive is one call for many lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from monitor.bundle import Bundle
+from monitor.features import mel_filters, overlapping_windows, power_frames
+from monitor.lane_means import LaneMeans
+from monitor.model import Inference
+from monitor.scoring import frame_and_change, rolling_length, row_width
+from monitor.stream import Scores
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+LANES = 256  # computed together, from sound to score
+HOPS = 50  # of each at most
+WINDOWS = 256  # through the model at once: with more, what is computed of them leaves the processor's cache
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What m hops of n lanes gave. All on the CPU.
+
+    Each hop completes one frame and one row of scores, but for the first of a lane: so only the last `new_frames` of
+    a lane's m frames, and the last `new_rows` of its m rows, are there. The others are NaN.
+    """
+
+    frames: Tensor  # (n, m, n_mels) power mel frames, float32
+    scores: Scores  # of n streams and m windows
+    new_frames: Tensor  # (n,) int64, 0 to m
+    new_rows: Tensor  # (n,) int64, 0 to m
+
+    def of(self, number: int) -> tuple[Tensor, Scores]:
+        """Of the lane that was pushed as the `number`-th what `ScoreStream(1).push` gives: views."""
+        every, hops = self.scores, self.frames.shape[1]
+        rows = slice(number, number + 1), slice(hops - int(self.new_rows[number]), hops)
+        scores = Scores(every.rows[rows], every.rolling[rows], every.score[rows], every.n_mels)
+        return self.frames[number : number + 1, hops - int(self.new_frames[number]) :], scores
+
+
+class Lanes:
+    """The state of `count` streams of one model.
+
+    Args:
+        bundle: the model; it is not changed.
+        precision: "float32", or "bfloat16" for the network alone: weights and what passes between its layers.
+        threads: groups of lanes that are computed at the same time, each by one thread of torch. This takes the
+            process's other work in torch to one thread too. 1: one group after another, with torch's threads.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        count: int,
+        device: torch.device | str = "cpu",
+        precision: str = "float32",
+        threads: int = 1,
+    ) -> None:
+        self._features = features = bundle.config.features
+        self._device = torch.device(device)
+        self._type = PRECISIONS[precision]
+        self._hop, self._half = features.hop_length, features.window_frames // 2
+        half_fft = features.n_fft // 2
+        # Frame t needs half_fft samples behind its centre, which whole hops bring this many hops later.
+        self._frame_delay = -(-half_fft // self._hop) - 1
+        self._row_delay = self._frame_delay + self._half - 1
+        self._length = rolling_length(bundle.config.score, features)
+        self._width = row_width(bundle.config.score, features)
+        self._window = torch.hann_window(features.n_fft, device=self._device)
+        self._filters = mel_filters(features, half_fft + 1).to(self._device)
+        self._scale = bundle.scale().to(self._device)
+        self._model = Inference(bundle.model.to(self._device).eval(), self._type)
+        self._scorer = bundle.scorer().to(self._device)
+        self._offsets = {
+            part: torch.zeros(count, 1, len(normal.centre), dtype=torch.float64)
+            for part, normal in bundle.normals.items()
+        }
+        self._hops = torch.zeros(count, dtype=torch.int64)  # heard since the lane began
+        carried = half_fft + self._frame_delay * self._hop
+        self._sound = torch.zeros(count, carried, device=self._device)  # the last samples
+        # The last frames as the model sees them.
+        self._seen = torch.zeros(count, features.window_frames - 1, features.n_mels, device=self._device)
+        self._means = LaneMeans(self._length, self._width, count, self._device)
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, "lanes", lambda: torch.set_num_threads(1)) if threads > 1 else None
+
+    def __len__(self) -> int:
+        return len(self._hops)
+
+    def close(self) -> None:
+        """Ends the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def reset(self, which: Tensor) -> None:
+        """These lanes (n,) begin anew: what comes next has no past. What is normal of each stays where it is."""
+        self._hops[which] = 0
+        self._sound[which.to(self._device)] = 0.0  # as a stream begins; the other state shows in nothing that is new
+        self._means.reset(which)
+
+    def recentre(self, lane: int, offsets: Mapping[str, Tensor]) -> None:
+        """Moves what is normal of each part of one lane's score by an offset (p,) from the model's."""
+        for part, offset in offsets.items():
+            self._offsets[part][lane, 0] = offset
+        self._scorer.recentre(self._offsets)
+
+    def push(self, samples: Tensor, which: Tensor) -> Heard:
+        """The next m hops of n lanes, m the same for all: the others do not change.
+
+        Args:
+            samples: (n, m · hop_length) float32.
+            which: (n,) int64, each lane once.
+        """
+        lanes, hops = len(which), samples.shape[1] // self._hop
+        if samples.shape != (lanes, hops * self._hop) or len(set(which.tolist())) != lanes:
+            raise ValueError(f"{tuple(samples.shape)} samples are not whole hops of {lanes} different lanes")
+        n_mels = self._features.n_mels
+        heard_before = self._hops[which]
+        heard = Heard(
+            torch.empty(lanes, hops, n_mels),
+            Scores(
+                torch.empty(lanes, hops, self._width),
+                torch.empty(lanes, hops, self._width, dtype=torch.float64),
+                torch.empty(lanes, hops, dtype=torch.float64),
+                n_mels,
+            ),
+            (heard_before + hops - self._frame_delay).clamp(0, hops),
+            (heard_before + hops - self._row_delay).clamp(0, hops),
+        )
+        size = min(LANES, max(1, -(-lanes // self._threads)))
+        groups = [slice(first, min(lanes, first + size)) for first in range(0, lanes, size)]
+
+        def compute(group: slice) -> None:
+            for start in range(0, hops, HOPS):
+                self._compute(samples, which[group], heard, group, slice(start, min(hops, start + HOPS)))
+
+        list((self._pool.map if self._pool and len(groups) > 1 else map)(compute, groups))
+        return heard
+
+    @torch.inference_mode()
+    def flush(self, lane: int, rest: Tensor | None = None) -> tuple[Tensor, Scores]:
+        """The frames and scores that the end of one lane completes, as `ScoreStream(1).flush`; it then begins anew.
+
+        Args:
+            rest: (n,) samples, fewer than a hop, that still come before the end.
+        """
+        which, on_device = torch.tensor([lane]), torch.tensor([lane], device=self._device)
+        rest = torch.empty(0) if rest is None else rest
+        hops, features = int(self._hops[lane]), self._features
+        if len(rest) >= self._hop:
+            raise ValueError(f"{len(rest)} samples are a hop of {self._hop} or more: push it")
+        before = max(0, hops - self._frame_delay)  # frames that there have been
+        ending = torch.zeros(features.n_fft // 2 if hops or len(rest) else 0, device=self._device)
+        own = len(self._window) // 2 + min(hops, self._frame_delay) * self._hop
+        sound = torch.cat((self._sound[lane, self._sound.shape[1] - own :], rest.to(self._device), ending))
+        frames = power_frames(sound[None], self._window, self._filters, self._hop)
+        seen = self._seen[on_device]
+        if before < self._half:
+            seen = seen[:, seen.shape[1] - before :]
+        seen = torch.cat((seen, self._scale(frames)), dim=1)
+        if before < self._half <= seen.shape[1]:
+            seen = torch.cat((seen[:, : self._half].flip(1), seen), dim=1)
+        if seen.shape[1] >= self._half:
+            seen = torch.cat((seen, seen[:, -self._half :].flip(1)[:, : self._half - 1]), dim=1)
+        rows = self._rows(seen)
+        rolling = torch.empty(rows.shape, dtype=torch.float64, device=self._device)
+        self._means.push(rows, which, rolling)
+        rolling[:, : max(0, self._length - 1 - max(0, hops - self._row_delay))] = torch.nan
+        score = self._scorer(rolling, streams=on_device)
+        self.reset(which)
+        return frames.cpu(), Scores(rows.cpu(), rolling.cpu(), score.cpu(), features.n_mels)
+
+    @torch.inference_mode()
+    def _compute(self, samples: Tensor, which: Tensor, heard: Heard, group: slice, part: slice) -> None:
+        """Hops `part` of the lanes `which`, which are `group` of those pushed."""
+        lanes, count = which.to(self._device), part.stop - part.start
+        hops = self._hops[which]
+        new = samples[group, part.start * self._hop : part.stop * self._hop].to(self._device)
+        sound = torch.cat((self._sound[lanes], new), dim=1)
+        self._sound[lanes] = sound[:, count * self._hop :]
+        frames = power_frames(sound, self._window, self._filters, self._hop)
+        seen = torch.cat((self._seen[lanes], self._scale(frames)), dim=1)
+        self._mirror(seen, hops, count)
+        self._seen[lanes] = seen[:, count:]
+        self._hops[which] += count
+
+        rows = self._rows(seen)
+        youngest = int(hops.min())
+        age = hops[:, None] + torch.arange(count)  # of the lane before each hop
+        if youngest < self._row_delay:
+            rows[(age < self._row_delay).to(self._device)] = 0.0  # of no meaning, not even as a summand
+        rolling = torch.empty(rows.shape, dtype=torch.float64, device=self._device)
+        self._means.push(rows, which, rolling)
+        if youngest < self._row_delay + self._length - 1:
+            rolling[(age < self._row_delay + self._length - 1).to(self._device)] = torch.nan
+            rows[(age < self._row_delay).to(self._device)] = torch.nan
+            frames[(age < self._frame_delay).to(self._device)] = torch.nan
+        heard.frames[group, part] = frames
+        heard.scores.rows[group, part] = rows
+        heard.scores.rolling[group, part] = rolling
+        heard.scores.score[group, part] = self._scorer(rolling, streams=lanes)
+
+    def _mirror(self, seen: Tensor, hops: Tensor, count: int) -> None:
+        """Puts the first half window of frames, reversed, before the first frame of lanes that only now have so many.
+
+        Args:
+            seen: (n, W - 1 + count, n_mels), changed in place. hops: (n,) that the lanes had heard before these.
+        """
+        before = hops - self._frame_delay
+        begun = ((before < self._half) & (before + count >= self._half)).nonzero()[:, 0]
+        if len(begun):
+            first = (2 * self._half - 1 - before[begun])[:, None].to(self._device)  # where frame 0 is
+            lane, step = begun[:, None].to(self._device), torch.arange(self._half, device=self._device)
+            seen[lane, first - 1 - step] = seen[lane, first + step]
+
+    def _rows(self, seen: Tensor) -> Tensor:
+        """Frames (n, T, n_mels) to the row of each of their windows, (n, T - W + 1, row_width), `monitor.stream`'s."""
+        features, bands = self._features, self._features.n_mels
+        windows = overlapping_windows(seen, features.window_frames)
+        lanes, count, size = windows.shape
+        rows = seen.new_empty(lanes, count, self._width)
+        inputs = overlapping_windows(seen.to(self._type), features.window_frames)
+        step = max(1, WINDOWS // lanes)
+        for start in range(0, count, step):
+            part = slice(start, start + step)
+            # A single window of each lane is a view: then nothing is copied.
+            reconstruction = self._model(inputs[:, part].reshape(-1, size))
+            difference = reconstruction.float().view(lanes, -1, size).sub_(windows[:, part])
+            by_frame = difference.view(lanes, -1, features.window_frames, bands)
+            rows[:, part, :bands] = by_frame.mean(dim=2)
+            rows[:, part, bands : 2 * bands] = by_frame.square_().mean(dim=2)
+        if self._width > 2 * bands:
+            rows[..., 2 * bands : 3 * bands], rows[..., 3 * bands :] = frame_and_change(windows, features)
+        return rows

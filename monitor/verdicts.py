@@ -1,0 +1,260 @@
+"""What one stream's frames and scores come to: its state, its events, its last minute, what is learnt of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from monitor.alarm import Alarm, Anomaly, Limits
+from monitor.bundle import Bundle
+from monitor.config import Config
+from monitor.drift import DriftKeeper
+from monitor.ensemble import Lane
+from monitor.explain import band_scores, explain
+from monitor.features import FrameLevel, band_centres
+from monitor.history import History
+from monitor.journal import Journal
+from monitor.scoring import RecordingScore, rolling_length, row_width
+from monitor.sinks import ScoreRows, Sink
+from monitor.snapshot import Event, FloatArray, State
+from monitor.sources import Mark
+from monitor.stream import Scores
+from monitor.switch import Flagged, Flags, Switch, off_level
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingResult:
+    """What a recording came to, known when it has ended."""
+
+    name: str
+    score: float
+    seconds: float
+    anomalies: int
+
+
+class Verdicts:
+    """Judges one stream by its scores, and tells its sinks.
+
+    Args:
+        stream: its name, empty where it is the only one.
+        stream_speed: stream seconds per second, to put times of the stream on the wall clock.
+        recordings: whether a recording as a whole is scored when it ends.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        config: Config,
+        mark: Mark,
+        *,
+        stream: str,
+        stream_speed: float,
+        recordings: bool,
+        sinks: Sequence[Sink],
+        drift: DriftKeeper | None,
+    ) -> None:
+        features = bundle.config.features
+        self.results: list[RecordingResult] = []
+        self.limits = Limits.of(bundle, config.alarm)
+        self.error_threshold = bundle.thresholds["error"].value
+        self.band_hz = band_centres(features).numpy()
+        self.history = History(features.n_mels, features.hop_s)
+        self.last = (np.nan, np.nan)  # rolling error, score
+        self.mark = mark  # of the recording
+        self.journal = Journal(sinks, stream)
+        self._bundle, self._sinks, self._drift, self._stream = bundle, sinks, drift, stream
+        self._hop_s = features.hop_s
+        self._wall_speed = stream_speed if np.isfinite(stream_speed) else 1.0
+        self._recordings = recordings
+        self._scorer, self._bundle_id = bundle.scorer(), bundle.digest()
+        self._window_rows = rolling_length(bundle.config.score, features)
+        self._alarm = Alarm(config.alarm, self.limits, features.hop_s, self._window_rows)
+        self._unlearnt = 0  # rows since something was, or was not, learnt
+        self._switch = Switch(FrameLevel(features), off_level(bundle, config.alarm), features.hop_s)
+        self._flagged, self._off = Flagged(), False
+        self._rolling = torch.full((row_width(bundle.config.score, features),), torch.nan)  # the newest mean row
+        self._hops_before = 0  # of the recordings that have ended
+        self.begin(mark)
+
+    def join(self, lane: Lane) -> None:
+        """From here on this is where the stream is computed."""
+        self._lane = lane
+        if self._drift is not None:
+            self._recentre(self._drift)
+
+    @property
+    def state(self) -> State:
+        """What there is to say of the machine."""
+        return State.OFF if self._off else self._alarm.state
+
+    @property
+    def threshold(self) -> float:
+        """Of the anomaly score, as it is in force."""
+        return self._alarm.threshold
+
+    @property
+    def evidence(self) -> float:
+        """How much there is, as a share of what makes an anomaly."""
+        return self._alarm.evidence
+
+    @property
+    def shown_events(self) -> tuple[Event, ...]:
+        """The events for the screen."""
+        return self.journal.shown(self._alarm.anomaly)
+
+    @property
+    def band_score(self) -> FloatArray:
+        """What each band adds to the score now: (n_mels,)."""
+        return band_scores(*self._scorer.shares(self._rolling), self.last[1])
+
+    def scale_threshold(self, factor: float) -> None:
+        """Multiplies the thresholds for this run."""
+        self._alarm.scale(factor)
+        self.error_threshold *= factor
+
+    def begin(self, mark: Mark) -> None:
+        """Another recording begins."""
+        self.mark = mark
+        self._frames = self._windows = self._alarm_row = 0
+        self._anomalies_before = self.journal.anomalies
+        score, features = self._bundle.config.score, self._bundle.config.features
+        self._recording = RecordingScore(score, self._scorer, row_width(score, features))
+        self._recording_began = time.time()
+        self._alarm.reset()
+
+    def end(self, seconds: float) -> None:
+        """The recording has ended, after so many seconds: so does what lasts."""
+        self.end_what_lasts()
+        anomalies = self.journal.anomalies - self._anomalies_before
+        self.results.append(RecordingResult(self.mark.name, self._recording.value(), seconds, anomalies))
+        self._hops_before += self._frames
+
+    def rename(self, name: str) -> None:
+        """The sound goes on under another name."""
+        self.mark = replace(self.mark, name=name)
+
+    def cut(self) -> None:
+        """Nothing is judged across what comes now: a hole in the sound."""
+        self.end_what_lasts()
+        self._alarm.reset()
+        self.last = (np.nan, np.nan)
+
+    def resume(self, position_s: float) -> None:
+        """The stream goes on behind a hole, at so many seconds of the recording."""
+        self._frames = self._windows = self._alarm_row = round(position_s / self._hop_s)
+
+    def end_what_lasts(self) -> None:
+        """Ends an anomaly, or that the machine is off."""
+        if lasting := self._alarm.finish():
+            self._tell(lasting)
+        if self._off:
+            self._off = False
+            self._tell_off(self._windows * self._hop_s)
+        self._switch.reset()
+        self._flagged = Flagged()
+
+    def use(self, frames: torch.Tensor, scores: Scores) -> bool:
+        """Takes power mel frames (1, t, n_mels) and scores (1, k), what came of some samples; whether any score did."""
+        if frames.shape[1]:
+            power = frames[0].numpy()
+            for sink in self._sinks:
+                sink.frames(self._frames, power)
+            self.history.add_levels(self._hops_before + self._frames, _decibels(frames[0]))
+            self._frames += frames.shape[1]
+            self._flagged.add(*self._switch.push(frames[0]))
+        count = scores.score.shape[1]
+        if not count:
+            return False
+        error, score = scores.error[0].double().numpy(), scores.score[0].numpy()
+        rolling_error = scores.rolling_error[0].numpy()
+        if self._recordings:
+            self._recording.push(scores.rows[0], scores.score[0])
+        off, hushed = self._flagged.take(count)
+        self._rolling = scores.rolling[0, -1].clone()
+        if off.any():  # a machine that is off is not to be judged
+            score, rolling_error = (np.where(off, np.nan, values) for values in (score, rolling_error))
+            self._rolling = torch.where(torch.tensor(bool(off[-1])), torch.nan, self._rolling)
+        self.history.add_scores(self._hops_before + self._windows, rolling_error, score)
+        self.last = (float(rolling_error[-1]), float(score[-1]))
+        # What may be about to be switched off cannot become an anomaly by it.
+        judged = np.where(hushed, np.minimum(score, self._alarm.threshold), score)
+        for start, stop in _runs(off):
+            if off[start] != self._off:
+                self._switched(bool(off[start]), (self._windows + start) * self._hop_s)
+            for anomaly in self._alarm.update(judged[start:stop], scores.rolling[0, start:stop].numpy()):
+                self._tell(anomaly)
+        if self._drift is not None:
+            self._follow(self._drift, float(score[-1]), scores.rolling[0, -1].numpy(), count)
+        rows = ScoreRows(
+            self.mark.name, self._windows, self._hop_s, error, score, self._alarm.threshold, self.state, self._stream
+        )
+        self._windows += count
+        for sink in self._sinks:
+            sink.scores(rows)
+        return True
+
+    def _follow(self, drift: DriftKeeper, score: float, row: NDArray[np.float64], count: int) -> None:
+        """Lets what is normal follow, a window at a time."""
+        self._unlearnt += count
+        if self._unlearnt < self._window_rows:
+            return
+        if drift.learn(score, row, self._alarm, self._unlearnt * self._hop_s):
+            self._recentre(drift)
+            if (share := drift.news) is not None:
+                at = self._windows * self._hop_s
+                self.journal.tell(Event("drift", at, at, time.time(), self.mark.name, peak=share))
+        self._unlearnt = 0
+
+    def _recentre(self, drift: DriftKeeper) -> None:
+        self._lane.recentre(drift.drift.offsets)
+        self._scorer.recentre(drift.drift.offsets)
+
+    def _switched(self, off: bool, at: float) -> None:
+        """The machine was switched off, or on again."""
+        if off:
+            if lasting := self._alarm.finish():
+                self._tell(lasting)
+            self._off_since = at, time.time()
+        self._off = off
+        self._tell_off(None if off else at)
+
+    def _tell_off(self, end: float | None) -> None:
+        began, wall_time = self._off_since
+        self.journal.tell(Event("off", began, end, wall_time, self.mark.name))
+
+    def _tell(self, anomaly: Anomaly) -> None:
+        start_s = (self._alarm_row + anomaly.start) * self._hop_s
+        profile = torch.from_numpy(anomaly.mean_profile)
+        event = Event(
+            "anomaly",
+            start_s,
+            None if anomaly.end is None else (self._alarm_row + anomaly.end) * self._hop_s,
+            self._recording_began + start_s / self._wall_speed,
+            self.mark.name,
+            anomaly.peak,
+            anomaly.mean,
+            self._alarm.threshold,
+            told_s=(self._alarm_row + anomaly.told) * self._hop_s,
+            cause=anomaly.cause,
+            bands=explain(*self._scorer.shares(profile), self.band_hz) if anomaly.decisions else (),
+            model_id=self._bundle_id,
+            reminders=anomaly.reminders,
+        )
+        self.journal.tell(event)
+
+
+def _runs(flags: Flags) -> list[tuple[int, int]]:
+    """Runs of equal flags: (start, stop)."""
+    edges = [0, *(np.flatnonzero(np.diff(flags)) + 1).tolist(), len(flags)]
+    return list(pairwise(edges))
+
+
+def _decibels(power: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    decibels: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = (10 * torch.log10(power.clamp_min(1e-12))).numpy()
+    return decibels
