@@ -13,17 +13,17 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 class LaneMeans:
     """`monitor.scoring.RollingMean` of lanes that each have their own place in their block of `length` rows.
 
-    Each row is divided by `length` when it comes. One array holds both blocks of a lane: the sum of the block before from row j on is not needed any more when row j
-    comes, which takes its place. It never subtracts, so a loud moment leaves nothing behind.
+    Each row is divided by `length` when it comes. One array holds both blocks of a lane: the sum of the block before
+    from row j on is not needed any more when row j comes, which takes its place. It never subtracts, so a loud moment
+    leaves nothing behind.
     """
 
     def __init__(self, length: int, width: int, lanes: int, device: torch.device | str = "cpu") -> None:
         self._length = length
         # The slot behind the last is what the block before adds to a complete one: always 0.
         self._slots = torch.zeros(lanes, length + 1, width, dtype=torch.float64, device=device)
-        self._prefix = torch.zeros(
-            lanes, width, dtype=torch.float64, device=device
-        )  # sum of this block's rows, each over length
+        # Of the rows of this block.
+        self._prefix = torch.zeros(lanes, width, dtype=torch.float64, device=device)
         # Where each lane is in its block. Lanes in step would all complete theirs in the same push, which would be
         # late: they are spread evenly, however few or many they are.
         self._place = (torch.arange(lanes, dtype=torch.float64) * GOLDEN % 1 * length).long()
