@@ -15,7 +15,7 @@ class LaneMeans:
 
     Each row is divided by `length` when it comes. One array holds both blocks of a lane: the sum of the block before
     from row j on is not needed any more when row j comes, which takes its place. It never subtracts, so a loud moment
-    leaves nothing behind.
+    leaves nothing behind, and no lane has to be reset: in a mean of `length` rows is nothing from before them.
     """
 
     def __init__(self, length: int, width: int, lanes: int, device: torch.device | str = "cpu") -> None:
@@ -27,13 +27,6 @@ class LaneMeans:
         # Where each lane is in its block. Lanes in step would all complete theirs in the same push, which would be
         # late: they are spread evenly, however few or many they are.
         self._place = (torch.arange(lanes, dtype=torch.float64) * GOLDEN % 1 * length).long()
-
-    def reset(self, lanes: Tensor) -> None:
-        """Forgets the rows of some lanes (n,).
-
-        What is in the slots stays: in no mean of `length` rows since then is a slot that was written before.
-        """
-        self._prefix[lanes.to(self._prefix.device)] = 0.0
 
     def push(self, rows: Tensor, lanes: Tensor, means: Tensor) -> None:
         """Takes rows (n, k, width) of different lanes (n,), and writes for each the mean of the last `length`.

@@ -105,7 +105,6 @@ class Lanes:
         """These lanes (n,) begin anew: what comes next has no past. What is normal of each stays where it is."""
         self._hops[which] = 0
         self._sound[which.to(self._device)] = 0.0  # as a stream begins; the other state shows in nothing that is new
-        self._means.reset(which)
 
     def recentre(self, lane: int, offsets: Mapping[str, Tensor]) -> None:
         """Moves what is normal of each part of one lane's score by an offset (p,) from the model's."""
@@ -195,8 +194,6 @@ class Lanes:
         self._rows(seen, rows)
         young = int(hops.min()) < self._row_delay + self._length - 1
         age = hops[:, None] + torch.arange(count)  # of the lane before each hop
-        if young:
-            rows[(age < self._row_delay).to(self._device)] = 0.0  # of no meaning, not even as a summand
         self._means.push(rows, which, rolling)
         if young:
             rolling[(age < self._row_delay + self._length - 1).to(self._device)] = torch.nan
