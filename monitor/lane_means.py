@@ -13,25 +13,20 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 class LaneMeans:
     """`monitor.scoring.RollingMean` of lanes that each have their own place in their block of `length` rows.
 
-    One array holds both blocks of a lane: the sum of the block before from row j on is not needed any more when row j
-    comes, which takes its place. It never subtracts, so a loud moment leaves nothing behind.
+    Each row is divided by `length` when it comes. One array holds both blocks of a lane: the sum of the block before
+    from row j on is not needed any more when row j comes, which takes its place. It never subtracts, so a loud moment
+    leaves nothing behind, and no lane has to be reset: in a mean of `length` rows is nothing from before them.
     """
 
     def __init__(self, length: int, width: int, lanes: int, device: torch.device | str = "cpu") -> None:
         self._length = length
         # The slot behind the last is what the block before adds to a complete one: always 0.
         self._slots = torch.zeros(lanes, length + 1, width, dtype=torch.float64, device=device)
-        self._prefix = torch.zeros(lanes, width, dtype=torch.float64, device=device)  # sum of the rows of this block
+        # Of the rows of this block.
+        self._prefix = torch.zeros(lanes, width, dtype=torch.float64, device=device)
         # Where each lane is in its block. Lanes in step would all complete theirs in the same push, which would be
         # late: they are spread evenly, however few or many they are.
         self._place = (torch.arange(lanes, dtype=torch.float64) * GOLDEN % 1 * length).long()
-
-    def reset(self, lanes: Tensor) -> None:
-        """Forgets the rows of some lanes (n,).
-
-        What is in the slots stays: in no mean of `length` rows since then is a slot that was written before.
-        """
-        self._prefix[lanes.to(self._prefix.device)] = 0.0
 
     def push(self, rows: Tensor, lanes: Tensor, means: Tensor) -> None:
         """Takes rows (n, k, width) of different lanes (n,), and writes for each the mean of the last `length`.
@@ -45,11 +40,14 @@ class LaneMeans:
         slots = (lanes * self._slots.shape[1] + place).to(device)
         left = self._length - place  # rows until the block is complete
         next_full = int(left.min())
+        row, suffix = torch.empty_like(prefix), torch.empty_like(prefix)
         for number in range(rows.shape[1]):
-            row, mean = rows[:, number].double(), means[:, number]
-            torch.add(flat[slots + 1], prefix.add_(row), out=mean)
+            row.copy_(rows[:, number]).mul_(1 / self._length)
+            following = slots + 1
+            torch.index_select(flat, 0, following, out=suffix)
+            torch.add(suffix, prefix.add_(row), out=means[:, number])
             flat.index_copy_(0, slots, row)
-            slots += 1
+            slots = following
             if number + 1 == next_full:
                 full = (left == next_full).nonzero()[:, 0]
                 for lane in lanes[full].tolist():
@@ -58,7 +56,6 @@ class LaneMeans:
                 slots[full.to(device)] -= self._length
                 left[full] += self._length
                 next_full = int(left.min())
-        means /= self._length
         self._prefix[on_device] = prefix
         self._place[lanes] = (place + rows.shape[1]) % self._length
 
@@ -74,8 +71,8 @@ def to_suffixes(block: Tensor) -> None:
     odd = length % size  # rows before the first whole group
     groups = block[odd:].view(-1, size, width)
     for row in range(size - 2, -1, -1):
-        groups[:, row] += groups[:, row + 1]
+        groups[:, row].add_(groups[:, row + 1])
     for group in range(len(groups) - 2, -1, -1):
-        groups[group] += groups[group + 1, 0]
+        groups[group].add_(groups[group + 1, 0])
     for row in range(odd - 1, -1, -1):
-        block[row] += block[row + 1]
+        block[row].add_(block[row + 1])

@@ -105,7 +105,6 @@ class Lanes:
         """These lanes (n,) begin anew: what comes next has no past. What is normal of each stays where it is."""
         self._hops[which] = 0
         self._sound[which.to(self._device)] = 0.0  # as a stream begins; the other state shows in nothing that is new
-        self._means.reset(which)
 
     def recentre(self, lane: int, offsets: Mapping[str, Tensor]) -> None:
         """Moves what is normal of each part of one lane's score by an offset (p,) from the model's."""
@@ -125,26 +124,23 @@ class Lanes:
             raise ValueError(f"{tuple(samples.shape)} samples are not whole hops of {lanes} different lanes")
         n_mels = self._features.n_mels
         heard_before = self._hops[which]
-        heard = Heard(
-            torch.empty(lanes, hops, n_mels),
-            Scores(
-                torch.empty(lanes, hops, self._width),
-                torch.empty(lanes, hops, self._width, dtype=torch.float64),
-                torch.empty(lanes, hops, dtype=torch.float64),
-                n_mels,
-            ),
-            (heard_before + hops - self._frame_delay).clamp(0, hops),
-            (heard_before + hops - self._row_delay).clamp(0, hops),
-        )
+        single, double = torch.empty(0, device=self._device), torch.empty(0, dtype=torch.float64, device=self._device)
+        frames, rows = single.new_empty(lanes, hops, n_mels), single.new_empty(lanes, hops, self._width)
+        rolling, score = double.new_empty(lanes, hops, self._width), double.new_empty(lanes, hops)
+        new_frames = (heard_before + hops - self._frame_delay).clamp(0, hops)
+        new_rows = (heard_before + hops - self._row_delay).clamp(0, hops)
         size = min(LANES, max(1, -(-lanes // self._threads)))
         groups = [slice(first, min(lanes, first + size)) for first in range(0, lanes, size)]
 
         def compute(group: slice) -> None:
             for start in range(0, hops, HOPS):
-                self._compute(samples, which[group], heard, group, slice(start, min(hops, start + HOPS)))
+                part = slice(start, min(hops, start + HOPS))
+                sound = samples[group, part.start * self._hop : part.stop * self._hop]
+                places = group, part
+                self._compute(sound, which[group], frames[places], rows[places], rolling[places], score[places])
 
         list((self._pool.map if self._pool and len(groups) > 1 else map)(compute, groups))
-        return heard
+        return Heard(frames.cpu(), Scores(rows.cpu(), rolling.cpu(), score.cpu(), n_mels), new_frames, new_rows)
 
     @torch.inference_mode()
     def flush(self, lane: int, rest: Tensor | None = None) -> tuple[Tensor, Scores]:
@@ -171,7 +167,8 @@ class Lanes:
             seen = torch.cat((seen[:, : self._half].flip(1), seen), dim=1)
         if seen.shape[1] >= self._half:
             seen = torch.cat((seen, seen[:, -self._half :].flip(1)[:, : self._half - 1]), dim=1)
-        rows = self._rows(seen)
+        rows = seen.new_empty(1, max(0, seen.shape[1] - features.window_frames + 1), self._width)
+        self._rows(seen, rows)
         rolling = torch.empty(rows.shape, dtype=torch.float64, device=self._device)
         self._means.push(rows, which, rolling)
         rolling[:, : max(0, self._length - 1 - max(0, hops - self._row_delay))] = torch.nan
@@ -180,34 +177,29 @@ class Lanes:
         return frames.cpu(), Scores(rows.cpu(), rolling.cpu(), score.cpu(), features.n_mels)
 
     @torch.inference_mode()
-    def _compute(self, samples: Tensor, which: Tensor, heard: Heard, group: slice, part: slice) -> None:
-        """Hops `part` of the lanes `which`, which are `group` of those pushed."""
-        lanes, count = which.to(self._device), part.stop - part.start
+    def _compute(
+        self, samples: Tensor, which: Tensor, frames: Tensor, rows: Tensor, rolling: Tensor, score: Tensor
+    ) -> None:
+        """The next hops of some lanes: reads samples (n, k · hop_length), and writes all others (n, k, …)."""
+        lanes, count = which.to(self._device), frames.shape[1]
         hops = self._hops[which]
-        new = samples[group, part.start * self._hop : part.stop * self._hop].to(self._device)
-        sound = torch.cat((self._sound[lanes], new), dim=1)
+        sound = torch.cat((self._sound[lanes], samples.to(self._device)), dim=1)
         self._sound[lanes] = sound[:, count * self._hop :]
-        frames = power_frames(sound, self._window, self._filters, self._hop)
+        frames.copy_(power_frames(sound, self._window, self._filters, self._hop))
         seen = torch.cat((self._seen[lanes], self._scale(frames)), dim=1)
         self._mirror(seen, hops, count)
         self._seen[lanes] = seen[:, count:]
         self._hops[which] += count
 
-        rows = self._rows(seen)
-        youngest = int(hops.min())
+        self._rows(seen, rows)
+        young = int(hops.min()) < self._row_delay + self._length - 1
         age = hops[:, None] + torch.arange(count)  # of the lane before each hop
-        if youngest < self._row_delay:
-            rows[(age < self._row_delay).to(self._device)] = 0.0  # of no meaning, not even as a summand
-        rolling = torch.empty(rows.shape, dtype=torch.float64, device=self._device)
         self._means.push(rows, which, rolling)
-        if youngest < self._row_delay + self._length - 1:
+        if young:
             rolling[(age < self._row_delay + self._length - 1).to(self._device)] = torch.nan
             rows[(age < self._row_delay).to(self._device)] = torch.nan
             frames[(age < self._frame_delay).to(self._device)] = torch.nan
-        heard.frames[group, part] = frames
-        heard.scores.rows[group, part] = rows
-        heard.scores.rolling[group, part] = rolling
-        heard.scores.score[group, part] = self._scorer(rolling, streams=lanes)
+        score.copy_(self._scorer(rolling, streams=lanes))
 
     def _mirror(self, seen: Tensor, hops: Tensor, count: int) -> None:
         """Puts the first half window of frames, reversed, before the first frame of lanes that only now have so many.
@@ -222,13 +214,12 @@ class Lanes:
             lane, step = begun[:, None].to(self._device), torch.arange(self._half, device=self._device)
             seen[lane, first - 1 - step] = seen[lane, first + step]
 
-    def _rows(self, seen: Tensor) -> Tensor:
-        """Frames (n, T, n_mels) to the row of each of their windows, (n, T - W + 1, row_width), `monitor.stream`'s."""
+    def _rows(self, seen: Tensor, rows: Tensor) -> None:
+        """Writes the row of each window of frames (n, T, n_mels), as `monitor.stream` has them: (n, T - W + 1, …)."""
         features, bands = self._features, self._features.n_mels
         windows = overlapping_windows(seen, features.window_frames)
-        lanes, count, size = windows.shape
-        rows = seen.new_empty(lanes, count, self._width)
         inputs = overlapping_windows(seen.to(self._type), features.window_frames)
+        lanes, count, size = windows.shape
         step = max(1, WINDOWS // lanes)
         for start in range(0, count, step):
             part = slice(start, start + step)
@@ -240,4 +231,3 @@ class Lanes:
             rows[:, part, bands : 2 * bands] = by_frame.square_().mean(dim=2)
         if self._width > 2 * bands:
             rows[..., 2 * bands : 3 * bands], rows[..., 3 * bands :] = frame_and_change(windows, features)
-        return rows

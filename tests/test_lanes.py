@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from monitor import lanes as module
+from monitor.bench_streams import PORTION_S, capacity
 from monitor.bundle import Bundle
 from monitor.lane_means import LaneMeans, to_suffixes
 from monitor.lanes import Lanes
@@ -91,3 +92,123 @@ def test_a_lane_computes_what_a_stream_alone_does_whatever_the_others_do(number,
 
 def fields(scores: Scores) -> tuple[Tensor, Tensor, Tensor]:
     return scores.rows, scores.rolling, scores.score
+
+
+def test_a_lane_that_is_not_pushed_does_not_change() -> None:
+    bundle = BUNDLES[0]
+    lanes, undisturbed = Lanes(bundle, COUNT), Lanes(bundle, COUNT)
+    first, other, second = (sound(bundle, 0, step, 45)[None] for step in range(3))
+    for one in (lanes, undisturbed):
+        one.push(first, torch.tensor([2]))
+    lanes.push(other.expand(4, -1), torch.tensor([4, 0, 3, 1]))
+    lanes.reset(torch.tensor([0, 3]))
+    lanes.flush(4)
+    found, expected = (one.push(second, torch.tensor([2])) for one in (lanes, undisturbed))
+    assert torch.equal(found.scores.score, expected.scores.score)
+    assert not found.scores.score.isnan().any()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("end", ["reset", "flush"])
+def test_whatever_a_lane_heard_a_new_beginning_forgets_it(value: float, end: str) -> None:
+    bundle = BUNDLES[0]
+    lanes, alone = Lanes(bundle, 3), ScoreStream(bundle)
+    broken = torch.full((1, 37 * 160), value)
+    lanes.push(broken, torch.tensor([1]))
+    lanes.reset(torch.tensor([1])) if end == "reset" else lanes.flush(1)
+    samples = sound(bundle, 1, 1, 150)[None]
+    agree(lanes.push(samples, torch.tensor([1])).of(0), alone.push(samples))
+
+
+def test_one_lanes_broken_sound_is_not_in_anothers_score() -> None:
+    bundle = BUNDLES[0]
+    lanes, alone = Lanes(bundle, 2), ScoreStream(bundle)
+    samples = sound(bundle, 0, 1, 80)[None]
+    both = torch.cat((torch.full_like(samples, np.nan), samples))
+    agree(lanes.push(both, torch.tensor([0, 1])).of(1), alone.push(samples))
+
+
+def test_a_loud_moment_that_has_left_the_mean_leaves_nothing_behind() -> None:
+    bundle = BUNDLES[0]
+    length = 30
+    lanes, calm = Lanes(bundle, 1), Lanes(bundle, 1)
+    quiet = sound(bundle, 0, 1, 60)[None]
+    for one, peak in ((lanes, 1e12), (calm, 0.1)):
+        one.push(peak * quiet, torch.tensor([0]))
+    rest = sound(bundle, 0, 2, 3 * length)[None]
+    found, expected = (one.push(rest, torch.tensor([0])) for one in (lanes, calm))
+    left = length + 22  # rows until no mean has a window, 20 frames long and two more of sound, of the loud moment
+    assert torch.equal(found.scores.rolling[:, left:], expected.scores.rolling[:, left:])
+
+
+def test_what_is_normal_of_one_lane_moves_for_that_lane_alone_and_outlives_a_reset() -> None:
+    bundle = BUNDLES[0]
+    offsets = {part: torch.rand(len(normal.centre)).double() for part, normal in bundle.normals.items()}
+    lanes, moved, unmoved = Lanes(bundle, 3), ScoreStream(bundle), ScoreStream(bundle)
+    lanes.recentre(2, offsets)
+    moved.recentre(offsets)
+    lanes.reset(torch.tensor([2]))
+    samples = sound(bundle, 0, 1, 60)[None]
+    heard = lanes.push(samples.expand(2, -1), torch.tensor([2, 0]))
+    agree(heard.of(0), moved.push(samples))
+    agree(heard.of(1), unmoved.push(samples))
+
+
+def test_many_lanes_are_computed_in_groups_and_long_sounds_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LANES", 2)
+    monkeypatch.setattr(module, "HOPS", 7)
+    monkeypatch.setattr(module, "WINDOWS", 5)
+    bundle, which = BUNDLES[0], torch.tensor([3, 1, 4, 0, 2])
+    lanes, alone = Lanes(bundle, COUNT), ScoreStream(bundle, COUNT)
+    samples = torch.stack([sound(bundle, lane, 1, 60) for lane in range(COUNT)])
+    heard, (_, together) = lanes.push(samples, which), alone.push(samples)
+    for position in range(COUNT):
+        torch.testing.assert_close(heard.of(position)[1].score[0], together.score[position], equal_nan=True)
+
+
+def test_bfloat16_scores_are_within_a_hundredth_of_float32() -> None:
+    bundle, which = BUNDLES[0], torch.arange(COUNT)
+    samples = torch.stack([sound(bundle, lane, 1, 400) for lane in range(COUNT)])
+    scores = [
+        Lanes(bundle, COUNT, precision=precision).push(samples, which).scores.score[:, 60:]
+        for precision in ("float32", "bfloat16")
+    ]
+    assert torch.quantile((scores[1] / scores[0] - 1).abs(), 0.99) < 0.01
+
+
+@pytest.mark.parametrize(("samples", "which"), [(161, [0, 1]), (160, [1, 1]), (160, [0])])
+def test_what_is_not_whole_hops_of_different_lanes_is_refused(samples: int, which: list[int]) -> None:
+    with pytest.raises(ValueError, match="whole hops"):
+        Lanes(BUNDLES[0], 2).push(torch.zeros(2, samples), torch.tensor(which))
+
+
+@settings(max_examples=40, deadline=None)
+@given(length=st.integers(1, 30), cuts=st.lists(st.integers(0, 40), min_size=1, max_size=6), lane=st.integers(0, 6))
+def test_the_mean_of_a_lane_is_that_of_a_stream_wherever_its_blocks_begin(length, cuts, lane) -> None:
+    rows = torch.from_numpy(noise(sum(cuts) * 3, seed=length, amplitude=1.0)).view(1, -1, 3)
+    expected = RollingMean(length, 3).push(rows)
+    means = LaneMeans(length, 3, 7)
+    found = torch.empty_like(expected)
+    start = 0
+    for cut in cuts:
+        part = slice(start, start + cut)
+        means.push(rows[:, part], torch.tensor([lane]), found[:, part])
+        start += cut
+    torch.testing.assert_close(found[:, length - 1 :], expected[:, length - 1 :], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 16, 17, 200, 211])
+def test_a_block_becomes_the_sums_of_its_ends(length: int) -> None:
+    block = torch.rand(length, 5, dtype=torch.float64)
+    expected = torch.stack([block[row:].sum(dim=0) for row in range(length)])
+    to_suffixes(block)
+    torch.testing.assert_close(block, expected, rtol=1e-13, atol=0)
+
+
+def test_the_capacity_of_each_number_of_streams_is_measured() -> None:
+    few, more = capacity(BUNDLES[0], [1, 3], seconds=0.0)
+    assert (few.count, more.count) == (1, 3)
+    for figures in (few, more):
+        assert figures.portions >= 5
+        assert figures.kept_up_with == pytest.approx(figures.count / figures.computing_s)
+        assert figures.portion_p99_s >= figures.computing_s * PORTION_S * 0.99
