@@ -22,7 +22,7 @@ from monitor.options import (
     view_overrides,
 )
 
-BENCH_SECTIONS = ("latency", "machine", "frames", "cache", "training")
+BENCH_SECTIONS = ("latency", "machine", "streams", "frames", "cache", "training")
 
 
 @click.command()
@@ -244,6 +244,7 @@ def bench(
     \b
     latency   how late scores and callbacks are, and what listening costs, with the dashboard drawn
     machine   matrix products a second, and how many streams they allow at most
+    streams   streams of one model computed together: how many one thread keeps up with
     frames    samples to mel frames, beside torchaudio and librosa
     cache     200 recordings to kept frames, beside librosa file by file
     training  an epoch beside its bare steps and a DataLoader; bfloat16 beside float32; reading from disk

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from monitor.config import Features
 
-CHUNK = 512  # frames transformed at once: what stays in the processor's cache
+CHUNK = 256  # frames transformed at once: what stays in the processor's cache
 
 
 class FrameStream:
@@ -26,7 +26,7 @@ class FrameStream:
         self._features = features
         self._streams = streams
         self._window = torch.hann_window(features.n_fft, device=device)
-        self._filters = mel_filters(features, features.n_fft // 2 + 1).to(device)
+        self._filters = pair_filters(features).to(device)
         self.reset()
 
     def reset(self) -> None:
@@ -55,7 +55,7 @@ def power_frames(sound: Tensor, window: Tensor, filters: Tensor, hop: int) -> Te
     """The power mel frame of every whole stretch of n_fft samples, one each hop.
 
     Args:
-        sound: (N, n). window: (n_fft,). filters: (n_fft / 2 + 1, n_mels).
+        sound: (N, n). window: (n_fft,). filters: as `pair_filters` makes them.
 
     Returns:
         (N, t, n_mels), where t is 1 + (n - n_fft) // hop, or 0 if n < n_fft.
@@ -69,9 +69,17 @@ def power_frames(sound: Tensor, window: Tensor, filters: Tensor, hop: int) -> Te
     for first in range(0, len(sound), streams):
         for start in range(0, count, CHUNK):
             part = slice(first, first + streams), slice(start, start + CHUNK)
-            spectrum = torch.fft.rfft(overlapping[part] * window)
-            frames[part] = spectrum.real.square().add_(spectrum.imag.square()) @ filters
+            squares = torch.view_as_real(torch.fft.rfft(overlapping[part] * window)).square_()
+            frames[part] = squares.flatten(-2) @ filters
     return frames
+
+
+def pair_filters(features: Features) -> Tensor:
+    """The mel filters for the squares of real and imaginary parts as they lie beside each other: (n_fft + 2, n_mels).
+
+    Each of the two is weighted like the power that they add up to, so neither is copied out of its pair.
+    """
+    return mel_filters(features, features.n_fft // 2 + 1).repeat_interleave(2, dim=0)
 
 
 class WindowStream:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from monitor.bundle import Bundle
-from monitor.features import mel_filters, overlapping_windows, power_frames
+from monitor.features import overlapping_windows, pair_filters, power_frames
 from monitor.lane_means import LaneMeans
 from monitor.model import Inference
 from monitor.scoring import frame_and_change, rolling_length, row_width
@@ -76,7 +76,7 @@ class Lanes:
         self._length = rolling_length(bundle.config.score, features)
         self._width = row_width(bundle.config.score, features)
         self._window = torch.hann_window(features.n_fft, device=self._device)
-        self._filters = mel_filters(features, half_fft + 1).to(self._device)
+        self._filters = pair_filters(features).to(self._device)
         self._scale = bundle.scale().to(self._device)
         self._model = Inference(bundle.model.to(self._device).eval(), self._type)
         self._scorer = bundle.scorer().to(self._device)

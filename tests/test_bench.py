@@ -22,6 +22,8 @@ QUICKLY = [f"--set={setting}" for setting in SMALL]
 @pytest.fixture(autouse=True)
 def little_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.bench.machine.SIZE", 64)
+    monkeypatch.setattr("monitor.bench.streams.COUNTS", (1, 3))
+    monkeypatch.setattr("monitor.bench.streams.SECONDS", 0.0)
     monkeypatch.setattr("monitor.bench.frames.SECONDS", 2)
     monkeypatch.setattr("train.bench.FILES", 3)
     monkeypatch.setattr("train.bench.FILE_S", 1.0)
@@ -40,6 +42,11 @@ def test_only_the_sections_asked_for_run_and_each_prints_a_few_short_lines(capsy
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == ["machine", "frames"]
     assert all(len(line) <= 120 for line in lines)
+
+
+def test_streams_kept_up_with_are_measured_for_each_number_of_them() -> None:
+    figures = figures_of("streams")["streams"]
+    assert [one["count"] for one in figures["float32"]] == [1, 3]  # type: ignore[attr-defined]
 
 
 def test_frames_are_measured_beside_torchaudio_and_librosa() -> None:
@@ -77,6 +84,6 @@ def test_rivals_run_in_turn() -> None:
 
 
 def test_the_sections_that_can_be_chosen_are_those_there_are() -> None:
-    assert set(SECTIONS) | {"latency", "machine", "frames"} == set(BENCH_SECTIONS)
+    assert set(SECTIONS) | {"latency", "machine", "streams", "frames"} == set(BENCH_SECTIONS)
     helped = CliRunner().invoke(cli, ["bench", "--help"]).output
     assert all(f"\n  {section} " in helped for section in BENCH_SECTIONS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from monitor import lanes as module
-from monitor.bench_streams import PORTION_S, capacity
+from monitor.bench.streams import PORTION_S, capacity
 from monitor.bundle import Bundle
 from monitor.lane_means import LaneMeans, to_suffixes
 from monitor.lanes import Lanes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from monitor.bench import frames, latency, machine
+from monitor.bench import frames, latency, machine, streams
 from monitor.bench.timing import Section
 from monitor.bundle import Bundle
 from monitor.config import Config
@@ -38,6 +38,7 @@ def run_bench(
             config, bundle or latency.untrained_bundle(config), microphone=microphone, seconds=seconds
         ),
         "machine": machine.measure,
+        "streams": lambda config: streams.measure(bundle or latency.untrained_bundle(config)),
         "frames": frames.measure,
         **further,
     }

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 
+from monitor.bench.timing import Section
 from monitor.bundle import Bundle
 from monitor.lanes import Lanes
 
+COUNTS = (1, 8, 64, 256, 512, 1024, 2000)
+SECONDS = 1.0  # for each
 PORTION_S = 0.1
 SETTLE = 3  # portions that do not count: memory is touched for the first time, and kernels are chosen
 LEAST = 5  # portions that are measured, however little time there is
@@ -29,6 +32,22 @@ class Capacity:
     cpu_s: float  # of all processors together, for a second of sound: the same however busy the machine is
     kept_up_with: float  # streams, by computing_s
     portion_p99_s: float  # time that 99 % of the portions of PORTION_S are done in
+
+
+def measure(bundle: Bundle) -> Section:
+    """How many streams of a model one thread keeps up with, and how that changes with how many there are."""
+    precisions = ["float32"]
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        precisions.append("bfloat16")
+    found = {precision: capacity(bundle, COUNTS, SECONDS, precision) for precision in precisions}
+    lines = [f"one thread, portions of {1000 * PORTION_S:.0f} ms; streams kept up with, 99 % of portions done in"]
+    for i, count in enumerate(COUNTS):
+        parts = [
+            f"{precision} {found[precision][i].kept_up_with:5.0f}, {1000 * found[precision][i].portion_p99_s:6.1f} ms"
+            for precision in precisions
+        ]
+        lines.append(f"{count:5} at once: {'   '.join(parts)}")
+    return Section({name: [asdict(one) for one in every] for name, every in found.items()}, lines)
 
 
 def capacity(
