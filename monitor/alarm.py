@@ -147,6 +147,11 @@ class Alarm:
         """How much there is, as a share of what makes an anomaly."""
         return self._evidence / self._limit if self._limit < math.inf else 0.0
 
+    @property
+    def until_decision(self) -> int:
+        """Scores from here to the next decision, it included; where there are none yet, those between two decisions."""
+        return -(self._row - self._origin) % self._block + 1 if self._origin >= 0 else self._block
+
     def scale(self, factor: float) -> None:
         """Multiplies what scores are compared with."""
         self.threshold *= factor

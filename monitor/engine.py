@@ -13,13 +13,12 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from monitor.ensemble import Ensemble, Lane
+from monitor.ensemble import Ensemble, Lane, Portion
 from monitor.errors import MonitorError
 from monitor.latency import BusyShare, Rhythm
 from monitor.sinks import Sink
 from monitor.snapshot import FloatArray, Snapshot
 from monitor.station import Station
-from monitor.stream import Scores
 
 POLL_S = 0.002
 SNAPSHOT_S = 0.1
@@ -158,9 +157,9 @@ class Engine:
         stations = [station for station, _ in batch]
         samples = torch.from_numpy(np.stack([hops for _, hops in batch]))
         push = partial(stations[0].lane.ensemble.push, samples, [station.lane.number for station in stations])
-        heard: list[tuple[torch.Tensor, Scores]] = self._guarded(stations, push, [])
-        for station, (frames, scores) in zip(stations, heard, strict=False):  # there is nothing where it failed
-            self._guarded((station,), partial(station.use, frames, scores), None)
+        heard: list[Portion] = self._guarded(stations, push, [])
+        for station, portion in zip(stations, heard, strict=False):  # there is nothing where it failed
+            self._guarded((station,), partial(station.use, portion), None)
 
     def _finish(self, station: Station) -> None:
         self._listening.remove(station)

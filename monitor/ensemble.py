@@ -5,12 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from monitor.bundle import Bundle
 from monitor.lanes import Lanes
+from monitor.snapshot import FloatArray
 from monitor.stream import Scores, ScoreStream
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What some sound of one stream came to: t frames and k windows, whose scores come later than their frames."""
+
+    frames: FloatArray  # (t, n_mels) power
+    rows: FloatArray  # (k, row_width) of each window
+    rolling: NDArray[np.float64]  # (k, row_width) their mean over score.window_s; NaN before there is so much
+    error: FloatArray  # (k,) reconstruction error of each window
+    rolling_error: NDArray[np.float64]  # (k,) its mean over score.window_s
+    score: NDArray[np.float64]  # (k,) anomaly score
+
+    @classmethod
+    def join(cls, portions: Sequence[Portion]) -> Portion:
+        """Those of one stream, one after another."""
+        if len(portions) == 1:
+            return portions[0]
+        names = cls.__slots__
+        return cls(*(np.concatenate([getattr(portion, name) for portion in portions]) for name in names))
 
 
 class Ensemble:
@@ -24,22 +47,19 @@ class Ensemble:
         self._streams: ScoreStream | Lanes
         self._streams = ScoreStream(bundle, 1, device) if count == 1 else Lanes(bundle, count, device)
 
-    def push(self, samples: Tensor, which: Sequence[int]) -> list[tuple[Tensor, Scores]]:
-        """The next m hops (n, m · hop_length) of n different streams; the frames and scores that each completes."""
+    def push(self, samples: Tensor, which: Sequence[int]) -> list[Portion]:
+        """The next m hops (n, m · hop_length) of n different streams; what each of them comes to."""
         if isinstance(self._streams, ScoreStream):
-            return [self._streams.push(samples)]
+            return _portions(*self._streams.push(samples))
         heard = self._streams.push(samples, torch.tensor(which))
-        return [heard.of(position) for position in range(len(which))]
+        return _portions(heard.frames, heard.scores, heard.new_frames.tolist(), heard.new_rows.tolist())
 
-    def flush(self, number: int, rest: Tensor) -> tuple[Tensor, Scores]:
-        """The frames and scores that the end of one stream completes, behind its last samples, fewer than a hop."""
+    def flush(self, number: int, rest: Tensor) -> Portion:
+        """What the end of one stream comes to, behind its last samples, fewer than a hop."""
         if isinstance(self._streams, Lanes):
-            return self._streams.flush(number, rest)
-        frames, scores = self._streams.push(rest[None])
-        last_frames, last = self._streams.flush()
-        pairs = ((scores.rows, last.rows), (scores.rolling, last.rolling), (scores.score, last.score))
-        rows, rolling, score = (torch.cat(pair, dim=1) for pair in pairs)
-        return torch.cat((frames, last_frames), dim=1), Scores(rows, rolling, score, scores.n_mels)
+            [portion] = _portions(*self._streams.flush(number, rest))
+            return portion
+        return Portion.join(_portions(*self._streams.push(rest[None])) + _portions(*self._streams.flush()))
 
     def reset(self, number: int) -> None:
         """What comes next of this stream has no past."""
@@ -63,11 +83,11 @@ class Lane:
     ensemble: Ensemble
     number: int
 
-    def push(self, samples: Tensor) -> tuple[Tensor, Scores]:
+    def push(self, samples: Tensor) -> Portion:
         """The next whole hops (n,) of this stream alone."""
         return self.ensemble.push(samples[None], (self.number,))[0]
 
-    def flush(self, rest: Tensor) -> tuple[Tensor, Scores]:
+    def flush(self, rest: Tensor) -> Portion:
         """As `Ensemble.flush`."""
         return self.ensemble.flush(self.number, rest)
 
@@ -78,3 +98,21 @@ class Lane:
     def recentre(self, offsets: Mapping[str, Tensor]) -> None:
         """As `Ensemble.recentre`."""
         self.ensemble.recentre(self.number, offsets)
+
+
+def _portions(
+    frames: Tensor, scores: Scores, new_frames: Sequence[int] | None = None, new_rows: Sequence[int] | None = None
+) -> list[Portion]:
+    """Of frames (n, t, n_mels) and n streams' scores the last of each, as many as are new, or all; views.
+
+    What can be computed of all streams at once is: one by one it would take longer than the model does.
+    """
+    power = frames.numpy()
+    of_rows = [one.numpy() for one in (scores.rows, scores.rolling, scores.error, scores.rolling_error, scores.score)]
+    (count, all_frames), all_rows = power.shape[:2], of_rows[0].shape[1]
+    first_frames = [all_frames - new for new in new_frames] if new_frames is not None else [0] * count
+    first_rows = [all_rows - new for new in new_rows] if new_rows is not None else [0] * count
+    return [
+        Portion(power[i, frame:], *(values[i, row:] for values in of_rows))
+        for i, (frame, row) in enumerate(zip(first_frames, first_rows, strict=True))
+    ]

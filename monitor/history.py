@@ -24,20 +24,18 @@ class History:
 
     def add_scores(self, first: int, error: NDArray[np.float64], score: NDArray[np.float64]) -> None:
         """Rolling errors and scores (k,) of the windows from hop number `first` of the stream on."""
-        slots = self._slots(first, len(error))
-        pairs = np.stack((error, score), axis=1).astype(np.float32)
-        for slot, start, stop in _runs(slots):
-            if slot > self._newest - SLOTS:
-                row = self._worst[slot % SLOTS]
-                row[:] = np.fmax(row, np.fmax.reduce(pairs[start:stop], axis=0))
+        starts, places = self._slots(first, len(error))
+        for column, values in enumerate((error, score)):
+            if len(places):
+                worst = np.fmax.reduceat(values, starts)[-len(places) :]
+                self._worst[places, column] = np.fmax(self._worst[places, column], worst)
 
     def add_levels(self, first: int, decibels: FloatArray) -> None:
         """Mel frames (t, n_mels) in dB from hop number `first` of the stream on."""
-        slots = self._slots(first, len(decibels))
-        for slot, start, stop in _runs(slots):
-            if slot > self._newest - SLOTS:
-                self._level_sum[slot % SLOTS] += decibels[start:stop].sum(axis=0)
-                self._level_count[slot % SLOTS] += stop - start
+        starts, places = self._slots(first, len(decibels))
+        if len(places):
+            self._level_sum[places] += np.add.reduceat(decibels, starts)[-len(places) :]
+            self._level_count[places] += np.diff(starts, append=len(decibels))[-len(places) :]
 
     def view(self) -> tuple[int, FloatArray, FloatArray, FloatArray]:
         """The first slot's number, and from it on error (slots,), score (slots,) and spectrogram (slots, n_mels)."""
@@ -47,19 +45,16 @@ class History:
         levels = np.where(count > 0, self._level_sum[order] / np.maximum(count, 1), np.nan).astype(np.float32)
         return first, self._worst[order, 0], self._worst[order, 1], levels
 
-    def _slots(self, first: int, count: int) -> NDArray[np.int64]:
+    def _slots(self, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where each slot begins among `count` hops from number `first` on, and the places of those that are kept."""
+        if not count:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         slots = ((np.arange(first, first + count) + 0.5) * (self._hop_s / self.slot_s)).astype(np.int64)
-        if count and slots[-1] > self._newest:
-            fresh = np.arange(max(self._newest + 1, slots[-1] + 1 - SLOTS), slots[-1] + 1) % SLOTS
+        newest = int(slots[-1])
+        if newest > self._newest:
+            fresh = np.arange(max(self._newest + 1, newest + 1 - SLOTS), newest + 1) % SLOTS
             self._worst[fresh], self._level_sum[fresh], self._level_count[fresh] = np.nan, 0.0, 0
-            self._newest = int(slots[-1])
-        return slots
-
-
-def _runs(slots: NDArray[np.int64]) -> list[tuple[int, int, int]]:
-    """Runs of equal slots: (slot, start, stop)."""
-    if not len(slots):
-        return []
-    starts = np.flatnonzero(np.diff(slots, prepend=slots[0] - 1))
-    stops = np.append(starts[1:], len(slots))
-    return list(zip(slots[starts].tolist(), starts.tolist(), stops.tolist(), strict=True))
+            self._newest = newest
+        starts = np.concatenate(([0], np.flatnonzero(slots[1:] != slots[:-1]) + 1))
+        kept = slots[starts]
+        return starts, kept[kept > self._newest - SLOTS] % SLOTS

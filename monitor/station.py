@@ -13,7 +13,7 @@ import torch
 from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.drift import DriftKeeper
-from monitor.ensemble import Lane
+from monitor.ensemble import Lane, Portion
 from monitor.errors import MonitorError
 from monitor.explain import threshold_note
 from monitor.intake import Intake
@@ -23,7 +23,6 @@ from monitor.pace import Hole
 from monitor.sinks import Sink
 from monitor.snapshot import Event, FloatArray, Snapshot, State
 from monitor.sources import Mark, Source
-from monitor.stream import Scores
 from monitor.verdicts import RecordingResult, Verdicts
 from monitor.watch import Watch
 
@@ -160,9 +159,9 @@ class Station:
             return _NONE
         return self._take(limit)
 
-    def use(self, frames: torch.Tensor, scores: Scores) -> None:
+    def use(self, portion: Portion) -> None:
         """Takes what the hops came to that were collected last."""
-        if self._verdicts.use(frames, scores):
+        if self._verdicts.use(portion):
             self.processing.add(time.monotonic() - self._arrived)
         self._judge_silence()
 
@@ -179,7 +178,7 @@ class Station:
             if not self._watch.deaf and self._open:
                 hops = self._take(self._intake.ring.available)
                 if len(hops):
-                    self.use(*self.lane.push(torch.from_numpy(hops)))
+                    self.use(self.lane.push(torch.from_numpy(hops)))
             self._tell_holes(self._watch.end(time.monotonic()))
         self._end_recording()
         self._intake.discard()
@@ -187,6 +186,7 @@ class Station:
     def publish(self, load: float, *, finished: bool = False) -> None:
         """Makes the newest Snapshot; `load` is the engine's."""
         verdicts = self._verdicts
+        verdicts.judge()
         first_slot, error_history, score_history, spectrogram = verdicts.history.view()
         state = self._watch.state if self._watch is not None else None
         failure = str(self.error) if finished and self.error else ""
@@ -261,8 +261,8 @@ class Station:
         self._open = False
         hops = self._whole_hops(self._intake.flush())
         if len(hops):
-            self._verdicts.use(*self.lane.push(torch.from_numpy(hops)))
-        self._verdicts.use(*self.lane.flush(torch.from_numpy(self._rest)))
+            self._verdicts.use(self.lane.push(torch.from_numpy(hops)))
+        self._verdicts.use(self.lane.flush(torch.from_numpy(self._rest)))
         self._verdicts.end(self._samples / self._rate)
 
     def _attend_ring(self) -> None:

@@ -15,7 +15,7 @@ from monitor.alarm import Alarm, Anomaly, Limits
 from monitor.bundle import Bundle
 from monitor.config import Config
 from monitor.drift import DriftKeeper
-from monitor.ensemble import Lane
+from monitor.ensemble import Lane, Portion
 from monitor.explain import band_scores, explain
 from monitor.features import FrameLevel, band_centres
 from monitor.history import History
@@ -24,8 +24,10 @@ from monitor.scoring import RecordingScore, rolling_length, row_width
 from monitor.sinks import ScoreRows, Sink
 from monitor.snapshot import Event, FloatArray, State
 from monitor.sources import Mark
-from monitor.stream import Scores
 from monitor.switch import Flagged, Flags, Switch, off_level
+
+MOST_WAITING = 64  # portions to be judged: what waits is held in memory
+QUIETEST = np.float32(1e-12)  # power that is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ class Verdicts:
         self._unlearnt = 0  # rows since something was, or was not, learnt
         self._switch = Switch(FrameLevel(features), off_level(bundle, config.alarm), features.hop_s)
         self._flagged, self._off = Flagged(), False
-        self._rolling = torch.full((row_width(bundle.config.score, features),), torch.nan)  # the newest mean row
+        self._newest = np.full(row_width(bundle.config.score, features), np.nan)  # the newest mean row
+        self._waiting: list[Portion] = []  # to be judged
+        self._due = self._alarm.until_decision  # windows until a decision of the alarm is due
         self._hops_before = 0  # of the recordings that have ended
         self.begin(mark)
 
@@ -111,7 +115,7 @@ class Verdicts:
     @property
     def band_score(self) -> FloatArray:
         """What each band adds to the score now: (n_mels,)."""
-        return band_scores(*self._scorer.shares(self._rolling), self.last[1])
+        return band_scores(*self._scorer.shares(torch.from_numpy(self._newest)), self.last[1])
 
     def scale_threshold(self, factor: float) -> None:
         """Multiplies the thresholds for this run."""
@@ -120,6 +124,7 @@ class Verdicts:
 
     def begin(self, mark: Mark) -> None:
         """Another recording begins."""
+        self.judge()
         self.mark = mark
         self._frames = self._windows = self._alarm_row = 0
         self._anomalies_before = self.journal.anomalies
@@ -137,6 +142,7 @@ class Verdicts:
 
     def rename(self, name: str) -> None:
         """The sound goes on under another name."""
+        self.judge()
         self.mark = replace(self.mark, name=name)
 
     def cut(self) -> None:
@@ -151,6 +157,7 @@ class Verdicts:
 
     def end_what_lasts(self) -> None:
         """Ends an anomaly, or that the machine is off."""
+        self.judge()
         if lasting := self._alarm.finish():
             self._tell(lasting)
         if self._off:
@@ -159,45 +166,64 @@ class Verdicts:
         self._switch.reset()
         self._flagged = Flagged()
 
-    def use(self, frames: torch.Tensor, scores: Scores) -> bool:
-        """Takes power mel frames (1, t, n_mels) and scores (1, k), what came of some samples; whether any score did."""
-        if frames.shape[1]:
-            power = frames[0].numpy()
-            for sink in self._sinks:
-                sink.frames(self._frames, power)
-            self.history.add_levels(self._hops_before + self._frames, _decibels(frames[0]))
-            self._frames += frames.shape[1]
-            self._flagged.add(*self._switch.push(frames[0]))
-        count = scores.score.shape[1]
-        if not count:
-            return False
-        error, score = scores.error[0].double().numpy(), scores.score[0].numpy()
-        rolling_error = scores.rolling_error[0].numpy()
+    def use(self, portion: Portion) -> bool:
+        """Takes what came of some sound; whether any score did.
+
+        It is judged when a decision of the alarm is due, or when somebody wants to know: seldom, and then all at once.
+        """
+        self._waiting.append(portion)
+        count = len(portion.score)
+        self._due -= count
+        if self._due <= 0 or len(self._waiting) >= MOST_WAITING:
+            self.judge()
+        return count > 0
+
+    def judge(self) -> None:
+        """Judges all that has been taken."""
+        if not self._waiting:
+            return
+        portion = Portion.join(self._waiting)
+        self._waiting = []
+        if len(portion.frames):
+            self._take_frames(portion.frames)
+        if len(portion.score):
+            self._judge(portion)
+        self._due = self._alarm.until_decision
+
+    def _take_frames(self, power: FloatArray) -> None:
+        for sink in self._sinks:
+            sink.frames(self._frames, power)
+        self.history.add_levels(self._hops_before + self._frames, 10 * np.log10(np.maximum(power, QUIETEST)))
+        self._frames += len(power)
+        self._flagged.add(*self._switch.push(torch.from_numpy(power)))
+
+    def _judge(self, portion: Portion) -> None:
+        count, score, rolling_error = len(portion.score), portion.score, portion.rolling_error
         if self._recordings:
-            self._recording.push(scores.rows[0], scores.score[0])
+            self._recording.push(torch.from_numpy(portion.rows), torch.from_numpy(score))
         off, hushed = self._flagged.take(count)
-        self._rolling = scores.rolling[0, -1].clone()
+        self._newest = portion.rolling[-1].copy()
         if off.any():  # a machine that is off is not to be judged
             score, rolling_error = (np.where(off, np.nan, values) for values in (score, rolling_error))
-            self._rolling = torch.where(torch.tensor(bool(off[-1])), torch.nan, self._rolling)
+            self._newest = np.where(off[-1], np.nan, self._newest)
         self.history.add_scores(self._hops_before + self._windows, rolling_error, score)
         self.last = (float(rolling_error[-1]), float(score[-1]))
         # What may be about to be switched off cannot become an anomaly by it.
-        judged = np.where(hushed, np.minimum(score, self._alarm.threshold), score)
+        judged = np.where(hushed, np.minimum(score, self._alarm.threshold), score) if hushed.any() else score
         for start, stop in _runs(off):
             if off[start] != self._off:
                 self._switched(bool(off[start]), (self._windows + start) * self._hop_s)
-            for anomaly in self._alarm.update(judged[start:stop], scores.rolling[0, start:stop].numpy()):
+            for anomaly in self._alarm.update(judged[start:stop], portion.rolling[start:stop]):
                 self._tell(anomaly)
         if self._drift is not None:
-            self._follow(self._drift, float(score[-1]), scores.rolling[0, -1].numpy(), count)
+            self._follow(self._drift, float(score[-1]), portion.rolling[-1], count)
         rows = ScoreRows(
-            self.mark.name, self._windows, self._hop_s, error, score, self._alarm.threshold, self.state, self._stream
-        )
+            self.mark.name, self._windows, self._hop_s, portion.error.astype(np.float64), score,
+            self._alarm.threshold, self.state, self._stream,
+        )  # fmt: skip
         self._windows += count
         for sink in self._sinks:
             sink.scores(rows)
-        return True
 
     def _follow(self, drift: DriftKeeper, score: float, row: NDArray[np.float64], count: int) -> None:
         """Lets what is normal follow, a window at a time."""
@@ -251,10 +277,5 @@ class Verdicts:
 
 def _runs(flags: Flags) -> list[tuple[int, int]]:
     """Runs of equal flags: (start, stop)."""
-    edges = [0, *(np.flatnonzero(np.diff(flags)) + 1).tolist(), len(flags)]
+    edges = [0, *(np.flatnonzero(flags[1:] != flags[:-1]) + 1).tolist(), len(flags)]
     return list(pairwise(edges))
-
-
-def _decibels(power: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    decibels: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = (10 * torch.log10(power.clamp_min(1e-12))).numpy()
-    return decibels
