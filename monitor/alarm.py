@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -157,8 +158,8 @@ class Alarm:
         self.threshold *= factor
         self._limit *= factor
 
-    def update(self, scores: Array, rolling: Array | None = None) -> list[Anomaly]:
-        """Takes the next scores (k,), NaN where there is none, and the mean rows (k, row_width) they were made of.
+    def update(self, scores: Array, mean_row: Callable[[int], Array] | None = None) -> list[Anomaly]:
+        """Takes the next scores (k,), NaN where there is none, and what gives the mean row that one was made of.
 
         Returns:
             the anomalies that began, were told again, or ended by them.
@@ -166,8 +167,7 @@ class Alarm:
         told: list[Anomaly] = []
         position = 0
         while position < len(scores):
-            rest = None if rolling is None else rolling[position:]
-            position += self._advance(scores[position:], rest, told)
+            position += self._advance(scores, position, mean_row, told)
         return told
 
     def finish(self) -> Anomaly | None:
@@ -195,8 +195,11 @@ class Alarm:
         self._cool_until = 0
         self._told_at = 0
 
-    def _advance(self, scores: Array, rolling: Array | None, told: list[Anomaly]) -> int:
+    def _advance(
+        self, scores: Array, position: int, mean_row: Callable[[int], Array] | None, told: list[Anomaly]
+    ) -> int:
         """Goes on to the next decision, or to the end of what has no score; returns how many rows that took."""
+        scores = scores[position:]
         known = ~np.isnan(scores[: self._block])
         if not known[0]:
             return self._skip(_first(~np.isnan(scores)), told)
@@ -211,7 +214,7 @@ class Alarm:
         count = min(-(self._row - self._origin) % self._block + 1, _first(~known), len(scores))
         part, row = scores[:count], self._row + count - 1
         decides = (row - self._origin) % self._block == 0
-        profile = rolling[count - 1] if decides and rolling is not None else None
+        profile = mean_row(position + count - 1) if decides and mean_row is not None else None
         self._follow(part, profile)
         self._row += count
         if self.anomaly is not None:

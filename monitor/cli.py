@@ -312,7 +312,7 @@ def check(config_file: Path | None, overrides: tuple[str, ...], preset: str) -> 
       monitor check --preset toyadmos
       monitor check --set features.n_mels=128
     """
-    from monitor.config import DEFAULT_FILE, as_yaml
+    from monitor.settings import DEFAULT_FILE, as_yaml
 
     config = settings_in_force(config_file, overrides, preset=preset)
     file = config_file or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)

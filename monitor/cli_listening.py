@@ -22,7 +22,7 @@ from monitor.options import (
     view_overrides,
 )
 
-BENCH_SECTIONS = ("latency", "machine", "streams", "frames", "cache", "training")
+BENCH_SECTIONS = ("latency", "replay", "machine", "streams", "frames", "cache", "training", "precision")
 
 
 @click.command()

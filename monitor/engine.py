@@ -16,15 +16,17 @@ import torch
 from monitor.ensemble import Ensemble, Lane, Portion
 from monitor.errors import MonitorError
 from monitor.latency import BusyShare, Rhythm
+from monitor.precision import listening_precision
+from monitor.processors import Processors
 from monitor.sinks import Sink
 from monitor.snapshot import FloatArray, Snapshot
 from monitor.station import Station
 
 POLL_S = 0.002
-SNAPSHOT_S = 0.1
-# Each turn of a stream costs something however little sound it brings: with many, turns come more seldom.
-TURN_PER_STATION_S = 0.0025
-SNAPSHOT_PER_STATION_S = 0.01
+TURN_S = 0.01  # of several streams: each turn of a stream costs something however little sound it brings
+SNAPSHOT_S = 0.1  # from one snapshot of a stream to the next
+SNAPSHOT_PER_STATION_S = 0.01  # with many streams, from the snapshot of one to that of another
+ALONE = 64  # streams that one processor computes: of twice as many each processor computes its share
 ACCELERATED = 2.0  # times real time: from there on nobody waits for the next sound
 
 _T = TypeVar("_T")
@@ -39,15 +41,23 @@ class Engine:
     Args:
         stations: each with its source; they start and stop with the engine.
         device: where to compute.
+        precision: as `listening.precision`.
     """
 
-    def __init__(self, stations: Sequence[Station], device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, stations: Sequence[Station], device: torch.device | str = "cpu", precision: str = "float32"
+    ) -> None:
         self.stations = tuple(stations)
-        self._ensembles = _ensembles(self.stations, device)
+        self._paced = all(station.source.speed <= ACCELERATED for station in self.stations)
+        threads = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
+        # What is heard as it comes leaves time enough, unless it is much: to share it would only burn power.
+        count = min(threads, len(self.stations) // ALONE) if self._paced else threads
+        self._processors = Processors(count) if count > 1 else None
+        _join(self.stations, device, precision, self._processors)
         self._failure: MonitorError | None = None
         self._listening = list(self.stations)
         self._busy, self._rhythm = BusyShare(), Rhythm()
-        self._paced = all(station.source.speed <= ACCELERATED for station in self.stations)
+        self._published, self._shown = 0.0, 0  # until when, and which stream is the next
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -96,7 +106,7 @@ class Engine:
     def _run(self) -> None:
         # OpenMP keeps the number of threads by thread: here it would be all processors, and they would wait for each
         # other through every hiccup of the system.
-        torch.set_num_threads(torch.get_num_threads())
+        torch.set_num_threads(1 if self._processors else torch.get_num_threads())
         try:
             self._listen()
         except Exception as error:  # noqa: BLE001 - on this thread nobody else would be told
@@ -108,13 +118,14 @@ class Engine:
                 self._finish(station)
             for sink in self._sinks:
                 sink.close()
+            if self._processors:
+                self._processors.close()
 
     def _listen(self) -> None:
-        published = 0.0
-        turn_s = TURN_PER_STATION_S * len(self.stations) if self._paced and len(self.stations) > 1 else 0.0
+        turn_s = TURN_S if self._paced and len(self.stations) > 1 else 0.0
         while self._listening and not self._stopping.is_set():
             began = time.monotonic()
-            worked = self._take_turns()
+            worked = self.take_turns()
             now = time.monotonic()
             if worked:
                 self._busy.worked(now - began)
@@ -123,10 +134,19 @@ class Engine:
             elif self._listening:
                 self._rhythm.sleep() if self._alone_and_live else time.sleep(POLL_S)
                 self._busy.waited(time.monotonic() - began)
-            if began - published >= max(SNAPSHOT_S, SNAPSHOT_PER_STATION_S * len(self._listening)):
-                published = began
-                for station in self._listening:
-                    station.publish(self._busy.share)
+            self._publish(began)
+
+    def _publish(self, now: float) -> None:
+        """Makes the snapshots that are due, those of many streams a few at a time."""
+        count = len(self._listening)
+        if not count:
+            return
+        each_s = max(SNAPSHOT_S / count, SNAPSHOT_PER_STATION_S)
+        due = min(count, int((now - self._published) / each_s))
+        for station in (self._listening[(self._shown + i) % count] for i in range(due)):
+            self._guarded((station,), partial(station.publish, self._busy.share), None)
+        self._shown = (self._shown + due) % count
+        self._published = max(self._published + due * each_s, now - each_s * count)
 
     @property
     def _alone_and_live(self) -> bool:
@@ -136,8 +156,8 @@ class Engine:
         time.sleep(seconds)
         self._busy.waited(seconds)
 
-    def _take_turns(self) -> bool:
-        """Collects from every station, and computes what there is; whether there was anything."""
+    def take_turns(self) -> bool:
+        """Collects from every station once, and computes what there is; whether there was anything."""
         batches: dict[tuple[int, int], list[tuple[Station, FloatArray]]] = defaultdict(list)
         for station in list(self._listening):
             hops: FloatArray = np.zeros(0, np.float32)
@@ -148,18 +168,21 @@ class Engine:
             elif len(hops):
                 self._rhythm.came(station.written_at)
                 batches[id(station.lane.ensemble), len(hops)].append((station, hops))
+        computed: list[tuple[list[Station], Callable[[], list[Portion]]]] = []
         for batch in batches.values():
-            self._compute(batch)
+            stations = [station for station, _ in batch]
+            if self._processors is None or len(batch) == 1:
+                computed.append((stations, partial(_push, batch)))
+                continue
+            size = -(-len(batch) // self._processors.count)
+            for first in range(0, len(batch), size):
+                part = slice(first, first + size)
+                computed.append((stations[part], self._processors.begin(_push, batch[part])))
+        for stations, result in computed:
+            portions: list[Portion] = self._guarded(stations, result, [])
+            for station, portion in zip(stations, portions, strict=False):  # there is nothing where it failed
+                self._guarded((station,), partial(station.use, portion), None)
         return bool(batches)
-
-    def _compute(self, batch: Sequence[tuple[Station, FloatArray]]) -> None:
-        """Gives each of these stations of one model what its hops, the same number of each, come to."""
-        stations = [station for station, _ in batch]
-        samples = torch.from_numpy(np.stack([hops for _, hops in batch]))
-        push = partial(stations[0].lane.ensemble.push, samples, [station.lane.number for station in stations])
-        heard: list[Portion] = self._guarded(stations, push, [])
-        for station, portion in zip(stations, heard, strict=False):  # there is nothing where it failed
-            self._guarded((station,), partial(station.use, portion), None)
 
     def _finish(self, station: Station) -> None:
         self._listening.remove(station)
@@ -179,18 +202,25 @@ class Engine:
         return otherwise
 
 
-def _ensembles(stations: Sequence[Station], device: torch.device | str) -> list[Ensemble]:
-    """An ensemble for each model; every station gets its lane."""
+def _join(
+    stations: Sequence[Station], device: torch.device | str, precision: str, processors: Processors | None
+) -> None:
+    """Makes an ensemble for each model; every station gets its lane."""
     of_model: dict[str, list[Station]] = defaultdict(list)
     for station in stations:
         of_model[station.bundle.digest()].append(station)
-    ensembles = []
     for members in of_model.values():
-        ensemble = Ensemble(members[0].bundle, len(members), device)
-        ensembles.append(ensemble)
+        computed_in = listening_precision(precision, len(members), device)
+        ensemble = Ensemble(members[0].bundle, len(members), device, computed_in, processors)
         for number, station in enumerate(members):
             station.join(Lane(ensemble, number))
-    return ensembles
+
+
+def _push(batch: Sequence[tuple[Station, FloatArray]]) -> list[Portion]:
+    """What the hops of these stations of one model, the same number of each, come to."""
+    samples = torch.from_numpy(np.stack([hops for _, hops in batch]))
+    lanes = [station.lane for station, _ in batch]
+    return lanes[0].ensemble.push(samples, [lane.number for lane in lanes])
 
 
 def _unforeseen(error: Exception) -> MonitorError:

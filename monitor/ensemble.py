@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,16 +12,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from monitor.bundle import Bundle
+from monitor.features import FrameLevel
 from monitor.lanes import Lanes
+from monitor.processors import Processors
 from monitor.snapshot import FloatArray
 from monitor.stream import Scores, ScoreStream
 
+QUIETEST = 1e-12  # power that is shown
 
-@dataclass(frozen=True, slots=True)
-class Portion:
+
+class Portion(NamedTuple):
     """What some sound of one stream came to: t frames and k windows, whose scores come later than their frames."""
 
     frames: FloatArray  # (t, n_mels) power
+    decibels: FloatArray  # (t, n_mels) the same in dB
+    mean_square: NDArray[np.float64]  # (t,) of the sound in each frame
     rows: FloatArray  # (k, row_width) of each window
     rolling: NDArray[np.float64]  # (k, row_width) their mean over score.window_s; NaN before there is so much
     error: FloatArray  # (k,) reconstruction error of each window
@@ -30,36 +36,49 @@ class Portion:
     @classmethod
     def join(cls, portions: Sequence[Portion]) -> Portion:
         """Those of one stream, one after another."""
-        if len(portions) == 1:
-            return portions[0]
-        names = cls.__slots__
-        return cls(*(np.concatenate([getattr(portion, name) for portion in portions]) for name in names))
+        return portions[0] if len(portions) == 1 else cls(*map(np.concatenate, zip(*portions, strict=True)))
 
 
 class Ensemble:
     """The streams that one model judges, by number.
 
     A stream that is alone is computed by ScoreStream, which is quicker for one: 0.6 ms where Lanes take 0.73 for a
-    hop, and half as long for a portion of four seconds. The scores are the same.
+    hop, and half as long for a portion of four seconds. The scores are the same. Several threads may push at the same
+    time, different streams each.
+
+    Args:
+        precision: as of `monitor.lanes.Lanes`; a stream that is alone is computed in float32.
+        processors: share the windows of a stream that is alone.
     """
 
-    def __init__(self, bundle: Bundle, count: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        count: int,
+        device: torch.device | str = "cpu",
+        precision: str = "float32",
+        processors: Processors | None = None,
+    ) -> None:
+        self._level = FrameLevel(bundle.config.features)
         self._streams: ScoreStream | Lanes
-        self._streams = ScoreStream(bundle, 1, device) if count == 1 else Lanes(bundle, count, device)
+        if count == 1:
+            self._streams = ScoreStream(bundle, 1, device, processors)
+        else:
+            self._streams = Lanes(bundle, count, device, precision)
 
     def push(self, samples: Tensor, which: Sequence[int]) -> list[Portion]:
         """The next m hops (n, m · hop_length) of n different streams; what each of them comes to."""
         if isinstance(self._streams, ScoreStream):
-            return _portions(*self._streams.push(samples))
+            return self._portions(*self._streams.push(samples))
         heard = self._streams.push(samples, torch.tensor(which))
-        return _portions(heard.frames, heard.scores, heard.new_frames.tolist(), heard.new_rows.tolist())
+        return self._portions(heard.frames, heard.scores, heard.new_frames.tolist(), heard.new_rows.tolist())
 
     def flush(self, number: int, rest: Tensor) -> Portion:
         """What the end of one stream comes to, behind its last samples, fewer than a hop."""
         if isinstance(self._streams, Lanes):
-            [portion] = _portions(*self._streams.flush(number, rest))
+            [portion] = self._portions(*self._streams.flush(number, rest))
             return portion
-        return Portion.join(_portions(*self._streams.push(rest[None])) + _portions(*self._streams.flush()))
+        return Portion.join(self._portions(*self._streams.push(rest[None])) + self._portions(*self._streams.flush()))
 
     def reset(self, number: int) -> None:
         """What comes next of this stream has no past."""
@@ -74,6 +93,30 @@ class Ensemble:
             self._streams.recentre(number, offsets)
         else:
             self._streams.recentre(offsets)
+
+    def _portions(
+        self,
+        frames: Tensor,
+        scores: Scores,
+        new_frames: Sequence[int] | None = None,
+        new_rows: Sequence[int] | None = None,
+    ) -> list[Portion]:
+        """Of frames (n, t, n_mels) and n streams' scores the last of each, as many as are new, or all; views.
+
+        What can be computed of all streams at once is: one by one it would take longer than the model does.
+        """
+        decibels, mean_square = 10 * torch.log10(frames.clamp_min(QUIETEST)), self._level.mean_square(frames).double()
+        of_frames = [one.numpy() for one in (frames, decibels, mean_square)]
+        of_rows = [
+            one.numpy() for one in (scores.rows, scores.rolling, scores.error, scores.rolling_error, scores.score)
+        ]
+        (count, all_frames), all_rows = frames.shape[:2], scores.rows.shape[1]
+        first_frames = [all_frames - new for new in new_frames] if new_frames is not None else [0] * count
+        first_rows = [all_rows - new for new in new_rows] if new_rows is not None else [0] * count
+        return [
+            Portion(*(values[i, frame:] for values in of_frames), *(values[i, row:] for values in of_rows))
+            for i, (frame, row) in enumerate(zip(first_frames, first_rows, strict=True))
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +141,3 @@ class Lane:
     def recentre(self, offsets: Mapping[str, Tensor]) -> None:
         """As `Ensemble.recentre`."""
         self.ensemble.recentre(self.number, offsets)
-
-
-def _portions(
-    frames: Tensor, scores: Scores, new_frames: Sequence[int] | None = None, new_rows: Sequence[int] | None = None
-) -> list[Portion]:
-    """Of frames (n, t, n_mels) and n streams' scores the last of each, as many as are new, or all; views.
-
-    What can be computed of all streams at once is: one by one it would take longer than the model does.
-    """
-    power = frames.numpy()
-    of_rows = [one.numpy() for one in (scores.rows, scores.rolling, scores.error, scores.rolling_error, scores.score)]
-    (count, all_frames), all_rows = power.shape[:2], of_rows[0].shape[1]
-    first_frames = [all_frames - new for new in new_frames] if new_frames is not None else [0] * count
-    first_rows = [all_rows - new for new in new_rows] if new_rows is not None else [0] * count
-    return [
-        Portion(power[i, frame:], *(values[i, row:] for values in of_rows))
-        for i, (frame, row) in enumerate(zip(first_frames, first_rows, strict=True))
-    ]

@@ -190,6 +190,10 @@ class FrameLevel:
         height = mel_filters(features, bins, norm=None).sum(dim=0)
         self._weights = torch.where(area > 0, height / area, 0.0) / (features.n_fft**2 * 3 / 16)
 
+    def mean_square(self, power: Tensor) -> Tensor:
+        """Frames (…, n_mels) to mean squares (…), 1e-20 for silence."""
+        return (power.cpu() @ self._weights).clamp_min(1e-20)
+
     def __call__(self, power: Tensor) -> Tensor:
         """Frames (…, n_mels) to levels (…) in dBFS; -200 for silence."""
-        return 10 * torch.log10((power.cpu() @ self._weights).clamp_min(1e-20))
+        return 10 * torch.log10(self.mean_square(power))

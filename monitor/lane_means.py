@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
+
+from monitor.scoring import to_suffixes
 
 REBUILT = 4  # blocks that are summed together: with more they leave the processor's cache
 
@@ -82,21 +82,3 @@ class LaneMeans:
             blocks = self._slots[numbers[done] : numbers[done] + run, : self._length]
             to_suffixes(blocks.mul_(1 / self._length))
             done += run
-
-
-def to_suffixes(blocks: Tensor) -> None:
-    """Replaces row j of each block (n, length, width) by the sum of its rows from j on, in place.
-
-    In groups of √length rows, all groups at once, then the sums of whole groups: a few dozen calls, where one by one
-    would take `length`, and `cumsum` goes through memory column by column.
-    """
-    length = blocks.shape[1]
-    size = max(1, math.isqrt(length))
-    odd = length % size  # rows before the first whole group
-    groups = blocks[:, odd:].unflatten(1, (-1, size))
-    for row in range(size - 2, -1, -1):
-        groups[:, :, row].add_(groups[:, :, row + 1])
-    for group in range(groups.shape[1] - 2, -1, -1):
-        groups[:, group].add_(groups[:, group + 1, :1])
-    for row in range(odd - 1, -1, -1):
-        blocks[:, row].add_(blocks[:, row + 1])

@@ -1,13 +1,12 @@
 """Many streams of one model at once, each at its own pace: whole hops of any of them in, frames and scores out.
 
 What `monitor.stream.ScoreStream` computes of one stream, for lanes that begin, pause and end when they like. What is
-expensive is one call for many lanes.
+expensive is one call for many lanes. Several threads may push at the same time, different lanes each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -17,12 +16,12 @@ from monitor.bundle import Bundle
 from monitor.features import overlapping_windows, pair_filters, power_frames
 from monitor.lane_means import LaneMeans
 from monitor.model import Inference
-from monitor.scoring import frame_and_change, rolling_length, row_width
+from monitor.precision import PRECISIONS
+from monitor.scoring import by_band, frame_and_change, rolling_length, row_width
 from monitor.stream import Scores
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LANES = 256  # computed together, from sound to score
-HOPS = 50  # of each at most
+HOPS = 25  # of each at most
 WINDOWS = 256  # through the model at once: with more, what is computed of them leaves the processor's cache
 
 
@@ -53,17 +52,10 @@ class Lanes:
     Args:
         bundle: the model; it is not changed.
         precision: "float32", or "bfloat16" for the network alone: weights and what passes between its layers.
-        threads: groups of lanes that are computed at the same time, each by one thread of torch. This takes the
-            process's other work in torch to one thread too. 1: one group after another, with torch's threads.
     """
 
     def __init__(
-        self,
-        bundle: Bundle,
-        count: int,
-        device: torch.device | str = "cpu",
-        precision: str = "float32",
-        threads: int = 1,
+        self, bundle: Bundle, count: int, device: torch.device | str = "cpu", precision: str = "float32"
     ) -> None:
         self._features = features = bundle.config.features
         self._device = torch.device(device)
@@ -90,16 +82,9 @@ class Lanes:
         # The last frames as the model sees them.
         self._seen = torch.zeros(count, features.window_frames - 1, features.n_mels, device=self._device)
         self._means = LaneMeans(self._length, self._width, count, self._device)
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, "lanes", lambda: torch.set_num_threads(1)) if threads > 1 else None
 
     def __len__(self) -> int:
         return len(self._hops)
-
-    def close(self) -> None:
-        """Ends the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
 
     def reset(self, which: Tensor) -> None:
         """These lanes (n,) begin anew: what comes next has no past. What is normal of each stays where it is."""
@@ -129,17 +114,13 @@ class Lanes:
         rolling, score = double.new_empty(lanes, hops, self._width), double.new_empty(lanes, hops)
         new_frames = (heard_before + hops - self._frame_delay).clamp(0, hops)
         new_rows = (heard_before + hops - self._row_delay).clamp(0, hops)
-        size = min(LANES, max(1, -(-lanes // self._threads)))
-        groups = [slice(first, min(lanes, first + size)) for first in range(0, lanes, size)]
-
-        def compute(group: slice) -> None:
+        for first in range(0, lanes, LANES):
+            group = slice(first, first + LANES)
             for start in range(0, hops, HOPS):
-                part = slice(start, min(hops, start + HOPS))
+                part = slice(start, start + HOPS)
                 sound = samples[group, part.start * self._hop : part.stop * self._hop]
                 places = group, part
                 self._compute(sound, which[group], frames[places], rows[places], rolling[places], score[places])
-
-        list((self._pool.map if self._pool and len(groups) > 1 else map)(compute, groups))
         return Heard(frames.cpu(), Scores(rows.cpu(), rolling.cpu(), score.cpu(), n_mels), new_frames, new_rows)
 
     @torch.inference_mode()
@@ -226,8 +207,6 @@ class Lanes:
             # A single window of each lane is a view: then nothing is copied.
             reconstruction = self._model(inputs[:, part].reshape(-1, size))
             difference = reconstruction.float().view(lanes, -1, size).sub_(windows[:, part])
-            by_frame = difference.view(lanes, -1, features.window_frames, bands)
-            rows[:, part, :bands] = by_frame.mean(dim=2)
-            rows[:, part, bands : 2 * bands] = by_frame.square_().mean(dim=2)
+            rows[:, part, :bands], rows[:, part, bands : 2 * bands] = by_band(difference, bands)
         if self._width > 2 * bands:
             rows[..., 2 * bands : 3 * bands], rows[..., 3 * bands :] = frame_and_change(windows, features)

@@ -138,7 +138,7 @@ def listen(
     Raises:
         KeyboardInterrupt: after everything was ended in order.
     """
-    engine = Engine(stations, choose_device(config.train.device))
+    engine = Engine(stations, choose_device(config.train.device), config.listening.precision)
     ending = Ending(engine, duration_s, with_first_error=with_first_error)
     in_time = all(station.source.speed <= ACCELERATED for station in stations)
     # What has been made so far stays: the collector need not look at it again, and pauses for less long.

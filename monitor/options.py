@@ -101,7 +101,7 @@ def view_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def settings_in_force(
     file: Path | None, overrides: tuple[str, ...], *, preset: str = "default", base: Config | None = None
 ) -> Config:
-    from monitor.config import load_config
+    from monitor.settings import load_config
 
     return load_config(file, preset=preset, overrides=overrides, base=base)
 
@@ -110,7 +110,7 @@ def bundle_and_settings(path: Path, config_file: Path | None, overrides: tuple[s
     """The bundle, and the settings in force with it."""
     settings_in_force(config_file, overrides)  # a mistake in the settings is told before torch takes its time
     from monitor.bundle import load_bundle
-    from monitor.config import require_agreement
+    from monitor.settings import require_agreement
 
     bundle = load_bundle(path)
     config = settings_in_force(config_file, overrides, base=bundle.config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -29,8 +30,13 @@ def band_errors(windows: Tensor, reconstructions: Tensor, n_mels: int) -> tuple[
         the residual, mean of x̂ - x over the window's W frames, and the squared error, mean of (x̂ - x)² over them:
         both (…, n_mels) float32. The mean of the latter over the bands is the reconstruction error.
     """
-    difference = (reconstructions - windows).reshape(*windows.shape[:-1], -1, n_mels)
-    return difference.mean(dim=-2), difference.square().mean(dim=-2)
+    return by_band(reconstructions - windows, n_mels)
+
+
+def by_band(difference: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
+    """As `band_errors`, of x̂ - x (…, W · n_mels), which is used up."""
+    by_frame = difference.reshape(*difference.shape[:-1], -1, n_mels)
+    return by_frame.mean(dim=-2), by_frame.square_().mean(dim=-2)
 
 
 def frame_and_change(windows: Tensor, features: Features) -> tuple[Tensor, Tensor]:
@@ -87,10 +93,12 @@ class RollingMean:
         done = 0
         while done < rows.shape[1]:
             start, stop = self._filled, min(self._length, self._filled + rows.shape[1] - done)
-            part = rows[:, done : done + stop - start].double()
-            prefix = torch.cumsum(torch.cat((self._prefix, part), dim=1), dim=1)[:, 1:]
-            self._block[:, start:stop] = part
-            means[:, done : done + stop - start] = (self._suffix[:, start:stop] + prefix) / self._length
+            of_part = slice(done, done + stop - start)
+            prefix = rows[:, of_part].to(torch.float64, copy=True)
+            self._block[:, start:stop] = prefix
+            prefix[:, :1] += self._prefix
+            torch.cumsum(prefix, dim=1, out=prefix)
+            torch.add(self._suffix[:, start:stop], prefix, out=means[:, of_part]).mul_(1 / self._length)
             self._prefix, self._filled = prefix[:, -1:], stop
             done += stop - start
             if stop == self._length:
@@ -98,9 +106,28 @@ class RollingMean:
         return means
 
     def _start_block(self) -> None:
-        self._suffix[:, :-1] = self._block.flip(1).cumsum(dim=1).flip(1)[:, 1:]
+        to_suffixes(self._block)
+        self._suffix[:, :-1] = self._block[:, 1:]
         self._prefix = torch.zeros_like(self._prefix)
         self._filled = 0
+
+
+def to_suffixes(blocks: Tensor) -> None:
+    """Replaces row j of each block (n, length, width) by the sum of its rows from j on, in place.
+
+    In groups of √length rows, all groups at once, then the sums of whole groups: a few dozen calls, where one by one
+    would take `length`, and `cumsum` goes through memory column by column.
+    """
+    length = blocks.shape[1]
+    size = max(1, math.isqrt(length))
+    odd = length % size  # rows before the first whole group
+    groups = blocks[:, odd:].view(len(blocks), -1, size, blocks.shape[2])
+    for row in range(size - 2, -1, -1):
+        groups[:, :, row].add_(groups[:, :, row + 1])
+    for group in range(groups.shape[1] - 2, -1, -1):
+        groups[:, group].add_(groups[:, group + 1, :1])
+    for row in range(odd - 1, -1, -1):
+        blocks[:, row].add_(blocks[:, row + 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,23 +262,28 @@ class RecordingScore:
     def __init__(self, score: Score, scorer: Scorer, width: int) -> None:
         self._score, self._scorer = score, scorer
         self._skip = score.cut_frames
-        self._pending = torch.empty(0, width + 1, dtype=torch.float64)  # the last cut_frames: count if more come
+        # The last cut_frames: they count if more come.
+        self._rows_waiting = torch.empty(0, width)
+        self._scores_waiting = torch.empty(0, dtype=torch.float64)
         self._sum = torch.zeros(width, dtype=torch.float64)
         self._max = -torch.inf
         self.frames = 0
 
     def push(self, rows: Tensor, scores: Tensor) -> None:
         """Takes rows of one stream (k, row_width) and their rolling scores (k,), NaN before the first."""
-        taken = torch.cat((rows.double(), scores.double()[:, None]), dim=1).cpu()
-        skipped = min(self._skip, len(taken))
-        self._skip -= skipped
-        waiting = torch.cat((self._pending, taken[skipped:]))
-        ready = waiting[: max(0, len(waiting) - self._score.cut_frames)]
-        self._pending = waiting[len(ready) :]
-        if len(ready):
-            self.frames += len(ready)
-            self._sum += ready[:, :-1].sum(dim=0)
-            scored = ready[:, -1][~ready[:, -1].isnan()]
+        rows, scores = rows.cpu(), scores.double().cpu()
+        if self._score.cut_frames:
+            skipped = min(self._skip, len(rows))
+            self._skip -= skipped
+            rows = torch.cat((self._rows_waiting, rows[skipped:]))
+            scores = torch.cat((self._scores_waiting, scores[skipped:]))
+            ready = max(0, len(rows) - self._score.cut_frames)
+            self._rows_waiting, self._scores_waiting = rows[ready:], scores[ready:]
+            rows, scores = rows[:ready], scores[:ready]
+        if len(rows):
+            self.frames += len(rows)
+            self._sum += rows.sum(dim=0, dtype=torch.float64)
+            scored = scores[~scores.isnan()]
             self._max = max(self._max, float(scored.max()) if len(scored) else -torch.inf)
 
     def mean(self) -> Tensor:

@@ -26,7 +26,7 @@ from monitor.sources import Mark, Source
 from monitor.verdicts import RecordingResult, Verdicts
 from monitor.watch import Watch
 
-LIVE_CHUNK_S = 0.25  # taken at once: short, so that the screen follows
+LIVE_CHUNK_S = 0.5  # taken at once: short, so that the screen follows
 FAST_CHUNK_S = 4.0  # taken at once where nobody waits for it
 PORTION_S = 0.0003  # without another block: the device has handed over all that it has for now
 SPREAD_S = 2.0  # between looks at how the latencies are spread

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,23 +12,35 @@ from torch import Tensor
 from monitor.bundle import Bundle
 from monitor.features import FrameStream, WindowStream
 from monitor.model import Inference
-from monitor.scoring import RollingMean, band_errors, frame_and_change, rolling_length, row_width
+from monitor.processors import Processors
+from monitor.scoring import RollingMean, by_band, frame_and_change, rolling_length, row_width
 
 BATCH = 1024  # windows through the model at once
+SHARED = 128  # windows that are worth being shared by several processors
 
 
 class RowStream:
     """Power mel frames of N streams in, a row for each window out: what is left over of it, and what it was.
 
     A row is [residual | band error], or [residual | band error | frame | change] (`monitor.scoring`).
+
+    Args:
+        processors: share the windows of what is pushed at once.
     """
 
-    def __init__(self, bundle: Bundle, streams: int = 1, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        streams: int = 1,
+        device: torch.device | str = "cpu",
+        processors: Processors | None = None,
+    ) -> None:
         self._features = features = bundle.config.features
         self.device = torch.device(device)
         self.width = row_width(bundle.config.score, features)
         self._scale = bundle.scale().to(self.device)
         self._model = Inference(bundle.model.to(self.device).eval())
+        self._processors = processors
         self._windows = WindowStream(features.window_frames, features.n_mels, streams, self.device)
 
     def reset(self) -> None:
@@ -45,19 +58,30 @@ class RowStream:
     @torch.inference_mode()
     def _rows(self, windows: Tensor) -> Tensor:
         streams, count, _ = windows.shape
-        bands = self._features.n_mels
         rows = windows.new_empty(streams, count, self.width)
+        processors = self._processors if count >= SHARED else None
         step = max(1, BATCH // streams)
-        for start in range(0, count, step):
-            batch = windows[:, start : start + step]
-            flat = batch.flatten(0, 1)
-            part = rows[:, start : start + step]
-            residual, band_error = band_errors(flat, self._model(flat), bands)
-            part[..., :bands] = residual.view(*batch.shape[:2], bands)
-            part[..., bands : 2 * bands] = band_error.view(*batch.shape[:2], bands)
-            if self.width > 2 * bands:
-                part[..., 2 * bands : 3 * bands], part[..., 3 * bands :] = frame_and_change(batch, self._features)
+        if processors:
+            step = min(step, -(-count // processors.count))
+        parts = [slice(start, start + step) for start in range(0, count, step)]
+        write = partial(self._write, windows, rows)
+        if processors:
+            processors.each(write, parts)
+        else:
+            for part in parts:
+                write(part)
         return rows
+
+    @torch.inference_mode()
+    def _write(self, windows: Tensor, rows: Tensor, part: slice) -> None:
+        """Writes the rows (N, k, row_width) of some of the windows (N, k, W · M)."""
+        bands, batch, found = self._features.n_mels, windows[:, part], rows[:, part]
+        flat = batch.flatten(0, 1)
+        residual, band_error = by_band(self._model(flat).sub_(flat), bands)
+        found[..., :bands] = residual.view(*batch.shape[:2], bands)
+        found[..., bands : 2 * bands] = band_error.view(*batch.shape[:2], bands)
+        if self.width > 2 * bands:
+            found[..., 2 * bands : 3 * bands], found[..., 3 * bands :] = frame_and_change(batch, self._features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +108,22 @@ class Scores:
 
 
 class ScoreStream:
-    """N streams of one model, in step with each other: samples or mel frames in, anomaly scores out."""
+    """N streams of one model, in step with each other: samples or mel frames in, anomaly scores out.
 
-    def __init__(self, bundle: Bundle, streams: int = 1, device: torch.device | str = "cpu") -> None:
+    Args:
+        processors: as of `RowStream`.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        streams: int = 1,
+        device: torch.device | str = "cpu",
+        processors: Processors | None = None,
+    ) -> None:
         features, score = bundle.config.features, bundle.config.score
         self._frames = FrameStream(features, streams, device)
-        self._rows = RowStream(bundle, streams, device)
+        self._rows = RowStream(bundle, streams, device, processors)
         self._rolling = RollingMean(rolling_length(score, features), self._rows.width, streams, device)
         self._scorer = bundle.scorer().to(device)
         self._n_mels = features.n_mels

@@ -6,11 +6,9 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from monitor import config
 from monitor.bundle import Bundle
-from monitor.features import FrameLevel
 
 MARGIN_DB = 12.0  # below the quietest normal sound: no fault that matters makes a machine so much quieter
 HYSTERESIS_DB = 3.0
@@ -29,13 +27,12 @@ def off_level(bundle: Bundle, settings: config.Alarm) -> float:
 
 
 class Switch:
-    """Tells from mel frames for each of them whether the machine is off: by the mean power of half a second.
+    """Tells for each frame whether the machine is off: by the mean square of half a second of sound.
 
     And whether it is hushed, which is as quiet for a tenth of a second: it may be about to be off.
     """
 
-    def __init__(self, level: FrameLevel, off_below_dbfs: float, hop_s: float) -> None:
-        self._level = level
+    def __init__(self, off_below_dbfs: float, hop_s: float) -> None:
         self._never, self._limit = off_below_dbfs == -math.inf, 10 ** (off_below_dbfs / 10)
         self._block, self._short = max(1, round(AVERAGED_S / hop_s)), max(1, round(HUSHED_S / hop_s))
         self.reset()
@@ -46,15 +43,16 @@ class Switch:
         self._sum, self._count, self._below = 0.0, 0, 0
         self._tail = np.full(self._short - 1, np.inf)  # the powers before the next one
 
-    def push(self, frames: Tensor) -> tuple[Flags, Flags]:
-        """Power mel frames (t, n_mels) in; whether it is off, and whether it is hushed, at each of them: (t,), (t,)."""
-        if self._never or not len(frames):
-            none = np.zeros(len(frames), bool)
+    def push(self, power: NDArray[np.float64]) -> tuple[Flags, Flags]:
+        """Takes the mean squares of frames (t,); whether it is off, and whether it is hushed, at each: (t,), (t,)."""
+        if self._never or not len(power):
+            none = np.zeros(len(power), bool)
             return none, none
-        power = 10 ** (self._level(frames).double().numpy() / 10)
         joined = np.concatenate((self._tail, power))
         self._tail = joined[len(joined) - (self._short - 1) :]
-        hushed = np.lib.stride_tricks.sliding_window_view(joined, self._short).max(axis=1) < self._limit
+        hushed = np.zeros(len(power), bool)
+        if power.min() < self._limit:
+            hushed = np.lib.stride_tricks.sliding_window_view(joined, self._short).max(axis=1) < self._limit
         return self._blocks(power), hushed
 
     def _blocks(self, power: NDArray[np.float64]) -> Flags:

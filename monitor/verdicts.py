@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from monitor.config import Config
 from monitor.drift import DriftKeeper
 from monitor.ensemble import Lane, Portion
 from monitor.explain import band_scores, explain
-from monitor.features import FrameLevel, band_centres
+from monitor.features import band_centres
 from monitor.history import History
 from monitor.journal import Journal
 from monitor.scoring import RecordingScore, rolling_length, row_width
@@ -27,7 +29,6 @@ from monitor.sources import Mark
 from monitor.switch import Flagged, Flags, Switch, off_level
 
 MOST_WAITING = 64  # portions to be judged: what waits is held in memory
-QUIETEST = np.float32(1e-12)  # power that is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Verdicts:
         self._window_rows = rolling_length(bundle.config.score, features)
         self._alarm = Alarm(config.alarm, self.limits, features.hop_s, self._window_rows)
         self._unlearnt = 0  # rows since something was, or was not, learnt
-        self._switch = Switch(FrameLevel(features), off_level(bundle, config.alarm), features.hop_s)
+        self._switch = Switch(off_level(bundle, config.alarm), features.hop_s)
         self._flagged, self._off = Flagged(), False
         self._newest = np.full(row_width(bundle.config.score, features), np.nan)  # the newest mean row
         self._waiting: list[Portion] = []  # to be judged
@@ -182,27 +183,35 @@ class Verdicts:
         """Judges all that has been taken."""
         if not self._waiting:
             return
-        portion = Portion.join(self._waiting)
-        self._waiting = []
-        if len(portion.frames):
-            self._take_frames(portion.frames)
-        if len(portion.score):
-            self._judge(portion)
+        waiting, self._waiting = self._waiting, []
+        if heard := [portion for portion in waiting if len(portion.frames)]:
+            self._take_frames(heard)
+        if scored := [portion for portion in waiting if len(portion.score)]:
+            self._take_scores(scored)
         self._due = self._alarm.until_decision
 
-    def _take_frames(self, power: FloatArray) -> None:
+    def _take_frames(self, heard: Sequence[Portion]) -> None:
+        power, decibels, mean_square = (
+            np.concatenate(values)
+            for values in zip(*((one.frames, one.decibels, one.mean_square) for one in heard), strict=True)
+        )
         for sink in self._sinks:
             sink.frames(self._frames, power)
-        self.history.add_levels(self._hops_before + self._frames, 10 * np.log10(np.maximum(power, QUIETEST)))
+        self.history.add_levels(self._hops_before + self._frames, decibels)
         self._frames += len(power)
-        self._flagged.add(*self._switch.push(torch.from_numpy(power)))
+        self._flagged.add(*self._switch.push(mean_square))
 
-    def _judge(self, portion: Portion) -> None:
-        count, score, rolling_error = len(portion.score), portion.score, portion.rolling_error
+    def _take_scores(self, scored: Sequence[Portion]) -> None:
+        error, rolling_error, score = (
+            np.concatenate(values)
+            for values in zip(*((one.error, one.rolling_error, one.score) for one in scored), strict=True)
+        )
+        count, mean_row = len(score), _Row([portion.rolling for portion in scored])
         if self._recordings:
-            self._recording.push(torch.from_numpy(portion.rows), torch.from_numpy(score))
+            for portion in scored:
+                self._recording.push(torch.from_numpy(portion.rows), torch.from_numpy(portion.score))
         off, hushed = self._flagged.take(count)
-        self._newest = portion.rolling[-1].copy()
+        self._newest = mean_row(count - 1).copy()
         if off.any():  # a machine that is off is not to be judged
             score, rolling_error = (np.where(off, np.nan, values) for values in (score, rolling_error))
             self._newest = np.where(off[-1], np.nan, self._newest)
@@ -213,13 +222,13 @@ class Verdicts:
         for start, stop in _runs(off):
             if off[start] != self._off:
                 self._switched(bool(off[start]), (self._windows + start) * self._hop_s)
-            for anomaly in self._alarm.update(judged[start:stop], portion.rolling[start:stop]):
+            for anomaly in self._alarm.update(judged[start:stop], partial(mean_row, start)):
                 self._tell(anomaly)
         if self._drift is not None:
-            self._follow(self._drift, float(score[-1]), portion.rolling[-1], count)
+            self._follow(self._drift, float(score[-1]), mean_row(count - 1), count)
         rows = ScoreRows(
-            self.mark.name, self._windows, self._hop_s, portion.error.astype(np.float64), score,
-            self._alarm.threshold, self.state, self._stream,
+            self.mark.name, self._windows, self._hop_s, error.astype(np.float64), score, self._alarm.threshold,
+            self.state, self._stream,
         )  # fmt: skip
         self._windows += count
         for sink in self._sinks:
@@ -273,6 +282,19 @@ class Verdicts:
             reminders=anomaly.reminders,
         )
         self.journal.tell(event)
+
+
+class _Row:
+    """One of the rows that stand in several arrays: few of them are asked for, so they are not put together."""
+
+    def __init__(self, arrays: Sequence[NDArray[np.float64]]) -> None:
+        self._arrays, self._first = arrays, list(accumulate(map(len, arrays), initial=0))
+
+    def __call__(self, start: int, offset: int = 0) -> NDArray[np.float64]:
+        """The row number `start + offset`."""
+        at = bisect_right(self._first, start + offset) - 1
+        row: NDArray[np.float64] = self._arrays[at][start + offset - self._first[at]]
+        return row
 
 
 def _runs(flags: Flags) -> list[tuple[int, int]]:

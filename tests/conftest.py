@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from monitor.bundle import Bundle, load_bundle
-from monitor.config import Config, load_config
+from monitor.config import Config
+from monitor.settings import load_config
 from monitor.synthetic import Machine, MachineSound
 from train import run
 from train.checkpoint import Epoch

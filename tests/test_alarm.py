@@ -25,7 +25,7 @@ from monitor.alarm import (
     persistent,
     surprise,
 )
-from monitor.config import load_config
+from monitor.settings import load_config
 from monitor.snapshot import State
 
 HOP_S = 0.01
@@ -539,7 +539,7 @@ def test_peak_mean_and_profile_are_those_from_the_start_to_the_end(cuts: list[in
     rolling = np.arange(40.0).reshape(20, 2)
     machine, found = alarm(block=block, release=2), []
     for part in pieces(len(scores), cuts):
-        found += machine.update(scores[part], rolling[part])
+        found += machine.update(scores[part], rolling[part].__getitem__)
     first, last = found[0], found[-1]
     assert first is last
     assert (last.start, last.end) == (2, 10 if block == 1 else 12)
@@ -607,7 +607,7 @@ def test_it_says_the_same_as_a_plain_machine_in_any_portions(
     seen: list[Anomaly] = []
     ended = 0
     for part in pieces(len(scores), cuts):
-        for anomaly in machine.update(scores[part], rolling[part]):
+        for anomaly in machine.update(scores[part], rolling[part].__getitem__):
             if not any(anomaly is other for other in seen):
                 seen.append(anomaly)
             ended += anomaly.end is not None

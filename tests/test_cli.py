@@ -155,7 +155,7 @@ def test_an_unforeseen_error_is_a_sentence_and_no_traceback(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by nobody's fault")
 
-    monkeypatch.setattr("monitor.config.load_config", fail)
+    monkeypatch.setattr("monitor.settings.load_config", fail)
     assert command(["check"]) == EXIT_FAILURE
     error = capsys.readouterr().err
     assert "by nobody's fault" in error

@@ -17,12 +17,9 @@ from monitor.config import (
     Features,
     Stream,
     Train,
-    as_yaml,
-    changed,
-    load_config,
-    require_agreement,
 )
 from monitor.errors import EXIT_USAGE, ConfigError
+from monitor.settings import as_yaml, changed, load_config, require_agreement
 
 SHIPPED = Path(__file__).parents[1] / "config.yaml"
 FLOATS = [

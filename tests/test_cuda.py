@@ -9,7 +9,7 @@ import torch
 from conftest import QUICK, Told
 
 from monitor.bundle import Bundle, load_bundle
-from monitor.config import load_config
+from monitor.settings import load_config
 from monitor.stream import ScoreStream
 from train import run
 

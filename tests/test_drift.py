@@ -15,11 +15,11 @@ from conftest import write_recording
 from monitor import cli, config
 from monitor.alarm import Alarm, Limits
 from monitor.bundle import Bundle, load_bundle, save_bundle
-from monitor.config import load_config
 from monitor.drift import WAIT_S, Drift, DriftFile, DriftKeeper
 from monitor.engine import Engine
 from monitor.errors import MonitorError
 from monitor.scoring import PARTS, Normal, part_of
+from monitor.settings import load_config
 from monitor.snapshot import State
 from monitor.sources import WavReplay
 from monitor.station import Station

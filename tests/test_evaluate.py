@@ -15,9 +15,9 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from monitor.bundle import Bundle, Threshold, load_bundle
 from monitor.cli import run as command
-from monitor.config import load_config
 from monitor.errors import EXIT_FAILURE, EXIT_OK, DataError
 from monitor.model import Autoencoder
+from monitor.settings import load_config
 from train import assess
 from train.calibrate import ScoredRecording, _at_most
 from train.evaluate import Labelled, metrics, rates, threshold_at_fpr

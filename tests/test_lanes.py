@@ -13,9 +13,9 @@ from torch import Tensor
 from monitor import lanes as module
 from monitor.bench.streams import PORTION_S, capacity
 from monitor.bundle import Bundle
-from monitor.lane_means import LaneMeans, to_suffixes
+from monitor.lane_means import LaneMeans
 from monitor.lanes import Lanes
-from monitor.scoring import RollingMean
+from monitor.scoring import RollingMean, to_suffixes
 from monitor.stream import Scores, ScoreStream
 
 COUNT = 5
@@ -62,10 +62,10 @@ def sound(bundle: Bundle, lane: int, step: int, hops: int, *, rest: int = 0) -> 
 
 
 @settings(max_examples=60, deadline=None)
-@given(number=st.integers(0, len(SETTINGS) - 1), steps=STEPS, threads=st.sampled_from([1, 2]))
-def test_a_lane_computes_what_a_stream_alone_does_whatever_the_others_do(number, steps, threads) -> None:
+@given(number=st.integers(0, len(SETTINGS) - 1), steps=STEPS)
+def test_a_lane_computes_what_a_stream_alone_does_whatever_the_others_do(number, steps) -> None:
     bundle = BUNDLES[number]
-    lanes = Lanes(bundle, COUNT, threads=threads)
+    lanes = Lanes(bundle, COUNT)
     alone = [ScoreStream(bundle) for _ in range(COUNT)]
     for step, (kind, which, amount) in enumerate(steps):
         if kind == "reset":
@@ -87,7 +87,6 @@ def test_a_lane_computes_what_a_stream_alone_does_whatever_the_others_do(number,
                 missing = amount - int(heard.new_rows[position])
                 assert heard.scores.rows[position, :missing].isnan().all()
                 assert heard.frames[position, : amount - int(heard.new_frames[position])].isnan().all()
-    lanes.close()
 
 
 def fields(scores: Scores) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,8 +13,9 @@ import torch
 from test_replay import replayed
 
 from monitor.bundle import Bundle
-from monitor.config import Features, load_config
+from monitor.config import Features
 from monitor.features import FrameStream
+from monitor.settings import load_config
 from train import assess
 from train.dataset import find_recordings
 from train.frames import FrameCache

@@ -20,9 +20,9 @@ from conftest import RATE, Told, write_recording
 
 from monitor.bundle import Bundle
 from monitor.cli import run as command
-from monitor.config import load_config
 from monitor.engine import Engine
 from monitor.errors import EXIT_ANOMALY, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
+from monitor.settings import load_config
 from monitor.snapshot import State
 from monitor.sources import WavReplay
 from monitor.station import Station

@@ -15,9 +15,9 @@ from sklearn.metrics import roc_auc_score
 from monitor.alarm import Alarm, Limits
 from monitor.bundle import Bundle
 from monitor.cli import run as command
-from monitor.config import load_config
 from monitor.errors import EXIT_OK, DataError
 from monitor.scoring import rolling_length
+from monitor.settings import load_config
 from monitor.stream import ScoreStream
 from train import assess
 from train.calibrate import scores_of

@@ -18,9 +18,9 @@ from test_microphone_parts import Device16k, wait_until
 
 from monitor.bundle import Bundle, save_bundle
 from monitor.cli import run as command
-from monitor.config import load_config
 from monitor.engine import Engine
 from monitor.errors import EXIT_ANOMALY, EXIT_BUNDLE, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, ConfigError
+from monitor.settings import load_config
 from monitor.sinks import ScoreRows
 from monitor.snapshot import Event, State
 from monitor.sources import WavReplay

@@ -28,8 +28,13 @@ def frames_at(dbfs: float, seconds: float) -> torch.Tensor:
     return frames_of(small_config(), sound[None])[0]
 
 
+def squares(power: torch.Tensor) -> np.ndarray:
+    """The mean square of each frame."""
+    return FrameLevel(SETTINGS).mean_square(power).double().numpy()
+
+
 def switch(limit: float = LIMIT) -> Switch:
-    return Switch(FrameLevel(SETTINGS), limit, HOP_S)
+    return Switch(limit, HOP_S)
 
 
 def rms_dbfs(sound: np.ndarray) -> float:
@@ -82,7 +87,7 @@ def test_the_level_of_silence_is_minus_two_hundred_and_what_is_beyond_the_bands_
 
 def states(machine: Switch, *sound: tuple[float, float]) -> list[tuple[int, bool]]:
     """At which frame it is switched off (True) or on, of sound at levels in dBFS for so many seconds each."""
-    off = np.concatenate([machine.push(frames_at(dbfs, seconds))[0] for dbfs, seconds in sound])
+    off = np.concatenate([machine.push(squares(frames_at(dbfs, seconds)))[0] for dbfs, seconds in sound])
     changes = np.flatnonzero(np.diff(off, prepend=False))
     return [(int(frame), bool(off[frame])) for frame in changes]
 
@@ -105,18 +110,18 @@ def test_it_is_on_again_after_half_a_second_of_sound_that_is_three_decibels_abov
 
 
 def test_digital_silence_is_off() -> None:
-    assert switch().push(torch.zeros(100, 64))[0][-1]
+    assert switch().push(squares(torch.zeros(100, 64)))[0][-1]
 
 
 def test_what_is_quiet_for_a_tenth_of_a_second_is_hushed_at_once_and_only_so_long() -> None:
     sound = torch.cat([frames_at(-20, 1.0), frames_at(-60, 0.3), frames_at(-20, 1.0), frames_at(-60, 0.09)])
-    hushed = switch().push(sound)[1]
+    hushed = switch().push(squares(sound))[1]
     assert np.flatnonzero(hushed).tolist() == list(range(109, 130))
 
 
 def test_after_a_reset_it_counts_as_running() -> None:
     machine = switch()
-    machine.push(frames_at(-60, 1.5))
+    machine.push(squares(frames_at(-60, 1.5)))
     machine.reset()
     assert not machine.off
     assert states(machine, (-60, 0.9)) == []
@@ -143,7 +148,7 @@ def test_it_says_the_same_as_a_plain_switch_in_any_portions(levels, cuts) -> Non
     hushed = [frame >= 9 and bool((dbfs[frame - 9 : frame + 1] < LIMIT).all()) for frame in range(len(dbfs))]
     machine, flagged = switch(), Flagged()
     for part in pieces(len(power), cuts):
-        flagged.add(*machine.push(power[part]))
+        flagged.add(*machine.push(squares(power[part])))
     found = [flagged.take(len(dbfs) // 3), flagged.take(len(dbfs) - len(dbfs) // 3)]
     assert np.concatenate([taken[0] for taken in found]).tolist() == expected.tolist()
     assert np.concatenate([taken[1] for taken in found]).tolist() == hushed
@@ -155,7 +160,7 @@ def test_the_limit_is_a_level_twelve_decibels_below_normal_or_none() -> None:
     assert off_level(bundle, config.Alarm(off_below_dbfs=-30)) == -30
     assert off_level(bundle, config.Alarm(off_below_dbfs="never")) == -math.inf
     never = switch(off_level(bundle, config.Alarm(off_below_dbfs="never")))
-    assert not np.any(never.push(torch.zeros(1000, 64)))
+    assert not np.any(never.push(squares(torch.zeros(1000, 64))))
     silent = dataclasses.replace(bundle, normal_dbfs=-200.0)
-    found = switch(off_level(silent, config.Alarm())).push(torch.zeros(1000, 64))
+    found = switch(off_level(silent, config.Alarm())).push(squares(torch.zeros(1000, 64)))
     assert not np.any(found), "normal sound was silence"

@@ -19,8 +19,9 @@ import torch
 from conftest import QUICK, Told, write_recording
 
 from monitor.bundle import load_bundle
-from monitor.config import Config, Train, load_config
+from monitor.config import Config, Train
 from monitor.errors import ConfigError, DataError, MonitorError
+from monitor.settings import load_config
 from train import run
 from train.checkpoint import Epoch
 from train.fit import learning_rate

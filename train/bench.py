@@ -21,11 +21,11 @@ from monitor.bench.timing import Section, against, race
 from monitor.config import Config
 from monitor.errors import ConfigError
 from monitor.features import Scale
+from monitor.precision import native_bfloat16
 from monitor.snapshot import FloatArray
 from train.fit import Trainer
 from train.frame_file import FrameFile, encoded, footer, write_quickly
 from train.frames import FrameCache, Frames, usable
-from train.precision import native_bfloat16
 from train.workset import WorkSet
 
 FILES, FILE_S = 200, 10.0

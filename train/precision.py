@@ -7,6 +7,7 @@ import contextlib
 import torch
 
 from monitor.config import Train
+from monitor.precision import native_bfloat16
 
 LEAST_STEPS = 32  # of an epoch: with fewer, little data is left half learnt after the default 20 epochs
 LEAST_BATCH = 16  # windows; batch norm's statistics mean nothing with fewer
@@ -26,13 +27,6 @@ def arithmetic(train: Train, batch: int, device: torch.device) -> torch.dtype:
     if train.precision == "auto":
         return torch.bfloat16 if batch >= WORTH_CASTING and native_bfloat16(device) else torch.float32
     return torch.bfloat16 if train.precision == "bfloat16" else torch.float32
-
-
-def native_bfloat16(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 itself instead of converting it."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def casting(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager[object]:

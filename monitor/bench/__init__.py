@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from monitor.bench import frames, latency, machine, streams
+from monitor.bench import frames, latency, machine, replay, streams
 from monitor.bench.timing import Section
 from monitor.bundle import Bundle
 from monitor.config import Config
-from monitor.listening import prompt
 
 Sections = Mapping[str, Callable[[Config], Section]]
 
@@ -37,6 +36,7 @@ def run_bench(
         "latency": lambda config: latency.measure(
             config, bundle or latency.untrained_bundle(config), microphone=microphone, seconds=seconds
         ),
+        "replay": lambda config: replay.measure(bundle or latency.untrained_bundle(config)),
         "machine": machine.measure,
         "streams": lambda config: streams.measure(bundle or latency.untrained_bundle(config)),
         "frames": frames.measure,
@@ -46,8 +46,7 @@ def run_bench(
     for name, section in sections.items():
         if only and name not in only:
             continue
-        with prompt():
-            done = section(config)
+        done = section(config)
         figures[name] = done.figures
         say("\n".join((name, *(f"  {text}" for text in done.lines))))
     return figures

@@ -15,10 +15,11 @@ from rich.console import Console
 from monitor.bench.timing import Section
 from monitor.bundle import THRESHOLDS, Bundle, Threshold
 from monitor.capture import Capture, Writer
-from monitor.config import Audio, Config
+from monitor.config import Audio, Config, Features
 from monitor.dashboard.live import show
 from monitor.engine import Engine
 from monitor.latency import Spread, algorithmic_s
+from monitor.listening import prompt
 from monitor.microphone import Microphone
 from monitor.model import Autoencoder
 from monitor.scoring import PARTS, Normal
@@ -44,6 +45,11 @@ def measure(config: Config, bundle: Bundle, *, microphone: bool, seconds: float)
         source = _Called(features.sample_rate, config.audio)
     station = Station(bundle, source, config, model_name="bench")
     engine = Engine([station])
+    with prompt():
+        return _measured(engine, station, source, features, seconds)
+
+
+def _measured(engine: Engine, station: Station, source: Source, features: Features, seconds: float) -> Section:
     over = threading.Event()
     drawn = io.StringIO()
     console = Console(file=drawn, force_terminal=True, width=160, height=48, color_system="truecolor")

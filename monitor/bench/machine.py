@@ -9,6 +9,7 @@ import torch
 from monitor.bench.timing import Section, race
 from monitor.config import Config
 from monitor.model import Autoencoder
+from monitor.precision import native_bfloat16
 
 SIZE = 2048  # of the square matrices
 
@@ -18,7 +19,7 @@ def measure(config: Config) -> Section:
     left, right = torch.randn(SIZE, SIZE), torch.randn(SIZE, SIZE)
     low_left, low_right = left.bfloat16(), right.bfloat16()
     contestants: dict[str, Callable[[], object]] = {"float32": lambda: left @ right}
-    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+    if native_bfloat16(left.device):
         contestants["bfloat16"] = lambda: low_left @ low_right
     timings = race(contestants)
     flop = window_operations(config)

@@ -1,9 +1,12 @@
-"""How many streams of one model this machine keeps up with, at hops and portions as they come from microphones."""
+"""How many streams of one model this machine keeps up with, from samples to alarm, and how late 64 live ones are."""
 
 from __future__ import annotations
 
+import resource
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,83 +14,162 @@ import torch
 
 from monitor.bench.timing import Section
 from monitor.bundle import Bundle
-from monitor.lanes import Lanes
+from monitor.config import Channel
+from monitor.engine import Engine
+from monitor.errors import MonitorError
+from monitor.latency import Spread
+from monitor.listening import prompt
+from monitor.precision import native_bfloat16
+from monitor.ring import RingReader, SampleRing
+from monitor.sources import Mark
+from monitor.station import LIVE_CHUNK_S, Station
 
 COUNTS = (1, 8, 64, 256, 512, 1024, 2000)
-SECONDS = 1.0  # for each
-PORTION_S = 0.1
-SETTLE = 3  # portions that do not count: memory is touched for the first time, and kernels are chosen
-LEAST = 5  # portions that are measured, however little time there is
+SECONDS = 2.0  # for each
+LEAST = 3  # turns that are measured, however little time there is
+SETTLE = 6  # turns that do not count: the first scores are two seconds late
+LIVE, LIVE_S, LIVE_SETTLE_S = 64, 10.0, 5.0
+CHANNELS = 8  # of each device that is heard live
+AMPLITUDE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What so many streams cost. A second is one of every stream's sound."""
+    """What so many streams cost, as the whole program judges them: frames, scores, alarm, history."""
 
     count: int
     precision: str
-    threads: int
-    portions: int  # that were measured
-    computing_s: float  # time that the median portion takes, for a second of sound
-    cpu_s: float  # of all processors together, for a second of sound: the same however busy the machine is
+    turns: int  # that were measured, each of LIVE_CHUNK_S of every stream's sound
+    computing_s: float  # that a second of every stream's sound takes: the mean
+    cpu_s: float  # of all processors together, for the same: as much however busy the machine is
     kept_up_with: float  # streams, by computing_s
-    portion_p99_s: float  # time that 99 % of the portions of PORTION_S are done in
+
+
+class Standing:
+    """A source whose sound is there already: it is put into its ring by hand. It passes for a microphone."""
+
+    speed, live, lost_since, overflows, name = 1.0, True, None, 0, "an invented device"
+    error: MonitorError | None = None
+
+    def __init__(self, ring: SampleRing, sample_rate: int, channel: Channel) -> None:
+        self.ring, self.sample_rate, self.channel = RingReader(ring), sample_rate, channel
+        self.marks = deque[Mark]()
+
+    def start(self) -> None:
+        """There is nothing to start."""
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
 
 
 def measure(bundle: Bundle) -> Section:
-    """How many streams of a model one thread keeps up with, and how that changes with how many there are."""
-    precisions = ["float32"]
-    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
-        precisions.append("bfloat16")
+    """How many streams of a model are kept up with by how many there are, and the latency of 64 that are live."""
+    precisions = ["float32", *(["bfloat16"] if native_bfloat16(torch.device("cpu")) else [])]
     found = {precision: capacity(bundle, COUNTS, SECONDS, precision) for precision in precisions}
-    lines = [f"one thread, portions of {1000 * PORTION_S:.0f} ms; streams kept up with, 99 % of portions done in"]
+    threads, alone = torch.get_num_threads(), found["float32"][0].kept_up_with
+    lines = [f"{threads} threads, from samples to alarm, {LIVE_CHUNK_S:g} s at a time; streams kept up with"]
     for i, count in enumerate(COUNTS):
-        parts = [
-            f"{precision} {found[precision][i].kept_up_with:5.0f}, {1000 * found[precision][i].portion_p99_s:6.1f} ms"
-            for precision in precisions
-        ]
-        lines.append(f"{count:5} at once: {'   '.join(parts)}")
-    return Section({name: [asdict(one) for one in every] for name, every in found.items()}, lines)
-
-
-def capacity(
-    bundle: Bundle, counts: Sequence[int], seconds: float, precision: str = "float32", threads: int = 1
-) -> list[Capacity]:
-    """Measures each of these numbers of streams for `seconds`, as many portions of sound as can be computed in them."""
-    return [_measure(bundle, count, seconds, precision, threads) for count in counts]
-
-
-def _measure(bundle: Bundle, count: int, seconds: float, precision: str, threads: int) -> Capacity:
-    features = bundle.config.features
-    hops = max(1, round(PORTION_S / features.hop_s))
-    samples = 0.03 * torch.randn(count, hops * features.hop_length)
-    which = torch.arange(count)
-    lanes = Lanes(bundle, count, precision=precision, threads=threads)
-    for _ in range(SETTLE):
-        lanes.push(samples, which)
-    took = np.array(list(_portions(lanes, samples, which, seconds)), dtype=np.float64)
-    lanes.close()
-    portion_s = hops * features.hop_s
-    computing_s = float(np.median(took[:, 0])) / portion_s
-    return Capacity(
-        count,
-        precision,
-        threads,
-        len(took),
-        computing_s,
-        float(np.median(took[:, 1])) / portion_s,
-        count / computing_s,
-        float(np.quantile(took[:, 0], 0.99)),
+        lines.append(f"{count:5} at once: {'   '.join(f'{name} {found[name][i].kept_up_with:5.0f}' for name in found)}")
+    best = {name: max(one.kept_up_with for one in every) for name, every in found.items()}
+    for name, aim in zip(precisions, (450, 1500), strict=False):
+        lines.append(
+            f"{name} at best {best[name]:,.0f} (aim: {aim:,}), {best[name] / (alone * threads):.1f} times one stream "
+            f"by itself, times {threads} processors"
+        )
+    memory_before, spread, cpu = _memory(), *live(bundle, LIVE, LIVE_S)
+    lines.append(
+        f"{LIVE} live, {-(-LIVE // CHANNELS)} devices: score late by {1000 * spread.median:.1f} ms, 99 % "
+        f"{1000 * spread.p99:.1f} ms (aim: 20), worst {1000 * spread.worst:.1f} ms; {100 * cpu:.0f} % of one core"
     )
+    lines.append(f"memory: {memory_before / 2**20:,.0f} MiB at most, with {max(COUNTS)} streams")
+    figures = {
+        **{name: [asdict(one) for one in every] for name, every in found.items()},
+        "live": {"count": LIVE, "processing_s": asdict(spread), "cpu_share_of_one_core": cpu},
+        "memory_bytes": memory_before,
+    }
+    return Section(figures, lines)
 
 
-def _portions(
-    lanes: Lanes, samples: torch.Tensor, which: torch.Tensor, seconds: float
-) -> Iterator[tuple[float, float]]:
-    """Time and processor time in seconds that each portion takes."""
-    end, done = time.perf_counter() + seconds, 0
-    while done < LEAST or time.perf_counter() < end:
-        began, cpu = time.perf_counter(), time.process_time()
-        lanes.push(samples, which)
-        yield time.perf_counter() - began, time.process_time() - cpu
-        done += 1
+def capacity(bundle: Bundle, counts: Sequence[int], seconds: float, precision: str = "float32") -> list[Capacity]:
+    """Measures each of these numbers of streams for `seconds`, all of whose sound is there."""
+    return [_measure(bundle, count, seconds, precision) for count in counts]
+
+
+def _measure(bundle: Bundle, count: int, seconds: float, precision: str) -> Capacity:
+    rate = bundle.config.features.sample_rate
+    chunk = round(LIVE_CHUNK_S * rate)
+    rings = [SampleRing(4 * chunk) for _ in range(count)]
+    engine = Engine(_stations(bundle, [Standing(ring, rate, "mix") for ring in rings]), precision=precision)
+    sound = AMPLITUDE * np.random.default_rng(0).standard_normal((chunk, 1), np.float32)
+    began = time.monotonic() - 86400  # sound that came at its pace, however fast it is judged
+
+    def turn() -> tuple[float, float]:
+        for ring in rings:
+            ring.write(sound)
+            ring.written_at = began + ring.written / rate
+        before, cpu = time.perf_counter(), time.process_time()
+        engine.take_turns()
+        return time.perf_counter() - before, time.process_time() - cpu
+
+    took: list[tuple[float, float]] = []
+    with prompt():
+        for _ in range(SETTLE):
+            turn()
+        end = time.perf_counter() + seconds
+        while len(took) < LEAST or time.perf_counter() < end:
+            took.append(turn())
+    engine.stop()
+    if engine.error is not None:
+        raise engine.error
+    computing_s, cpu_s = (float(mean) / LIVE_CHUNK_S for mean in np.mean(took, axis=0))
+    return Capacity(count, precision, len(took), computing_s, cpu_s, count / computing_s)
+
+
+def live(bundle: Bundle, count: int, seconds: float) -> tuple[Spread, float]:
+    """How late the scores of streams are whose devices give ten milliseconds at a time, and the share of one core."""
+    rate = bundle.config.features.sample_rate
+    rings = [SampleRing(30 * rate, CHANNELS) for _ in range(-(-count // CHANNELS))]
+    sources = [Standing(rings[i // CHANNELS], rate, i % CHANNELS) for i in range(count)]
+    stations = _stations(bundle, sources)
+    engine, over = Engine(stations), threading.Event()
+
+    def hear() -> None:
+        block = AMPLITUDE * np.random.default_rng(0).standard_normal((rate // 100, CHANNELS), np.float32)
+        due = time.monotonic()
+        while not over.is_set():
+            for ring in rings:
+                ring.write(block)
+            due += 0.01
+            time.sleep(max(0.0, due - time.monotonic()))
+
+    hearing = threading.Thread(target=hear)
+    with prompt():
+        hearing.start()
+        engine.start()
+        time.sleep(min(LIVE_SETTLE_S, seconds))
+        before = [station.processing.count for station in stations]
+        clock, cpu = time.monotonic(), time.process_time()
+        time.sleep(seconds)
+        share = (time.process_time() - cpu) / (time.monotonic() - clock)
+        late = [
+            station.processing.last(station.processing.count - count)
+            for station, count in zip(stations, before, strict=True)
+        ]
+        over.set()
+        hearing.join()
+        engine.stop()
+    if engine.error is not None:
+        raise engine.error
+    return Spread.of(np.concatenate(late)), share
+
+
+def _stations(bundle: Bundle, sources: Sequence[Standing]) -> list[Station]:
+    return [
+        Station(bundle, source, bundle.config, model_name="bench", name=f"stream {number}")
+        for number, source in enumerate(sources)
+    ]
+
+
+def _memory() -> int:
+    """Bytes that this process has had in memory at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
