@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,7 @@ def devices(as_json: bool, config_file: Path | None, overrides: tuple[str, ...])
 
 @click.command()
 @click.option("--bundle", type=FILE, help="The model.  [default: an untrained one, which takes as long]")
+@click.option("--data", type=FILE, help="Recordings with labels, for precision: the bundle's test set.")
 @click.option("--device", metavar="NAME|INDEX", help="Listen to this microphone.  [default: an invented one]")
 @click.option("--seconds", type=click.FloatRange(1), default=30, show_default=True, help="To listen for, in latency.")
 @click.option(
@@ -232,6 +234,7 @@ def devices(as_json: bool, config_file: Path | None, overrides: tuple[str, ...])
 @settings_options
 def bench(
     bundle: Path | None,
+    data: Path | None,
     device: str | None,
     seconds: float,
     only: tuple[str, ...],
@@ -244,19 +247,21 @@ def bench(
     \b
     latency   how late scores and callbacks are, and what listening costs, with the dashboard drawn
     machine   matrix products a second, and how many streams they allow at most
-    streams   streams of one model computed together: how many one thread keeps up with
+    replay    one recording as fast as possible, beside one window at a time; how long a start takes
+    streams   streams of one model, from samples to alarm: how many are kept up with, how late 64 live ones are
     frames    samples to mel frames, beside torchaudio and librosa
     cache     200 recordings to kept frames, beside librosa file by file
     training  an epoch beside its bare steps and a DataLoader; bfloat16 beside float32; reading from disk
+    precision the scores and AUC of a model's test recordings in bfloat16, beside float32 (with --bundle and --data)
 
-    Rivals run in turn in the same process; a ratio is the median over rounds. All takes about three minutes.
+    Rivals run in turn in the same process; a ratio is the median over rounds. All takes about four minutes.
 
     \b
     Examples:
       monitor bench
       monitor bench --only frames --only training
       monitor bench --device default --seconds 600 --json bench.json
-      monitor bench --bundle runs/pump/model.safetensors
+      monitor bench --bundle runs/pump/model.safetensors --data data/ --only precision
     """
     settings = (*overrides, *device_override(device))
     loaded = None
@@ -269,12 +274,17 @@ def bench(
     from monitor.bench import run_bench
     from monitor.complaints import library_complaints, log_file
     from monitor.files import write_whole
-    from train.bench import SECTIONS
+    from train.bench import SECTIONS, precision
 
+    sections = dict(SECTIONS)
+    if loaded is not None and data is not None:
+        sections["precision"] = partial(precision, loaded, data)
+    elif "precision" in only:
+        raise ConfigError("--only precision compares the scores of recordings: name --bundle and --data, too.")
     silent = json_file == Path("-")
     with library_complaints(log_file(), keep_ours=True):
         figures = run_bench(
-            config, loaded, microphone=device is not None, seconds=seconds, only=only, further=SECTIONS,
+            config, loaded, microphone=device is not None, seconds=seconds, only=only, further=sections,
             say=(lambda _: None) if silent else click.echo,
         )  # fmt: skip
     text = json.dumps(figures, indent=2) + "\n"

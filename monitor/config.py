@@ -128,7 +128,7 @@ class Train(Group):
 
 
 class Listening(Group):
-    """How many streams are computed."""
+    """How what is heard is computed."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 

@@ -47,7 +47,7 @@ class Ensemble:
     time, different streams each.
 
     Args:
-        precision: as of `monitor.lanes.Lanes`; a stream that is alone is computed in float32.
+        precision: as of `monitor.stream.RowStream`.
         processors: share the windows of a stream that is alone.
     """
 
@@ -62,7 +62,7 @@ class Ensemble:
         self._level = FrameLevel(bundle.config.features)
         self._streams: ScoreStream | Lanes
         if count == 1:
-            self._streams = ScoreStream(bundle, 1, device, processors)
+            self._streams = ScoreStream(bundle, 1, device, precision, processors)
         else:
             self._streams = Lanes(bundle, count, device, precision)
 

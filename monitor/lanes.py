@@ -51,7 +51,7 @@ class Lanes:
 
     Args:
         bundle: the model; it is not changed.
-        precision: "float32", or "bfloat16" for the network alone: weights and what passes between its layers.
+        precision: as of `monitor.stream.RowStream`.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ from torch import Tensor
 from monitor.bundle import Bundle
 from monitor.features import FrameStream, WindowStream
 from monitor.model import Inference
+from monitor.precision import PRECISIONS
 from monitor.processors import Processors
 from monitor.scoring import RollingMean, by_band, frame_and_change, rolling_length, row_width
 
@@ -25,6 +26,7 @@ class RowStream:
     A row is [residual | band error], or [residual | band error | frame | change] (`monitor.scoring`).
 
     Args:
+        precision: "float32", or "bfloat16" for the network alone: weights and what passes between its layers.
         processors: share the windows of what is pushed at once.
     """
 
@@ -33,13 +35,15 @@ class RowStream:
         bundle: Bundle,
         streams: int = 1,
         device: torch.device | str = "cpu",
+        precision: str = "float32",
         processors: Processors | None = None,
     ) -> None:
         self._features = features = bundle.config.features
         self.device = torch.device(device)
         self.width = row_width(bundle.config.score, features)
         self._scale = bundle.scale().to(self.device)
-        self._model = Inference(bundle.model.to(self.device).eval())
+        self._type = PRECISIONS[precision]
+        self._model = Inference(bundle.model.to(self.device).eval(), self._type)
         self._processors = processors
         self._windows = WindowStream(features.window_frames, features.n_mels, streams, self.device)
 
@@ -77,7 +81,7 @@ class RowStream:
         """Writes the rows (N, k, row_width) of some of the windows (N, k, W · M)."""
         bands, batch, found = self._features.n_mels, windows[:, part], rows[:, part]
         flat = batch.flatten(0, 1)
-        residual, band_error = by_band(self._model(flat).sub_(flat), bands)
+        residual, band_error = by_band(self._model(flat.to(self._type)).float().sub_(flat), bands)
         found[..., :bands] = residual.view(*batch.shape[:2], bands)
         found[..., bands : 2 * bands] = band_error.view(*batch.shape[:2], bands)
         if self.width > 2 * bands:
@@ -111,7 +115,7 @@ class ScoreStream:
     """N streams of one model, in step with each other: samples or mel frames in, anomaly scores out.
 
     Args:
-        processors: as of `RowStream`.
+        precision, processors: as of `RowStream`.
     """
 
     def __init__(
@@ -119,11 +123,12 @@ class ScoreStream:
         bundle: Bundle,
         streams: int = 1,
         device: torch.device | str = "cpu",
+        precision: str = "float32",
         processors: Processors | None = None,
     ) -> None:
         features, score = bundle.config.features, bundle.config.score
         self._frames = FrameStream(features, streams, device)
-        self._rows = RowStream(bundle, streams, device, processors)
+        self._rows = RowStream(bundle, streams, device, precision, processors)
         self._rolling = RollingMean(rolling_length(score, features), self._rows.width, streams, device)
         self._scorer = bundle.scorer().to(device)
         self._n_mels = features.n_mels

@@ -553,7 +553,7 @@ def test_a_moment_below_the_release_level_is_part_of_the_anomaly() -> None:
     scores = np.array([1.0, 12, 14, 12, 2, 3, 14, 2, 2, 2, 2])
     machine, found = alarm(release=4), []
     for part in pieces(len(scores), [5, 2]):
-        found += machine.update(scores[part], scores[part, None])
+        found += machine.update(scores[part], scores[part, None].__getitem__)
     assert (found[-1].start, found[-1].end) == (1, 7)
     assert found[-1].mean == pytest.approx(scores[1:7].mean())
     assert found[-1].mean_profile[0] == pytest.approx(scores[1:7].mean())

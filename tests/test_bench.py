@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from builders import SMALL
+from builders import SMALL, noise, small_bundle, write_sound
 from click.testing import CliRunner
 
 from monitor.bench.machine import window_operations
 from monitor.bench.timing import Timings, race
+from monitor.bundle import save_bundle
 from monitor.cli import cli, run
 from monitor.cli_listening import BENCH_SECTIONS
 from monitor.config import Config
@@ -24,6 +26,11 @@ def little_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.bench.machine.SIZE", 64)
     monkeypatch.setattr("monitor.bench.streams.COUNTS", (1, 3))
     monkeypatch.setattr("monitor.bench.streams.SECONDS", 0.0)
+    monkeypatch.setattr("monitor.bench.streams.LIVE", 9)
+    monkeypatch.setattr("monitor.bench.streams.LIVE_S", 1.0)
+    monkeypatch.setattr("monitor.bench.replay.SECONDS", 3.0)
+    monkeypatch.setattr("monitor.bench.replay.SINGLY_S", 0.5)
+    monkeypatch.setattr("monitor.bench.replay.STARTS", 1)
     monkeypatch.setattr("monitor.bench.frames.SECONDS", 2)
     monkeypatch.setattr("train.bench.FILES", 3)
     monkeypatch.setattr("train.bench.FILE_S", 1.0)
@@ -44,9 +51,39 @@ def test_only_the_sections_asked_for_run_and_each_prints_a_few_short_lines(capsy
     assert all(len(line) <= 120 for line in lines)
 
 
-def test_streams_kept_up_with_are_measured_for_each_number_of_them() -> None:
-    figures = figures_of("streams")["streams"]
-    assert [one["count"] for one in figures["float32"]] == [1, 3]  # type: ignore[attr-defined]
+def test_streams_kept_up_with_are_measured_for_each_number_of_them_and_how_late_live_ones_are() -> None:
+    figures: Any = figures_of("streams")["streams"]
+    assert [one["count"] for one in figures["float32"]] == [1, 3]
+    for one in figures["float32"]:
+        assert one["turns"] >= 3
+        assert one["kept_up_with"] == pytest.approx(one["count"] / one["computing_s"])
+    assert figures["live"]["count"] == 9
+    assert figures["live"]["processing_s"]["count"] > 9
+
+
+def test_a_replay_is_measured_beside_one_window_at_a_time_and_a_start_beside_its_aim() -> None:
+    figures = figures_of("replay")["replay"]
+    assert figures.keys() == {"times_real_time", "over_one_window_at_a_time", "help_s", "second_judged_s"}
+
+
+def test_bfloat16_is_compared_on_a_models_own_test_recordings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_bundle(small_bundle(), tmp_path / "model.safetensors")
+    data = tmp_path / "data"
+    for number in range(4):
+        label = "normal" if number < 2 else "anomaly"
+        write_sound(data / "test" / f"{label}_{number}.wav", noise(32000, seed=number, amplitude=0.1 * (1 + number)))
+    named = ["--bundle", str(tmp_path / "model.safetensors"), "--data", str(data)]
+    assert run(["bench", "--json", "bench.json", "--only", "precision", *named]) == 0
+    figures = json.loads(Path("bench.json").read_text())["precision"]
+    assert figures["recordings"] == 4
+    assert figures["scores"] == 4 * (201 - 29)
+    assert 0 < figures["score_change_p99"] < 0.05
+    assert len(figures["auc"]) == 2
+    capsys.readouterr()
+    assert run(["bench", "--only", "precision"]) == 2
+    assert "name --bundle and --data" in capsys.readouterr().err
 
 
 def test_frames_are_measured_beside_torchaudio_and_librosa() -> None:
@@ -84,6 +121,6 @@ def test_rivals_run_in_turn() -> None:
 
 
 def test_the_sections_that_can_be_chosen_are_those_there_are() -> None:
-    assert set(SECTIONS) | {"latency", "machine", "streams", "frames"} == set(BENCH_SECTIONS)
+    assert set(SECTIONS) | {"latency", "replay", "machine", "streams", "frames", "precision"} == set(BENCH_SECTIONS)
     helped = CliRunner().invoke(cli, ["bench", "--help"]).output
     assert all(f"\n  {section} " in helped for section in BENCH_SECTIONS)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from monitor import lanes as module
-from monitor.bench.streams import PORTION_S, capacity
 from monitor.bundle import Bundle
 from monitor.lane_means import LaneMeans
 from monitor.lanes import Lanes
@@ -202,12 +201,3 @@ def test_a_block_becomes_the_sums_of_its_ends(length: int) -> None:
     expected = torch.stack([blocks[:, row:].sum(dim=1) for row in range(length)], dim=1)
     to_suffixes(blocks)
     torch.testing.assert_close(blocks, expected, rtol=1e-13, atol=0)
-
-
-def test_the_capacity_of_each_number_of_streams_is_measured() -> None:
-    few, more = capacity(BUNDLES[0], [1, 3], seconds=0.0)
-    assert (few.count, more.count) == (1, 3)
-    for figures in (few, more):
-        assert figures.portions >= 5
-        assert figures.kept_up_with == pytest.approx(figures.count / figures.computing_s)
-        assert figures.portion_p99_s >= figures.computing_s * PORTION_S * 0.99
