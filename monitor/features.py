@@ -6,13 +6,17 @@ pushes gives the same frames and windows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torchaudio.functional as AF
 from torch import Tensor
 
 from monitor.config import Features
+from monitor.processors import Processors
 
-CHUNK = 256  # frames transformed at once: what stays in the processor's cache
+CHUNK = 512  # frames transformed at once: what stays in the processor's cache
+GROUPS = 4  # of bands
 
 
 class FrameStream:
@@ -20,13 +24,23 @@ class FrameStream:
 
     A stream begins with n_fft / 2 zeros and is flushed with as many, so n samples give 1 + n // hop_length frames;
     frame t is centred on sample t · hop_length.
+
+    Args:
+        processors: share the frames of what is pushed at once.
     """
 
-    def __init__(self, features: Features, streams: int = 1, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        features: Features,
+        streams: int = 1,
+        device: torch.device | str = "cpu",
+        processors: Processors | None = None,
+    ) -> None:
         self._features = features
         self._streams = streams
+        self._processors = processors
         self._window = torch.hann_window(features.n_fft, device=device)
-        self._filters = pair_filters(features).to(device)
+        self._filters = PairFilters(features, device)
         self.reset()
 
     def reset(self) -> None:
@@ -41,7 +55,7 @@ class FrameStream:
         n_fft, hop = self._features.n_fft, self._features.hop_length
         count = max(0, (buffer.shape[1] - n_fft) // hop + 1)
         self._carry = buffer[:, count * hop :].clone()
-        return power_frames(buffer, self._window, self._filters, hop)
+        return power_frames(buffer, self._window, self._filters, hop, self._processors)
 
     def flush(self) -> Tensor:
         """The last frames of the streams (N, t, n_mels); afterwards new streams begin."""
@@ -51,35 +65,65 @@ class FrameStream:
         return frames
 
 
-def power_frames(sound: Tensor, window: Tensor, filters: Tensor, hop: int) -> Tensor:
+def power_frames(
+    sound: Tensor, window: Tensor, filters: PairFilters, hop: int, processors: Processors | None = None
+) -> Tensor:
     """The power mel frame of every whole stretch of n_fft samples, one each hop.
 
     Args:
-        sound: (N, n). window: (n_fft,). filters: as `pair_filters` makes them.
+        sound: (N, n). window: (n_fft,).
 
     Returns:
         (N, t, n_mels), where t is 1 + (n - n_fft) // hop, or 0 if n < n_fft.
     """
     count = max(0, (sound.shape[1] - len(window)) // hop + 1)
-    frames = sound.new_empty(len(sound), count, filters.shape[1])
+    frames = sound.new_empty(len(sound), count, filters.n_mels)
     if not count:
         return frames
     overlapping = sound.unfold(1, len(window), hop)
     streams = max(1, CHUNK // count)
-    for first in range(0, len(sound), streams):
-        for start in range(0, count, CHUNK):
-            part = slice(first, first + streams), slice(start, start + CHUNK)
+    parts = [
+        (slice(first, first + streams), slice(start, start + CHUNK))
+        for first in range(0, len(sound), streams)
+        for start in range(0, count, CHUNK)
+    ]
+
+    def transform(some: Sequence[tuple[slice, slice]]) -> None:
+        for part in some:
             squares = torch.view_as_real(torch.fft.rfft(overlapping[part] * window)).square_()
-            frames[part] = squares.flatten(-2) @ filters
+            filters(squares.flatten(-2), frames[part])
+
+    if processors is None or len(parts) == 1:
+        transform(parts)
+    else:
+        share = -(-len(parts) // processors.count)
+        processors.each(transform, (parts[first : first + share] for first in range(0, len(parts), share)))
     return frames
 
 
-def pair_filters(features: Features) -> Tensor:
-    """The mel filters for the squares of real and imaginary parts as they lie beside each other: (n_fft + 2, n_mels).
+class PairFilters:
+    """The mel filters for the squares of real and imaginary parts as they lie beside each other.
 
-    Each of the two is weighted like the power that they add up to, so neither is copied out of its pair.
+    Each of the two is weighted like the power that they add up to, so neither is copied out of its pair. The bands are
+    taken in groups, each with the bins that it needs: low bands are narrow, and most of the whole product is zeros.
     """
-    return mel_filters(features, features.n_fft // 2 + 1).repeat_interleave(2, dim=0)
+
+    def __init__(self, features: Features, device: torch.device | str = "cpu") -> None:
+        filters = mel_filters(features, features.n_fft // 2 + 1).repeat_interleave(2, dim=0)
+        self.n_mels = features.n_mels
+        self._groups: list[tuple[slice, slice, Tensor]] = []  # bands, numbers of a pair's square, weights
+        size = -(-self.n_mels // GROUPS)
+        for first in range(0, self.n_mels, size):
+            bands = slice(first, min(self.n_mels, first + size))
+            used = filters[:, bands].any(dim=1).nonzero()[:, 0].tolist() or [0]
+            numbers = slice(used[0], used[-1] + 1)
+            self._groups.append((bands, numbers, filters[numbers, bands].contiguous().to(device)))
+
+    def __call__(self, squares: Tensor, frames: Tensor) -> None:
+        """Writes what squares (n, t, n_fft + 2) amount to into frames (n, t, n_mels)."""
+        flat = squares.view(-1, squares.shape[-1])  # a product of matrices needs no copy of some of their columns
+        for bands, numbers, weights in self._groups:
+            frames[..., bands] = (flat[:, numbers] @ weights).view(*frames.shape[:-1], -1)
 
 
 class WindowStream:

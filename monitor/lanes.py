@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from monitor.bundle import Bundle
-from monitor.features import overlapping_windows, pair_filters, power_frames
+from monitor.features import PairFilters, overlapping_windows, power_frames
 from monitor.lane_means import LaneMeans
 from monitor.model import Inference
 from monitor.precision import PRECISIONS
@@ -68,7 +68,7 @@ class Lanes:
         self._length = rolling_length(bundle.config.score, features)
         self._width = row_width(bundle.config.score, features)
         self._window = torch.hann_window(features.n_fft, device=self._device)
-        self._filters = pair_filters(features).to(self._device)
+        self._filters = PairFilters(features, self._device)
         self._scale = bundle.scale().to(self._device)
         self._model = Inference(bundle.model.to(self._device).eval(), self._type)
         self._scorer = bundle.scorer().to(self._device)

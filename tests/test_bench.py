@@ -88,7 +88,7 @@ def test_bfloat16_is_compared_on_a_models_own_test_recordings(
 
 def test_frames_are_measured_beside_torchaudio_and_librosa() -> None:
     figures = figures_of("frames")["frames"]
-    assert {"ours", "torchaudio", "librosa", "over_torchaudio", "over_librosa"} == figures.keys()
+    assert {"ours", "torchaudio", "librosa", "over_torchaudio", "over_librosa"} <= figures.keys()
 
 
 def test_the_cache_is_measured_beside_the_articles_way_and_says_what_an_hour_takes() -> None:
