@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two processes test at once: their threads are to sleep
+
 from collections.abc import Callable
 from pathlib import Path
 

@@ -21,7 +21,7 @@ def measure(config: Config) -> Section:
     """Times real time of our frames, of torchaudio's and, where it is installed, of librosa's."""
     features = config.features
     sound = 0.1 * torch.randn(1, SECONDS * features.sample_rate, generator=torch.Generator().manual_seed(0))
-    blocks = sound.split(BLOCK_S * features.sample_rate, dim=1)
+    blocks = torch.split(sound, BLOCK_S * features.sample_rate, dim=1)
     threads = torch.get_num_threads()
     processors = Processors(threads) if threads > 1 else None
     stream = FrameStream(features, processors=processors)
