@@ -254,7 +254,7 @@ def bench(
     training  an epoch beside its bare steps and a DataLoader; bfloat16 beside float32; reading from disk
     precision the scores and AUC of a model's test recordings in bfloat16, beside float32 (with --bundle and --data)
 
-    Rivals run in turn in the same process; a ratio is the median over rounds. All takes about four minutes.
+    Rivals run in turn in the same process; a ratio is the median over rounds. All takes about five minutes.
 
     \b
     Examples:

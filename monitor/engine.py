@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 class Engine:
     """Computes any number of stations on a thread of its own, those of one model as one batch.
 
-    In a turn each station hands over what has come, a quarter of a second of it at most where it is heard live, so that
+    In a turn each station hands over what has come, half a second of it at most where it is heard live, so that
     none starves another. A station whose sound ends or that fails is finished; the others go on.
 
     Args:
@@ -187,7 +187,7 @@ class Engine:
     def _finish(self, station: Station) -> None:
         self._listening.remove(station)
         self._guarded((station,), station.finish, None)
-        station.publish(self._busy.share, finished=True)
+        self._guarded((station,), partial(station.publish, self._busy.share, finished=True), None)
 
     def _guarded(self, stations: Sequence[Station], action: Callable[[], _T], otherwise: _T) -> _T:
         """Does it for these stations: where it fails, they end, and no other does."""

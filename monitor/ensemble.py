@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,11 +32,6 @@ class Portion(NamedTuple):
     error: FloatArray  # (k,) reconstruction error of each window
     rolling_error: NDArray[np.float64]  # (k,) its mean over score.window_s
     score: NDArray[np.float64]  # (k,) anomaly score
-
-    @classmethod
-    def join(cls, portions: Sequence[Portion]) -> Portion:
-        """Those of one stream, one after another."""
-        return portions[0] if len(portions) == 1 else cls(*map(np.concatenate, zip(*portions, strict=True)))
 
 
 class Ensemble:
@@ -78,7 +73,10 @@ class Ensemble:
         if isinstance(self._streams, Lanes):
             [portion] = self._portions(*self._streams.flush(number, rest))
             return portion
-        return Portion.join(self._portions(*self._streams.push(rest[None])) + self._portions(*self._streams.flush()))
+        [last] = self._portions(*self._streams.push(rest[None]))
+        [ending] = self._portions(*self._streams.flush())
+        pairs: list[Any] = list(zip(last, ending, strict=True))
+        return Portion(*map(np.concatenate, pairs))
 
     def reset(self, number: int) -> None:
         """What comes next of this stream has no past."""
