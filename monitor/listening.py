@@ -141,9 +141,6 @@ def listen(
     engine = Engine(stations, choose_device(config.train.device), config.listening.precision)
     ending = Ending(engine, duration_s, with_first_error=with_first_error)
     in_time = all(station.source.speed <= ACCELERATED for station in stations)
-    # What has been made so far stays: the collector need not look at it again, and pauses for less long.
-    gc.collect()
-    gc.freeze()
     with _terminated_by(ending), prompt() if in_time else contextlib.nullcontext():
         engine.start()
         try:
@@ -167,14 +164,18 @@ def listen(
 def prompt() -> Iterator[None]:
     """While it lasts, a score comes as soon as it can, where there is one window at a time to compute.
 
-    One thread computes, because a second would only wait and burn power; and it need not wait for the drawing.
+    One thread computes, because a second would only wait and burn power; and it need not wait for the drawing. What has
+    been made so far stays, so the garbage collector need not look at it again: that would take a tenth of a second.
     """
     threads, interval = torch.get_num_threads(), sys.getswitchinterval()
     torch.set_num_threads(1)
     sys.setswitchinterval(SWITCH_S)
+    gc.collect()
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         torch.set_num_threads(threads)
         sys.setswitchinterval(interval)
 
