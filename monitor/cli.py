@@ -387,8 +387,8 @@ def run(arguments: list[str]) -> int:
         return EXIT_FAILURE
 
 
-def _interrupt(_signal: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+def _interrupt(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt(number)  # Ctrl-C raises it without one
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -142,7 +143,7 @@ def assembled(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
         # What the frames of a failure hold of the group must go before the group: it waits for its threads, and one
         # of them may wait for the interpreter.
         traceback.clear_frames(error.__traceback__)
-        if not isinstance(error, RuntimeError) or not _is_lost_connection(error):
+        if not _another_has_ended(error):
             raise
         raise MonitorError(
             "Another process of this training has ended, and this one cannot go on alone. Where there is a checkpoint, "
@@ -153,9 +154,16 @@ def assembled(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
             dist.destroy_process_group()
 
 
-def _is_lost_connection(error: RuntimeError) -> bool:
+def _another_has_ended(error: BaseException) -> bool:
+    """Whether this process lost its connection to another, or torchrun ends it because another has ended.
+
+    Which of the two comes first is a matter of chance.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return signal.SIGTERM in error.args
     text = str(error).lower()
-    return isinstance(error, dist.DistError) or any(word in text for word in ("gloo", "nccl", "connection", "peer"))
+    lost = isinstance(error, dist.DistError) or any(word in text for word in ("gloo", "nccl", "connection", "peer"))
+    return isinstance(error, RuntimeError) and lost
 
 
 class _WholeBatchNorm(nn.BatchNorm1d):
