@@ -39,15 +39,21 @@ def heard() -> np.ndarray:
     return noise(len(loudness), seed=3, amplitude=1.0) * loudness
 
 
-def judged(model: Bundle, cuts: list[int]) -> tuple[list[dict[str, object]], Kept, Verdicts]:
-    """Events, without their times of day, of the sound in portions of so many hops."""
+def listening(*, recordings: bool) -> tuple[Kept, Verdicts, Lane]:
+    """What judges a stream of the model, with its only sink and where it is computed."""
     kept = Kept()
     verdicts = Verdicts(
-        model, model.config, Mark(0, "recording", "x"), stream="", stream_speed=1.0, recordings=True, sinks=[kept],
-        drift=None,
+        MODEL, MODEL.config, Mark(0, "recording", "x"), stream="", stream_speed=1.0, recordings=recordings,
+        sinks=[kept], drift=None,
     )  # fmt: skip
-    lane = Lane(Ensemble(model, 1), 0)
+    lane = Lane(Ensemble(MODEL, 1), 0)
     verdicts.join(lane)
+    return kept, verdicts, lane
+
+
+def judged(cuts: list[int]) -> tuple[list[dict[str, object]], Kept, Verdicts]:
+    """Events, without their times of day, of the sound in portions of so many hops."""
+    kept, verdicts, lane = listening(recordings=True)
     sound = heard()
     for part in pieces(len(sound) // HOP, cuts):
         verdicts.use(lane.push(torch.from_numpy(sound[part.start * HOP : part.stop * HOP])))
@@ -63,8 +69,8 @@ MODEL = bundle()
 @settings(max_examples=10, deadline=None)
 @given(cuts=st.lists(st.integers(3, 130), min_size=1, max_size=4))
 def test_any_portions_tell_the_same_events_and_the_same_last_minute(cuts: list[int]) -> None:
-    events, kept, verdicts = judged(MODEL, cuts)
-    expected, kept_whole, whole = judged(MODEL, [50])
+    events, kept, verdicts = judged(cuts)
+    expected, kept_whole, whole = judged([50])
     assert {event["kind"] for event in expected} == {"anomaly", "off"}
     assert [(e["kind"], e["start_s"], e["end_s"], e["told_s"], e["cause"]) for e in events] == [
         (e["kind"], e["start_s"], e["end_s"], e["told_s"], e["cause"]) for e in expected
@@ -79,14 +85,8 @@ def test_any_portions_tell_the_same_events_and_the_same_last_minute(cuts: list[i
 
 def test_an_anomaly_is_told_by_the_very_hop_that_decides_it() -> None:
     """However seldom it is judged otherwise."""
-    expected = [event["told_s"] for event in judged(MODEL, [1])[0] if event["kind"] == "anomaly"]
-    kept = Kept()
-    verdicts = Verdicts(
-        MODEL, MODEL.config, Mark(0, "recording", "x"), stream="", stream_speed=1.0, recordings=False, sinks=[kept],
-        drift=None,
-    )  # fmt: skip
-    lane = Lane(Ensemble(MODEL, 1), 0)
-    verdicts.join(lane)
+    expected = [event["told_s"] for event in judged([1])[0] if event["kind"] == "anomaly"]
+    kept, verdicts, lane = listening(recordings=False)
     sound, windows, told = heard(), 0, []
     for start in range(0, len(sound), HOP):
         portion = lane.push(torch.from_numpy(sound[start : start + HOP]))

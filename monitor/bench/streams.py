@@ -65,7 +65,9 @@ class Standing:
 def measure(bundle: Bundle) -> Section:
     """How many streams of a model are kept up with by how many there are, and the latency of 64 that are live."""
     precisions = ["float32", *(["bfloat16"] if native_bfloat16(torch.device("cpu")) else [])]
+    memory = _memory()
     found = {precision: capacity(bundle, COUNTS, SECONDS, precision) for precision in precisions}
+    a_stream = (_memory() - memory) / max(COUNTS)
     threads, alone = torch.get_num_threads(), found["float32"][0].kept_up_with
     lines = [f"{threads} threads, from samples to alarm, {LIVE_CHUNK_S:g} s at a time; streams kept up with"]
     for i, count in enumerate(COUNTS):
@@ -76,16 +78,20 @@ def measure(bundle: Bundle) -> Section:
             f"{name} at best {best[name]:,.0f} (aim: {aim:,}), {best[name] / (alone * threads):.1f} times one stream "
             f"by itself, times {threads} processors"
         )
-    memory_before, spread, cpu = _memory(), *live(bundle, LIVE, LIVE_S)
+    spread, cpu = live(bundle, LIVE, LIVE_S)
     lines.append(
         f"{LIVE} live, {-(-LIVE // CHANNELS)} devices: score late by {1000 * spread.median:.1f} ms, 99 % "
         f"{1000 * spread.p99:.1f} ms (aim: 20), worst {1000 * spread.worst:.1f} ms; {100 * cpu:.0f} % of one core"
     )
-    lines.append(f"memory: {memory_before / 2**20:,.0f} MiB at most, with {max(COUNTS)} streams")
+    lines.append(
+        f"memory: {memory / 2**20:,.0f} MiB before, and {a_stream / 2**20:.1f} MiB a stream with {max(COUNTS)} of them "
+        "(aim: 450, 2)"
+    )
     figures = {
         **{name: [asdict(one) for one in every] for name, every in found.items()},
         "live": {"count": LIVE, "processing_s": asdict(spread), "cpu_share_of_one_core": cpu},
-        "memory_bytes": memory_before,
+        "memory_bytes": memory,
+        "memory_bytes_a_stream": a_stream,
     }
     return Section(figures, lines)
 
