@@ -6,16 +6,13 @@ pushes gives the same frames and windows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 import torchaudio.functional as AF
 from torch import Tensor
 
 from monitor.config import Features
-from monitor.processors import Processors
 
-CHUNK = 512  # frames transformed at once: what stays in the processor's cache
+CHUNK = 256  # frames transformed at once on each thread: what stays in the processor's cache
 GROUPS = 4  # of bands
 
 
@@ -24,21 +21,11 @@ class FrameStream:
 
     A stream begins with n_fft / 2 zeros and is flushed with as many, so n samples give 1 + n // hop_length frames;
     frame t is centred on sample t · hop_length.
-
-    Args:
-        processors: share the frames of what is pushed at once.
     """
 
-    def __init__(
-        self,
-        features: Features,
-        streams: int = 1,
-        device: torch.device | str = "cpu",
-        processors: Processors | None = None,
-    ) -> None:
+    def __init__(self, features: Features, streams: int = 1, device: torch.device | str = "cpu") -> None:
         self._features = features
         self._streams = streams
-        self._processors = processors
         self._window = torch.hann_window(features.n_fft, device=device)
         self._filters = PairFilters(features, device)
         self.reset()
@@ -55,7 +42,7 @@ class FrameStream:
         n_fft, hop = self._features.n_fft, self._features.hop_length
         count = max(0, (buffer.shape[1] - n_fft) // hop + 1)
         self._carry = buffer[:, count * hop :].clone()
-        return power_frames(buffer, self._window, self._filters, hop, self._processors)
+        return power_frames(buffer, self._window, self._filters, hop)
 
     def flush(self) -> Tensor:
         """The last frames of the streams (N, t, n_mels); afterwards new streams begin."""
@@ -65,9 +52,7 @@ class FrameStream:
         return frames
 
 
-def power_frames(
-    sound: Tensor, window: Tensor, filters: PairFilters, hop: int, processors: Processors | None = None
-) -> Tensor:
+def power_frames(sound: Tensor, window: Tensor, filters: PairFilters, hop: int) -> Tensor:
     """The power mel frame of every whole stretch of n_fft samples, one each hop.
 
     Args:
@@ -76,28 +61,25 @@ def power_frames(
     Returns:
         (N, t, n_mels), where t is 1 + (n - n_fft) // hop, or 0 if n < n_fft.
     """
-    count = max(0, (sound.shape[1] - len(window)) // hop + 1)
-    frames = sound.new_empty(len(sound), count, filters.n_mels)
+    streams, n_fft = len(sound), len(window)
+    count = max(0, (sound.shape[1] - n_fft) // hop + 1)
+    frames = sound.new_empty(streams, count, filters.n_mels)
     if not count:
         return frames
-    overlapping = sound.unfold(1, len(window), hop)
-    streams = max(1, CHUNK // count)
-    parts = [
-        (slice(first, first + streams), slice(start, start + CHUNK))
-        for first in range(0, len(sound), streams)
-        for start in range(0, count, CHUNK)
-    ]
-
-    def transform(some: Sequence[tuple[slice, slice]]) -> None:
-        for part in some:
-            squares = torch.view_as_real(torch.fft.rfft(overlapping[part] * window)).square_()
-            filters(squares.flatten(-2), frames[part])
-
-    if processors is None or len(parts) == 1:
-        transform(parts)
-    else:
-        share = -(-len(parts) // processors.count)
-        processors.each(transform, (parts[first : first + share] for first in range(0, len(parts), share)))
+    overlapping = sound.unfold(1, n_fft, hop)
+    chunk = streams * count if sound.is_cuda else CHUNK * torch.get_num_threads()
+    streams_at_once, frames_at_once = max(1, min(streams, chunk // count)), min(count, chunk)
+    # Written anew for each chunk: memory that the system had to give and clear each time would take longer.
+    windowed = sound.new_empty(streams_at_once * frames_at_once, n_fft)
+    spectra = torch.empty(len(windowed), n_fft // 2 + 1, dtype=torch.complex64, device=sound.device)
+    for first in range(0, streams, streams_at_once):
+        for start in range(0, count, frames_at_once):
+            part = slice(first, first + streams_at_once), slice(start, start + frames_at_once)
+            stretches = overlapping[part]
+            used = stretches.shape[0] * stretches.shape[1]
+            torch.mul(stretches, window, out=windowed[:used].view(stretches.shape))
+            torch.fft.rfft(windowed[:used], out=spectra[:used])
+            frames[part] = filters(torch.view_as_real(spectra[:used]).square_().flatten(-2)).view(frames[part].shape)
     return frames
 
 
@@ -111,19 +93,17 @@ class PairFilters:
     def __init__(self, features: Features, device: torch.device | str = "cpu") -> None:
         filters = mel_filters(features, features.n_fft // 2 + 1).repeat_interleave(2, dim=0)
         self.n_mels = features.n_mels
-        self._groups: list[tuple[slice, slice, Tensor]] = []  # bands, numbers of a pair's square, weights
+        self._groups: list[tuple[slice, Tensor]] = []  # which squares, and the weight of each in each band
         size = -(-self.n_mels // GROUPS)
         for first in range(0, self.n_mels, size):
-            bands = slice(first, min(self.n_mels, first + size))
+            bands = slice(first, first + size)
             used = filters[:, bands].any(dim=1).nonzero()[:, 0].tolist() or [0]
             numbers = slice(used[0], used[-1] + 1)
-            self._groups.append((bands, numbers, filters[numbers, bands].contiguous().to(device)))
+            self._groups.append((numbers, filters[numbers, bands].contiguous().to(device)))
 
-    def __call__(self, squares: Tensor, frames: Tensor) -> None:
-        """Writes what squares (n, t, n_fft + 2) amount to into frames (n, t, n_mels)."""
-        flat = squares.view(-1, squares.shape[-1])  # a product of matrices needs no copy of some of their columns
-        for bands, numbers, weights in self._groups:
-            frames[..., bands] = (flat[:, numbers] @ weights).view(*frames.shape[:-1], -1)
+    def __call__(self, squares: Tensor) -> Tensor:
+        """Squares (n, n_fft + 2) to frames (n, n_mels)."""
+        return torch.cat([squares[:, numbers] @ weights for numbers, weights in self._groups], dim=1)
 
 
 class WindowStream:
