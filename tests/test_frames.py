@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import torch
 from builders import frames_of, noise, small_config, write_sound
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import get_worker_info
 
 from monitor.config import Config, Features, Train
-from monitor.errors import ConfigError, DataError
+from monitor.errors import ConfigError, DataError, MonitorError
 from train.frame_file import decoded, encoded
 from train.frames import FrameCache, Frames, cache_folder, manifest_digest, usable
 
@@ -206,6 +208,45 @@ def test_recordings_read_side_by_side_are_those_read_one_by_one(cache: FrameCach
     for path, frames in zip(paths, together, strict=True):
         assert frames.path == path
         assert np.array_equal(frames.power, cache.frames(path).power)
+
+
+def test_why_one_of_many_cannot_be_used_comes_back_from_the_process_that_read_it(
+    cache: FrameCache, tmp_path: Path
+) -> None:
+    paths = [write_sound(tmp_path / f"{n}.wav", noise(16_000, seed=n)) for n in range(6)]
+    paths[3].write_bytes(b"no sound")
+    kept, told = chosen(cache, *paths)
+    assert [frames.path for frames in kept] == paths[:3] + paths[4:]
+    assert len(told) == 1
+    assert str(paths[3]) in told[0]
+
+
+def test_a_cache_that_cannot_be_written_ends_it_with_a_sentence(cache: FrameCache, tmp_path: Path) -> None:
+    paths = [write_sound(tmp_path / f"{n}.wav", noise(16_000, seed=n)) for n in range(6)]
+    cache.folder.write_text("a file where the folder should be")
+    with pytest.raises(MonitorError, match="cannot be written"):
+        chosen(cache, *paths)
+
+
+@pytest.mark.skipif(torch.get_num_threads() < 2, reason="recordings are read by this process alone")
+def test_when_the_system_ends_a_process_that_reads_it_is_told_and_what_was_made_is_kept(
+    cache: FrameCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [write_sound(tmp_path / f"{n}.wav", noise(16_000, seed=n)) for n in range(12)]
+
+    def frames(self: FrameCache, path: Path) -> Frames:
+        if path == paths[10] and get_worker_info():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return made(self, path)
+
+    with monkeypatch.context() as patched:
+        made = FrameCache.frames
+        patched.setattr(FrameCache, "frames", frames)
+        with pytest.raises(MonitorError, match=r"ended.*begin again"):
+            chosen(cache, *paths)
+    assert cache.has(paths[0])
+    assert not cache.has(paths[10])
+    assert [kept.path for kept in chosen(cache, *paths)[0]] == paths
 
 
 def test_frames_that_vanish_while_they_are_used_are_told_in_a_sentence(cache: FrameCache, tmp_path: Path) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
+import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
+from torch.utils.data import DataLoader, Dataset
 
 from monitor.audio import read_blocks
 from monitor.config import Config, Features
@@ -64,11 +65,10 @@ class FrameCache:
 
     features: Features
     folder: Path
-    made: int = field(default=0, init=False)
-    _counting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
-    _own: threading.local = field(default_factory=threading.local, init=False, repr=False)  # of each thread
+    made: int = field(default=0, init=False)  # by this process
 
     def __post_init__(self) -> None:
+        self._stream = FrameStream(self.features)
         names = ("sample_rate", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "channel")
         settings = {name: getattr(self.features, name) for name in names} | {"format": FORMAT}
         self._settings = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
@@ -108,25 +108,34 @@ class FrameCache:
             raise DataError(f"{path}: power mel frames are finite and not negative; these are not (are they in dB?).")
         return Frames(path, frames, digest, float(np.sqrt(frames.max(initial=0.0))))
 
+    def has(self, path: Path) -> bool:
+        """Whether there is nothing to make for this recording, as far as can be told without reading it."""
+        if path.suffix == ".npy":
+            return True
+        try:
+            return self._file(self._note(path).read_text()).is_file()
+        except OSError:
+            return False
+
+    def _file(self, digest: str) -> Path:
+        return self.folder / digest[:2] / f"{digest[:32]}-{self._settings}.mel"
+
     def _sound(self, path: Path) -> Frames:
         digest = self._digest(path)
-        file = self.folder / digest[:2] / f"{digest[:32]}-{self._settings}.mel"
+        file = self._file(digest)
         kept = opened(file, self.features.n_mels)
         if kept is None:
             self._write(file, self._transformed(path))
             kept = opened(file, self.features.n_mels)
             if kept is None:
                 raise MonitorError(f"{file}: what was written cannot be read again; is the disk sound?")
-            with self._counting:
-                self.made += 1
+            self.made += 1
         return Frames(path, kept.power, digest, kept.peak, kept.clipped_share)
 
     def _transformed(self, path: Path) -> Iterator[bytes]:
         """The frames of a recording of any length as they are kept, in pieces."""
         observed, count = _Observed(), 0
-        stream: FrameStream | None = getattr(self._own, "stream", None)
-        if stream is None:
-            stream = self._own.stream = FrameStream(self.features)
+        stream = self._stream
         stream.reset()
         for block in read_blocks(path, self.features.sample_rate, self.features.channel, observe=observed):
             frames = stream.push(torch.from_numpy(block)[None])[0]
@@ -139,16 +148,14 @@ class FrameCache:
 
     def _write(self, file: Path, pieces: Iterable[bytes]) -> None:
         try:
-            write_quickly(file, pieces, f"{os.getpid()}-{threading.get_ident()}")
+            write_quickly(file, pieces, f"{os.getpid()}")
         except OSError as error:
             raise MonitorError(f"{file}: cannot be written: {error.strerror}.") from None
 
     def _digest(self, path: Path) -> str:
         """The content's digest, remembered by path, size and time of change, so that large sets start at once."""
         try:
-            stat = path.stat()
-            key = hashlib.sha256(os.fsencode(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}")).hexdigest()
-            note = self.folder / "seen" / key[:2] / key[2:32]
+            note = self._note(path)
             if note.is_file():
                 return note.read_text()
             digest = _content_digest(path)
@@ -156,6 +163,11 @@ class FrameCache:
             raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
         self._write(note, (digest.encode(),))
         return digest
+
+    def _note(self, path: Path) -> Path:
+        stat = path.stat()
+        key = hashlib.sha256(os.fsencode(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}")).hexdigest()
+        return self.folder / "seen" / key[:2] / key[2:32]
 
 
 def cache_folder(config: Config) -> Path:
@@ -197,26 +209,68 @@ def usable(
     return kept
 
 
-def _all_frames(cache: FrameCache, paths: Sequence[Path]) -> Iterator[Frames | DataError]:
-    """The frames of the recordings in turn, or why there are none; each processor reads recordings of its own."""
+@dataclass(frozen=True, slots=True)
+class _Recordings(Dataset["Frames | MonitorError"]):
+    """Recordings to make frames of, by their numbers. Why there are none is an item too: it has to cross processes."""
 
-    def one(path: Path) -> Frames | DataError:
+    cache: FrameCache
+    paths: Sequence[Path]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> Frames | MonitorError:
         try:
-            return cache.frames(path)
-        except DataError as error:
+            return self.cache.frames(self.paths[number])
+        except MonitorError as error:
             return error
 
-    threads = torch.get_num_threads()
-    if threads == 1 or len(paths) < 2:
-        yield from map(one, paths)
+
+def _all_frames(cache: FrameCache, paths: Sequence[Path]) -> Iterator[Frames | DataError]:
+    """The frames of the recordings in turn, or why there are none; each processor makes those of some of them."""
+    missing = [path for path in paths if not cache.has(path)]
+    made, kept = iter(_made(_Recordings(cache, missing))), _Recordings(cache, paths)
+    absent = set(missing)
+    for number, path in enumerate(paths):
+        found = next(made) if path in absent else kept[number]
+        if isinstance(found, MonitorError) and not isinstance(found, DataError):
+            raise found
+        yield found
+
+
+def _made(recordings: _Recordings) -> Iterable[Frames | MonitorError]:
+    """The recordings' items, by several processes where that is worth while.
+
+    Threads would not do: reading, resampling and transforming are steps too short for Python's lock to change hands.
+    """
+    # torchrun gives each of its processes a share of the processors, and all but one of them wait for this.
+    allowed = torch.get_num_threads() * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    workers = min(allowed, os.cpu_count() or 1, len(recordings) // 2)
+    if workers < 2:
+        yield from map(recordings.__getitem__, range(len(recordings)))
         return
-    # A thread for each recording, and none within: transforms are too small to be cut up well.
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    loader = DataLoader(
+        recordings,
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=_leave_signals_to_the_parent,
+        multiprocessing_context="fork" if sys.platform == "linux" else None,  # which begins at once
+        generator=torch.Generator(),  # it draws a seed: not from the one that the training counts on
+    )
     try:
-        yield from pool.map(one, paths)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+        yield from loader
+    except RuntimeError as error:
+        if "worker" not in str(error):
+            raise
+        raise MonitorError(
+            "A process that read recordings has been ended, perhaps for want of memory; begin again, what is kept "
+            f"already is not made anew ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def _leave_signals_to_the_parent(_worker: int) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def manifest_digest(recordings: Iterable[Frames]) -> str:
