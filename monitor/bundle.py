@@ -9,6 +9,7 @@ There is no pickle.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Threshold:
     date: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Bundle:
     """A trained model and what judges sound by it."""
 
@@ -74,6 +75,7 @@ class Bundle:
         """What turns mean rows into anomaly scores."""
         return Scorer(self.config.score, self.config.features, self.normals, self.usual_band_error)
 
+    @functools.cached_property  # every stream asks for it
     def digest(self) -> str:
         """The first characters of a hash of what judges sound: which model, with which thresholds."""
         return _digest(_facts(self), _tensors(self))[:12]

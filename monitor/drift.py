@@ -89,7 +89,7 @@ class DriftFile:
     def beside(cls, model: Path, bundle: Bundle, stream: str = "") -> DriftFile:
         """The one of a model's stream."""
         name = f"{model.stem}.{stream}.drift" if stream else f"{model.stem}.drift"
-        return cls(model.with_name(f"{name}{model.suffix}"), bundle.digest())
+        return cls(model.with_name(f"{name}{model.suffix}"), bundle.digest)
 
     def save(self, offsets: Mapping[str, Tensor], share: float) -> None:
         """Writes it whole or not at all.

@@ -208,7 +208,7 @@ def _join(
     """Makes an ensemble for each model; every station gets its lane."""
     of_model: dict[str, list[Station]] = defaultdict(list)
     for station in stations:
-        of_model[station.bundle.digest()].append(station)
+        of_model[station.bundle.digest].append(station)
     for members in of_model.values():
         computed_in = listening_precision(precision, len(members), device)
         ensemble = Ensemble(members[0].bundle, len(members), device, computed_in, processors)

@@ -28,9 +28,9 @@ class Portion(NamedTuple):
     decibels: FloatArray  # (t, n_mels) the same in dB
     mean_square: NDArray[np.float64]  # (t,) of the sound in each frame
     rows: FloatArray  # (k, row_width) of each window
-    rolling: NDArray[np.float64]  # (k, row_width) their mean over score.window_s; NaN before there is so much
+    rolling: NDArray[np.floating]  # (k, row_width) their mean over score.window_s; NaN before there is so much
     error: FloatArray  # (k,) reconstruction error of each window
-    rolling_error: NDArray[np.float64]  # (k,) its mean over score.window_s
+    rolling_error: NDArray[np.floating]  # (k,) its mean over score.window_s
     score: NDArray[np.float64]  # (k,) anomaly score
 
 

@@ -6,6 +6,8 @@ pushes gives the same frames and windows.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torchaudio.functional as AF
 from torch import Tensor
@@ -195,8 +197,9 @@ def mel_filters(features: Features, bins: int, norm: str | None = "slaney") -> T
     return filters
 
 
+@functools.cache
 def band_centres(features: Features) -> Tensor:
-    """The centre of each mel band in Hz: (n_mels,)."""
+    """The centre of each mel band in Hz: (n_mels,), for reading only."""
     return mel_filters(features, 4097).argmax(dim=0) * (features.sample_rate / 2 / 4096)
 
 

@@ -20,11 +20,11 @@ class LaneMeans:
 
     def __init__(self, length: int, width: int, lanes: int, device: torch.device | str = "cpu") -> None:
         self._length = length
-        # In single precision, as the rows are: what limits it is memory. Behind the last slot: what the block before
-        # adds to a complete one, always 0; and where rows go that have no place yet.
+        # All in single precision, as the rows are: what limits it is memory. Behind the last slot: what the block
+        # before adds to a complete one, always 0; and where rows go that have no place yet.
         self._slots = torch.zeros(lanes, length + 2, width, device=device)
         # Of the rows of this block.
-        self._prefix = torch.zeros(lanes, width, dtype=torch.float64, device=device)
+        self._prefix = torch.zeros(lanes, width, device=device)
         # Where each lane is in its block. Lanes in step would all complete theirs in the same push, which would be
         # late: they are spread evenly. Neighbours complete theirs together, and are neighbours in memory.
         self._place = torch.arange(lanes) * length // max(1, lanes)
@@ -32,7 +32,7 @@ class LaneMeans:
     def push(self, rows: Tensor, lanes: Tensor, means: Tensor) -> None:
         """Takes rows (n, k, width) of different lanes (n,), and writes for each the mean of the last `length`.
 
-        `means`: (n, k, width) float64. It says nothing where a lane has had fewer than `length` rows.
+        `means`: (n, k, width) float32. It says nothing where a lane has had fewer than `length` rows.
         """
         for start in range(0, rows.shape[1], self._length):
             part = slice(start, start + self._length)
@@ -55,17 +55,17 @@ class LaneMeans:
         if len(number):
             place = (first[number, 0] + position[number, step] - length).to(device)
             number, step = number.to(device), step.to(device)
-            means[number, step] = flat[place + 1].double()
+            means[number, step] = flat[place + 1]
             flat[place] = rows[number, step]
 
         on_device = lanes.to(device)
-        prefix, precise = self._prefix[on_device], rows.double()
+        prefix = self._prefix[on_device]
         begins = position == length
         beginning = begins.any(dim=0).tolist()
         for j in range(count):
             if beginning[j]:
                 prefix[begins[:, j].to(device)] = 0.0
-            prefix.add_(precise[:, j], alpha=1 / length)
+            prefix.add_(rows[:, j], alpha=1 / length)
             means[:, j].add_(prefix)
         prefix[(position[:, -1] == length - 1).to(device)] = 0.0
         self._prefix[on_device] = prefix

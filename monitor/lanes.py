@@ -20,8 +20,8 @@ from monitor.precision import PRECISIONS
 from monitor.scoring import by_band, frame_and_change, rolling_length, row_width
 from monitor.stream import Scores
 
-LANES = 256  # computed together, from sound to score
-HOPS = 25  # of each at most
+LANES = 64  # computed together, from sound to score: with more, it leaves the processor's cache
+HOPS = 50  # of each at most
 WINDOWS = 256  # through the model at once: with more, what is computed of them leaves the processor's cache
 
 
@@ -109,9 +109,9 @@ class Lanes:
             raise ValueError(f"{tuple(samples.shape)} samples are not whole hops of {lanes} different lanes")
         n_mels = self._features.n_mels
         heard_before = self._hops[which]
-        single, double = torch.empty(0, device=self._device), torch.empty(0, dtype=torch.float64, device=self._device)
+        single = torch.empty(0, device=self._device)
         frames, rows = single.new_empty(lanes, hops, n_mels), single.new_empty(lanes, hops, self._width)
-        rolling, score = double.new_empty(lanes, hops, self._width), double.new_empty(lanes, hops)
+        rolling, score = torch.empty_like(rows), single.new_empty(lanes, hops, dtype=torch.float64)
         new_frames = (heard_before + hops - self._frame_delay).clamp(0, hops)
         new_rows = (heard_before + hops - self._row_delay).clamp(0, hops)
         for first in range(0, lanes, LANES):
@@ -150,7 +150,7 @@ class Lanes:
             seen = torch.cat((seen, seen[:, -self._half :].flip(1)[:, : self._half - 1]), dim=1)
         rows = seen.new_empty(1, max(0, seen.shape[1] - features.window_frames + 1), self._width)
         self._rows(seen, rows)
-        rolling = torch.empty(rows.shape, dtype=torch.float64, device=self._device)
+        rolling = torch.empty_like(rows)
         self._means.push(rows, which, rolling)
         rolling[:, : max(0, self._length - 1 - max(0, hops - self._row_delay))] = torch.nan
         score = self._scorer(rolling, streams=on_device)

@@ -93,7 +93,7 @@ class Scores:
     """What one push gave, a row per window: N streams, k windows, M bands. All on the CPU."""
 
     rows: Tensor  # (N, k, row_width) of each window
-    rolling: Tensor  # (N, k, row_width) mean over score.window_s, float64; NaN before there is so much
+    rolling: Tensor  # (N, k, row_width) mean over score.window_s; NaN before there is so much
     score: Tensor  # (N, k) anomaly score, float64; NaN before there is so much
     n_mels: int
 

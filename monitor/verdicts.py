@@ -75,7 +75,7 @@ class Verdicts:
         self._hop_s = features.hop_s
         self._wall_speed = stream_speed if np.isfinite(stream_speed) else 1.0
         self._recordings = recordings
-        self._scorer, self._bundle_id = bundle.scorer(), bundle.digest()
+        self._scorer, self._bundle_id = bundle.scorer(), bundle.digest
         self._window_rows = rolling_length(bundle.config.score, features)
         self._alarm = Alarm(config.alarm, self.limits, features.hop_s, self._window_rows)
         self._unlearnt = 0  # rows since something was, or was not, learnt
@@ -211,7 +211,7 @@ class Verdicts:
             for portion in scored:
                 self._recording.push(torch.from_numpy(portion.rows), torch.from_numpy(portion.score))
         off, hushed = self._flagged.take(count)
-        self._newest = mean_row(count - 1).copy()
+        self._newest = mean_row(count - 1)
         if off.any():  # a machine that is off is not to be judged
             score, rolling_error = (np.where(off, np.nan, values) for values in (score, rolling_error))
             self._newest = np.where(off[-1], np.nan, self._newest)
@@ -287,13 +287,13 @@ class Verdicts:
 class _Row:
     """One of the rows that stand in several arrays: few of them are asked for, so they are not put together."""
 
-    def __init__(self, arrays: Sequence[NDArray[np.float64]]) -> None:
+    def __init__(self, arrays: Sequence[NDArray[np.floating]]) -> None:
         self._arrays, self._first = arrays, list(accumulate(map(len, arrays), initial=0))
 
     def __call__(self, start: int, offset: int = 0) -> NDArray[np.float64]:
-        """The row number `start + offset`."""
+        """The row number `start + offset`, a copy."""
         at = bisect_right(self._first, start + offset) - 1
-        row: NDArray[np.float64] = self._arrays[at][start + offset - self._first[at]]
+        row: NDArray[np.float64] = self._arrays[at][start + offset - self._first[at]].astype(np.float64)
         return row
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_calibrating_in_place_keeps_the_model_that_was_there(model: Path, data: 
 
 
 def test_a_smaller_budget_of_false_alarms_gives_a_higher_threshold(bundle: Bundle, data: Path) -> None:
-    bundle.config = load_config(base=bundle.config, overrides=("alarm.evidence=false",))
+    bundle = replace(bundle, config=load_config(base=bundle.config, overrides=("alarm.evidence=false",)))
 
     def threshold(budget: str) -> float:
         config = load_config(base=bundle.config, overrides=(f"calibration.false_alarms_per_day={budget}",))

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -298,13 +299,13 @@ def test_a_sudden_fault_is_told_within_three_seconds_with_what_carries_it(
     assert first.cause == "sudden"
     assert first.bands
     assert first.bands[0].change == "new"
-    assert first.model_id == bundle.digest()
+    assert first.model_id == bundle.digest
 
 
 def test_a_machine_that_is_switched_off_is_off_and_no_anomaly_and_has_time_to_run_up(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    bundle.config = load_config(base=bundle.config, overrides=("alarm.run_up_s=4",))
+    bundle = replace(bundle, config=load_config(base=bundle.config, overrides=("alarm.run_up_s=4",)))
     sound = MachineSound(Machine(sample_rate=RATE, seed=78, passing_noises=False)).read(26 * RATE).astype(np.float64)
     sound[8 * RATE : 14 * RATE] = 1e-4 * np.random.default_rng(0).standard_normal(6 * RATE)
     tables = []

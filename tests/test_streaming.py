@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,7 @@ def frames(bundle: Bundle, data: Path) -> Callable[[str], list[Frames]]:
 
 def with_alarm(bundle: Bundle, *overrides: str) -> Bundle:
     """The bundle with other alarm settings."""
-    bundle.config = load_config(base=bundle.config, overrides=overrides)
-    return bundle
+    return replace(bundle, config=load_config(base=bundle.config, overrides=overrides))
 
 
 def test_faults_that_are_far_from_normal_are_all_told_within_three_seconds(bundle: Bundle, frames) -> None:
