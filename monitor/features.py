@@ -15,6 +15,7 @@ from torch import Tensor
 from monitor.config import Features
 
 CHUNK = 256  # frames transformed at once on each thread: what stays in the processor's cache
+GPU_CHUNK = 2**16  # and on a GPU, which has no work by fewer
 GROUPS = 4  # of bands
 
 
@@ -69,7 +70,7 @@ def power_frames(sound: Tensor, window: Tensor, filters: PairFilters, hop: int) 
     if not count:
         return frames
     overlapping = sound.unfold(1, n_fft, hop)
-    chunk = streams * count if sound.is_cuda else CHUNK * torch.get_num_threads()
+    chunk = GPU_CHUNK if sound.is_cuda else CHUNK * torch.get_num_threads()
     streams_at_once, frames_at_once = max(1, min(streams, chunk // count)), min(count, chunk)
     # Written anew for each chunk: memory that the system had to give and clear each time would take longer.
     windowed = sound.new_empty(streams_at_once * frames_at_once, n_fft)

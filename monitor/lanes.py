@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,10 +20,19 @@ from monitor.model import Inference
 from monitor.precision import PRECISIONS
 from monitor.scoring import by_band, frame_and_change, rolling_length, row_width
 from monitor.stream import Scores
+from monitor.transfers import Transfers
 
-LANES = 64  # computed together, from sound to score: with more, it leaves the processor's cache
-HOPS = 50  # of each at most
-WINDOWS = 256  # through the model at once: with more, what is computed of them leaves the processor's cache
+
+class Portions(NamedTuple):
+    """How much is computed at once."""
+
+    rows: int  # hops of all lanes together, from sound to score
+    hops: int  # of each lane at most
+    windows: int  # through the model
+
+
+# With more, what is computed leaves the processor's cache; with less, a GPU is not busy with it.
+ON_CPU, ON_GPU = Portions(3200, 50, 256), Portions(2**18, 2**18, 2**15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,8 @@ class Lanes:
     ) -> None:
         self._features = features = bundle.config.features
         self._device = torch.device(device)
+        self._portions = ON_CPU if self._device.type == "cpu" else ON_GPU
+        self._transfers = Transfers(self._device)
         self._type = PRECISIONS[precision]
         self._hop, self._half = features.hop_length, features.window_frames // 2
         half_fft = features.n_fft // 2
@@ -72,16 +84,13 @@ class Lanes:
         self._scale = bundle.scale().to(self._device)
         self._model = Inference(bundle.model.to(self._device).eval(), self._type)
         self._scorer = bundle.scorer().to(self._device)
-        self._offsets = {
-            part: torch.zeros(count, 1, len(normal.centre), dtype=torch.float64)
-            for part, normal in bundle.normals.items()
-        }
+        self._scorer.recentre({part: torch.zeros(count, 1, len(n.centre)) for part, n in bundle.normals.items()})
         self._hops = torch.zeros(count, dtype=torch.int64)  # heard since the lane began
         carried = half_fft + self._frame_delay * self._hop
         self._sound = torch.zeros(count, carried, device=self._device)  # the last samples
         # The last frames as the model sees them.
         self._seen = torch.zeros(count, features.window_frames - 1, features.n_mels, device=self._device)
-        self._means = LaneMeans(self._length, self._width, count, self._device)
+        self._means = LaneMeans(self._length, self._width, count, self._transfers)
 
     def __len__(self) -> int:
         return len(self._hops)
@@ -89,13 +98,11 @@ class Lanes:
     def reset(self, which: Tensor) -> None:
         """These lanes (n,) begin anew: what comes next has no past. What is normal of each stays where it is."""
         self._hops[which] = 0
-        self._sound[which.to(self._device)] = 0.0  # as a stream begins; the other state shows in nothing that is new
+        self._sound[self._transfers.up(which)] = 0.0  # as a stream begins; the other state shows in nothing that is new
 
     def recentre(self, lane: int, offsets: Mapping[str, Tensor]) -> None:
         """Moves what is normal of each part of one lane's score by an offset (p,) from the model's."""
-        for part, offset in offsets.items():
-            self._offsets[part][lane, 0] = offset
-        self._scorer.recentre(self._offsets)
+        self._scorer.recentre(offsets, lane)
 
     def push(self, samples: Tensor, which: Tensor) -> Heard:
         """The next m hops of n lanes, m the same for all: the others do not change.
@@ -107,21 +114,26 @@ class Lanes:
         lanes, hops = len(which), samples.shape[1] // self._hop
         if samples.shape != (lanes, hops * self._hop) or len(set(which.tolist())) != lanes:
             raise ValueError(f"{tuple(samples.shape)} samples are not whole hops of {lanes} different lanes")
-        n_mels = self._features.n_mels
-        heard_before = self._hops[which]
-        single = torch.empty(0, device=self._device)
-        frames, rows = single.new_empty(lanes, hops, n_mels), single.new_empty(lanes, hops, self._width)
-        rolling, score = torch.empty_like(rows), single.new_empty(lanes, hops, dtype=torch.float64)
+        n_mels, heard_before = self._features.n_mels, self._hops[which]
+        home = self._transfers.home
+        frames, rows, rolling = (home((lanes, hops, width)) for width in (n_mels, self._width, self._width))
+        score = home((lanes, hops), torch.float64)
         new_frames = (heard_before + hops - self._frame_delay).clamp(0, hops)
         new_rows = (heard_before + hops - self._row_delay).clamp(0, hops)
-        for first in range(0, lanes, LANES):
-            group = slice(first, first + LANES)
-            for start in range(0, hops, HOPS):
-                part = slice(start, start + HOPS)
+        steps = min(hops, self._portions.hops)
+        group_size = max(1, self._portions.rows // max(1, steps))
+        for first in range(0, lanes, group_size):
+            group = slice(first, first + group_size)
+            for start in range(0, hops, self._portions.hops):
+                part = slice(start, start + steps)
                 sound = samples[group, part.start * self._hop : part.stop * self._hop]
-                places = group, part
-                self._compute(sound, which[group], frames[places], rows[places], rolling[places], score[places])
-        return Heard(frames.cpu(), Scores(rows.cpu(), rolling.cpu(), score.cpu(), n_mels), new_frames, new_rows)
+                homes = [values[group, part] for values in (frames, rows, rolling, score)]
+                found = [self._transfers.room(values) for values in homes]
+                self._compute(sound, which[group], *found)
+                for computed, values in zip(found, homes, strict=True):
+                    self._transfers.down(computed, values)
+        self._transfers.finish()
+        return Heard(frames, Scores(rows, rolling, score, n_mels), new_frames, new_rows)
 
     @torch.inference_mode()
     def flush(self, lane: int, rest: Tensor | None = None) -> tuple[Tensor, Scores]:
@@ -162,9 +174,9 @@ class Lanes:
         self, samples: Tensor, which: Tensor, frames: Tensor, rows: Tensor, rolling: Tensor, score: Tensor
     ) -> None:
         """The next hops of some lanes: reads samples (n, k · hop_length), and writes all others (n, k, …)."""
-        lanes, count = which.to(self._device), frames.shape[1]
-        hops = self._hops[which]
-        sound = torch.cat((self._sound[lanes], samples.to(self._device)), dim=1)
+        up, count = self._transfers.up, frames.shape[1]
+        lanes, hops = up(which), self._hops[which]
+        sound = torch.cat((self._sound[lanes], up(samples)), dim=1)
         self._sound[lanes] = sound[:, count * self._hop :]
         frames.copy_(power_frames(sound, self._window, self._filters, self._hop))
         seen = torch.cat((self._seen[lanes], self._scale(frames)), dim=1)
@@ -173,13 +185,12 @@ class Lanes:
         self._hops[which] += count
 
         self._rows(seen, rows)
-        young = int(hops.min()) < self._row_delay + self._length - 1
-        age = hops[:, None] + torch.arange(count)  # of the lane before each hop
         self._means.push(rows, which, rolling)
-        if young:
-            rolling[(age < self._row_delay + self._length - 1).to(self._device)] = torch.nan
-            rows[(age < self._row_delay).to(self._device)] = torch.nan
-            frames[(age < self._frame_delay).to(self._device)] = torch.nan
+        if int(hops.min()) < self._row_delay + self._length - 1:
+            age = hops[:, None] + torch.arange(count)  # of the lane before each hop
+            rolling.masked_fill_(up(age < self._row_delay + self._length - 1)[..., None], torch.nan)
+            rows.masked_fill_(up(age < self._row_delay)[..., None], torch.nan)
+            frames.masked_fill_(up(age < self._frame_delay)[..., None], torch.nan)
         score.copy_(self._scorer(rolling, streams=lanes))
 
     def _mirror(self, seen: Tensor, hops: Tensor, count: int) -> None:
@@ -191,8 +202,8 @@ class Lanes:
         before = hops - self._frame_delay
         begun = ((before < self._half) & (before + count >= self._half)).nonzero()[:, 0]
         if len(begun):
-            first = (2 * self._half - 1 - before[begun])[:, None].to(self._device)  # where frame 0 is
-            lane, step = begun[:, None].to(self._device), torch.arange(self._half, device=self._device)
+            first = self._transfers.up(2 * self._half - 1 - before[begun])[:, None]  # where frame 0 is
+            lane, step = self._transfers.up(begun)[:, None], torch.arange(self._half, device=self._device)
             seen[lane, first - 1 - step] = seen[lane, first + step]
 
     def _rows(self, seen: Tensor, rows: Tensor) -> None:
@@ -201,7 +212,7 @@ class Lanes:
         windows = overlapping_windows(seen, features.window_frames)
         inputs = overlapping_windows(seen.to(self._type), features.window_frames)
         lanes, count, size = windows.shape
-        step = max(1, WINDOWS // lanes)
+        step = max(1, self._portions.windows // lanes)
         for start in range(0, count, step):
             part = slice(start, start + step)
             # A single window of each lane is a view: then nothing is copied.

@@ -217,9 +217,16 @@ class Scorer:
             more = -offset if part == "residual" else offset[..., :bands]
         return total, more
 
-    def recentre(self, offsets: Mapping[str, Tensor]) -> None:
-        """Moves what is normal of each part: to its centre (p,) plus an offset (p,), or (N, 1, p) for N streams."""
+    def recentre(self, offsets: Mapping[str, Tensor], stream: int | None = None) -> None:
+        """Moves what is normal of each part: to its centre (p,) plus an offset (p,), or (N, 1, p) for N streams.
+
+        With `stream`, that of this one of the N alone, by offsets (p,).
+        """
         device = self._usual_error.device
+        if stream is not None:
+            for part, normal in self._normals:
+                normal.centre[stream, 0] = self._centres[part] + offsets[part].to(device)
+            return
         self._normals = [
             (part, replace(normal, centre=self._centres[part] + offsets[part].to(device)))
             for part, normal in self._normals

@@ -13,9 +13,10 @@ from torch import Tensor
 from monitor import lanes as module
 from monitor.bundle import Bundle
 from monitor.lane_means import LaneMeans
-from monitor.lanes import Lanes
+from monitor.lanes import Lanes, Portions
 from monitor.scoring import RollingMean, to_suffixes
 from monitor.stream import Scores, ScoreStream
+from monitor.transfers import Transfers
 
 COUNT = 5
 SETTINGS = (
@@ -153,9 +154,7 @@ def test_what_is_normal_of_one_lane_moves_for_that_lane_alone_and_outlives_a_res
 
 
 def test_many_lanes_are_computed_in_groups_and_long_sounds_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LANES", 2)
-    monkeypatch.setattr(module, "HOPS", 7)
-    monkeypatch.setattr(module, "WINDOWS", 5)
+    monkeypatch.setattr(module, "ON_CPU", Portions(rows=14, hops=7, windows=5))
     bundle, which = BUNDLES[0], torch.tensor([3, 1, 4, 0, 2])
     lanes, alone = Lanes(bundle, COUNT), ScoreStream(bundle, COUNT)
     samples = torch.stack([sound(bundle, lane, 1, 60) for lane in range(COUNT)])
@@ -163,6 +162,28 @@ def test_many_lanes_are_computed_in_groups_and_long_sounds_in_parts(monkeypatch:
     for position in range(COUNT):
         found, expected = heard.of(position)[1].score[0], together.score[position]
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=0, equal_nan=True)
+
+
+class Elsewhere(Transfers):
+    """As to a device that has memory of its own."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device)
+        self.needed = True
+
+
+def test_a_device_with_memory_of_its_own_computes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ON_CPU", Portions(rows=100, hops=1000, windows=70))
+    bundle, which = BUNDLES[0], torch.tensor([3, 1, 4])
+    here, cuts = Lanes(bundle, COUNT), (50, 7, 230, 1)
+    monkeypatch.setattr(module, "Transfers", Elsewhere)
+    there = Lanes(bundle, COUNT)
+    for step, hops in enumerate(cuts):
+        samples = torch.stack([sound(bundle, lane, step, hops) for lane in which.tolist()])
+        expected, found = here.push(samples, which), there.push(samples, which)
+        for position in range(len(which)):
+            agree(found.of(position), expected.of(position))
+    agree(there.flush(3), here.flush(3))
 
 
 def test_bfloat16_scores_are_within_a_hundredth_of_float32() -> None:
@@ -186,7 +207,7 @@ def test_what_is_not_whole_hops_of_different_lanes_is_refused(samples: int, whic
 def test_the_mean_of_a_lane_is_that_of_a_stream_wherever_its_blocks_begin(length, cuts, lane) -> None:
     rows = torch.from_numpy(noise(sum(cuts) * 3, seed=length, amplitude=1.0)).view(1, -1, 3)
     expected = RollingMean(length, 3).push(rows)
-    means = LaneMeans(length, 3, 7)
+    means = LaneMeans(length, 3, 7, Transfers(torch.device("cpu")))
     found = torch.empty_like(rows)
     start = 0
     for cut in cuts:
