@@ -23,7 +23,7 @@ from monitor.options import (
     view_overrides,
 )
 
-BENCH_SECTIONS = ("latency", "replay", "machine", "streams", "frames", "cache", "training", "precision")
+BENCH_SECTIONS = ("latency", "replay", "machine", "streams", "frames", "cache", "training", "gpu", "precision")
 
 
 @click.command()

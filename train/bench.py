@@ -27,6 +27,7 @@ from monitor.precision import native_bfloat16
 from monitor.scoring import RecordingScore, row_width
 from monitor.snapshot import FloatArray
 from monitor.stream import ScoreStream
+from train.bench_gpu import gpu
 from train.calibrate import scores_of
 from train.dataset import LOOKED_FOR, find_recordings
 from train.fit import Trainer
@@ -36,7 +37,7 @@ from train.workset import WorkSet
 
 FILES, FILE_S = 200, 10.0
 ROUNDS = 3
-FRAMES_A_FILE, TRAINED_FILES = 640, 25  # of the training section
+FRAMES_A_FILE, TRAINED_FILES, GPU_FILES = 640, 25, 2500  # of the training sections
 
 
 def cache(config: Config) -> Section:
@@ -115,14 +116,8 @@ def _article(paths: list[Path], config: Config) -> FloatArray:
 
 def training(config: Config) -> Section:
     """An epoch beside its bare steps and beside a DataLoader; bfloat16 beside float32; memory beside disk."""
-    scale = Scale(config.features)
-    generator = np.random.default_rng(0)
-    shape = (FRAMES_A_FILE, config.features.n_mels)
-    recordings = [
-        Frames(Path(f"{number}"), generator.exponential(1.0, shape).astype(np.float32), str(number))
-        for number in range(TRAINED_FILES)
-    ]
-    work = WorkSet(recordings, scale, config)
+    recordings = _invented(config, TRAINED_FILES)
+    work = WorkSet(recordings, Scale(config.features), config)
     figures: dict[str, object] = {"windows": len(work)}
     lines: list[str] = []
     native = native_bfloat16(torch.device("cpu"))
@@ -149,6 +144,23 @@ def training(config: Config) -> Section:
     figures["from_disk"] = {"share_of_memory": ratio}
     lines.append(f"windows read from disk in portions: {ratio:6.1%} of the speed from memory")
     return Section(figures, lines)
+
+
+def on_gpu(config: Config) -> Section:
+    """What a GPU makes of streams and of training."""
+    if not torch.cuda.is_available():
+        return Section({}, ["there is no GPU here that torch can use"])
+    device = torch.device("cuda")
+    return gpu(config, WorkSet(_invented(config, GPU_FILES), Scale(config.features), config, device), device)
+
+
+def _invented(config: Config, count: int) -> list[Frames]:
+    generator = np.random.default_rng(0)
+    shape = (FRAMES_A_FILE, config.features.n_mels)
+    return [
+        Frames(Path(f"{number}"), generator.exponential(1.0, shape).astype(np.float32), str(number))
+        for number in range(count)
+    ]
 
 
 def _trainer(config: Config, batch: int, precision: str) -> Trainer:
@@ -294,4 +306,4 @@ def _scores(bundle: Bundle, recordings: list[Frames], name: str) -> tuple[FloatA
     return np.concatenate(rolling), np.array(whole)
 
 
-SECTIONS: Sections = {"cache": cache, "training": training}
+SECTIONS: Sections = {"cache": cache, "training": training, "gpu": on_gpu}

@@ -16,6 +16,7 @@ from monitor.model import Autoencoder
 from train import checkpoint as checkpoints
 from train.checkpoint import Epoch
 from train.precision import arithmetic, casting, windows_a_step
+from train.recorded import Recorded
 from train.team import Team
 from train.workset import WorkSet
 
@@ -108,10 +109,17 @@ class Trainer:
         torch.manual_seed(config.train.seed)
         self.model = Autoencoder.from_config(config).to(device)
         self._spread = self._team.spread(self.model)
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay, fused=True
-        )
         self._buffer = torch.empty(self.batch, config.features.window_size, device=device)
+        recorded = device.type == "cuda" and self._team.size == 1
+        rate = config.train.learning_rate
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(),
+            lr=torch.tensor(rate, device=device) if recorded else rate,
+            weight_decay=config.train.weight_decay,
+            fused=True,
+            capturable=recorded,
+        )
+        self._take = Recorded(self.step, self._buffer) if recorded else self.step
 
     def step(self, windows: Tensor) -> Tensor:
         """One step on this process' rows (b, window_size) of a batch; returns their part of its loss.
@@ -146,10 +154,9 @@ class Trainer:
             order = torch.randperm(len(portion)).to(portion.device)
             for index in _batches(order, self.batch):
                 rate = learning_rate(train, number, step, steps)
-                for group in self.optimizer.param_groups:
-                    group["lr"] = rate
+                self._set_rate(rate)
                 mine = index[self._team.share(len(index))]
-                total += self.step(portion.gather(mine, self._buffer[: len(mine)])) * len(index)
+                total += self._take(portion.gather(mine, self._buffer[: len(mine)])) * len(index)
                 seen, step = seen + len(index), step + 1
                 if step % TELL_EVERY == 1 or step == steps:
                     mean = self._team.mean(total) / seen
@@ -173,6 +180,13 @@ class Trainer:
                     reconstruction = self.model(batch)
                 total += self._team.mean_loss(reconstruction.float(), batch) * len(index)
         return self._team.mean(total) / len(windows)
+
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
     def _steps(self, windows: int) -> int:
         return windows // self.batch + (windows % self.batch > 1)

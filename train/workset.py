@@ -176,26 +176,36 @@ class WorkSet:
         with ThreadPoolExecutor(1) as reader:
             coming = reader.submit(self._read, parts[0], buffers[0])
             for number, blocks in enumerate(parts):
-                power = coming.result()
+                frames = coming.result()
                 if number + 1 < len(parts):
                     coming = reader.submit(self._read, parts[number + 1], buffers[(number + 1) % 2])
-                yield self._portion(power, blocks)
+                yield self._portion(frames, blocks)
 
     def _buffer(self, blocks: Sequence[_Block]) -> Tensor:
         rows = _rows_of(self._size)(blocks)
         return torch.empty(rows, self._n_mels, pin_memory=self._device.type == "cuda")
 
     def _read(self, blocks: Sequence[_Block], buffer: Tensor) -> Tensor:
-        # Only numpy here, and the reading of files: torch would bring a second set of threads into this one.
+        # Only numpy here, and the reading of files: torch would bring a second set of threads to the processors.
         into, offset = buffer.numpy(), 0
         for block in blocks:
             rows = len(block) + self._size - 1
             block.read(self._size, into[offset : offset + rows])
             offset += rows
-        return buffer[:offset]
+        return self._sent(buffer[:offset])
 
-    def _portion(self, power: Tensor, blocks: Sequence[_Block]) -> Portion:
-        frames = power.to(self._device)
+    def _sent(self, power: Tensor) -> Tensor:
+        """Power on the device: on a GPU by a stream of its own, while what is there already is trained on."""
+        if self._device.type != "cuda":
+            return power
+        stream, training = torch.cuda.Stream(self._device), torch.cuda.current_stream(self._device)  # type: ignore[no-untyped-call]
+        with torch.cuda.stream(stream):
+            there = power.to(self._device, non_blocking=True)
+        there.record_stream(training)  # which reads it until after the next one has come
+        stream.synchronize()  # the buffer is free for others
+        return there
+
+    def _portion(self, frames: Tensor, blocks: Sequence[_Block]) -> Portion:
         for chunk in torch.split(frames, 16 * BLOCK):
             chunk.copy_(self._scale(chunk))
         return Portion(frames, blocks, self._size)
