@@ -253,6 +253,7 @@ def bench(
     cache     200 recordings to kept frames, beside librosa file by file
     training  an epoch beside its bare steps and a DataLoader; bfloat16 beside float32; reading from disk
     precision the scores and AUC of a model's test recordings in bfloat16, beside float32 (with --bundle and --data)
+    gpu       where there is one: streams computed at once, with the copies there and back, and training
 
     Rivals run in turn in the same process; a ratio is the median over rounds. All takes about five minutes.
 
