@@ -275,7 +275,8 @@ def bench(
     from monitor.bench import run_bench
     from monitor.complaints import library_complaints, log_file
     from monitor.files import write_whole
-    from train.bench import SECTIONS, precision
+    from train.bench import SECTIONS
+    from train.bench.precision import measure as precision
 
     sections = dict(SECTIONS)
     if loaded is not None and data is not None:

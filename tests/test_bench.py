@@ -32,9 +32,10 @@ def little_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.bench.replay.SINGLY_S", 0.5)
     monkeypatch.setattr("monitor.bench.replay.STARTS", 1)
     monkeypatch.setattr("monitor.bench.frames.SECONDS", 2)
-    monkeypatch.setattr("train.bench.FILES", 3)
-    monkeypatch.setattr("train.bench.FILE_S", 1.0)
-    monkeypatch.setattr("train.bench.TRAINED_FILES", 4)
+    monkeypatch.setattr("train.bench.cache.FILES", 3)
+    monkeypatch.setattr("train.bench.cache.LARGE_FILES", 2)
+    monkeypatch.setattr("train.bench.cache.FILE_S", 1.0)
+    monkeypatch.setattr("train.bench.training.FILES", 4)
 
 
 def figures_of(*sections: str) -> dict[str, dict[str, object]]:

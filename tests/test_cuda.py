@@ -17,7 +17,7 @@ from monitor.lanes import Lanes
 from monitor.settings import load_config
 from monitor.stream import ScoreStream
 from train import run, workset
-from train.bench_gpu import gpu
+from train.bench import gpu
 from train.fit import Trainer
 from train.frames import Frames
 from train.workset import WorkSet
@@ -86,6 +86,7 @@ def test_windows_that_come_from_disk_in_portions_are_those_that_lie_on_the_graph
 
 
 def test_the_bench_tells_what_the_graphics_processor_manages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.bench_gpu.COUNTS", (20,))
-    figures = gpu(Config(), invented(Config()), torch.device("cuda")).figures
+    monkeypatch.setattr("train.bench.gpu.COUNTS", (20,))
+    monkeypatch.setattr("train.bench.gpu.FILES", 40)
+    figures = gpu.measure(Config()).figures
     assert figures.keys() == {"device", "peak_tflops", "streams_20", "training_512", "training_8192"}

@@ -11,25 +11,27 @@ from monitor.bench.machine import window_operations
 from monitor.bench.timing import Section, race
 from monitor.bundle import Bundle
 from monitor.config import Config
+from monitor.features import Scale
 from monitor.lanes import Lanes
 from monitor.precision import native_bfloat16
 from monitor.station import LIVE_CHUNK_S
 from monitor.transfers import Transfers
+from train.bench.training import invented
 from train.fit import Trainer
 from train.workset import WorkSet
 
 COUNTS, STREAMS_AIM = (1000, 10_000, 30_000), 30_000
-BATCHES, WINDOWS_AIM = (512, 8192), 1_000_000
+FILES, BATCHES, WINDOWS_AIM = 2500, (512, 8192), 1_000_000
 SIZE = 8192  # of the square matrices
 SETTLE = 5  # turns that do not count: the first scores are two seconds late
 
 
-def gpu(config: Config, work: WorkSet, device: torch.device) -> Section:
-    """Streams that the GPU keeps up with, by how many there are, and windows a second of an epoch, by batch.
-
-    Args:
-        work: the windows to train on, which lie on the device.
-    """
+def measure(config: Config) -> Section:
+    """Streams that the GPU keeps up with, by how many there are, and windows a second of an epoch, by batch."""
+    if not torch.cuda.is_available():
+        return Section({}, ["there is no GPU here that torch can use"])
+    device = torch.device("cuda")
+    work = WorkSet(invented(config, FILES), Scale(config.features), config, device)
     precision = "bfloat16" if native_bfloat16(device) else "float32"
     bundle, flop = untrained_bundle(config), window_operations(config)
     peak = _peak(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)

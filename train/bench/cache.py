@@ -1,0 +1,103 @@
+"""The frames of many recordings, kept on disk, beside the article's way: librosa, file by file."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from monitor.bench.timing import Section, against, race
+from monitor.config import Config
+from monitor.errors import ConfigError
+from monitor.snapshot import FloatArray
+from train.frames import FrameCache, usable
+
+FILES, FILE_S = 200, 10.0
+LARGE_H, LARGE_FILES, LARGE_RATE = 540, 60, 48_000  # hours, as ToyADMOS has; and so many of its files
+ROUNDS = 3
+
+
+def measure(config: Config) -> Section:
+    """The frames of 200 recordings of ten seconds, kept on disk, beside the article's way: librosa, file by file."""
+    features = config.features
+    total_s = FILES * FILE_S
+    with tempfile.TemporaryDirectory() as folder:
+        paths = _recordings(Path(folder) / "small", FILES, features.sample_rate)
+        large = _recordings(Path(folder) / "large", LARGE_FILES, LARGE_RATE)
+        numbers = itertools.count()
+
+        def ours(recordings: list[Path]) -> None:
+            kept = FrameCache(features, Path(folder) / f"cache-{next(numbers)}")
+            usable(kept, recordings, training=True, leave_out=_refuse)
+
+        contestants: dict[str, Callable[[], object]] = {"ours": partial(ours, paths)}
+        if importlib.util.find_spec("librosa"):
+            _article(paths[:1], config)  # compiles what it needs
+            contestants["article"] = lambda: _article(paths, config)
+        timings = race(contestants, rounds=ROUNDS, warm=False)
+        large_s = race({"large": partial(ours, large)}, rounds=ROUNDS).seconds("large")
+        again = race({"again": lambda: _again(config, Path(folder) / "cache-0", paths)}, rounds=ROUNDS)
+        used = sum(file.stat().st_size for file in (Path(folder) / "cache-0").rglob("*.mel"))
+    hour, large_rate = used / total_s * 3600, LARGE_FILES * FILE_S / large_s
+    figures: dict[str, object] = {
+        "recordings": FILES,
+        "times_real_time": total_s / timings.seconds("ours"),
+        "again_times_real_time": total_s / again.seconds("again"),
+        "bytes_an_hour": hour,
+        "large_times_real_time": large_rate,
+    }
+    lines = [
+        f"ours        {total_s / timings.seconds('ours'):8,.0f} times real time: {FILES} recordings of {FILE_S:.0f} s",
+        f"            {hour / 1e6:8.0f} MB an hour of sound",
+        f"from 48 kHz {large_rate:8,.0f} times real time: {LARGE_H} hours in {LARGE_H / large_rate:.1f} hours, to "
+        f"{LARGE_H * hour / 1e9:.0f} GB",
+        f"once kept   {total_s / again.seconds('again'):8,.0f} times real time",
+    ]
+    if "article" in contestants:
+        figures["article_times_real_time"] = total_s / timings.seconds("article")
+        figures["over_article"] = timings.ratio("article", "ours")
+        lines.append(
+            f"the article {total_s / timings.seconds('article'):8,.0f} times real time; ours "
+            f"{against(timings.ratio('article', 'ours'), 5)}"
+        )
+    return Section(figures, lines)
+
+
+def _recordings(folder: Path, count: int, rate: int) -> list[Path]:
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    paths = [folder / f"{number:03d}.wav" for number in range(count)]
+    for path in paths:
+        soundfile.write(path, 0.1 * generator.standard_normal(round(FILE_S * rate), np.float32), rate, subtype="PCM_16")
+    return paths
+
+
+def _again(config: Config, folder: Path, paths: list[Path]) -> None:
+    kept = FrameCache(config.features, folder)
+    usable(kept, paths, training=True, leave_out=_refuse)
+
+
+def _refuse(why: str) -> None:
+    raise ConfigError(f"The bench's own recordings cannot be used with these settings: {why}")
+
+
+def _article(paths: list[Path], config: Config) -> FloatArray:
+    """As the article's script prepares its features: every file's frames are added to one growing array."""
+    import librosa
+
+    f = config.features
+    gathered: FloatArray | None = None
+    for path in paths:
+        sound, _ = librosa.load(path, sr=f.sample_rate)
+        power = librosa.feature.melspectrogram(
+            y=sound, sr=f.sample_rate, n_fft=f.n_fft, hop_length=f.hop_length, n_mels=f.n_mels
+        ).T.astype(np.float32)
+        gathered = power if gathered is None else np.concatenate((gathered, power))
+    assert gathered is not None
+    return gathered
