@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from monitor.config import GROUPS, PRESETS, Alarm, Config, Group, Stream, Tree
 from monitor.errors import ConfigError
 from monitor.yaml_marks import Mark, read_marked
 
 DEFAULT_FILE = "config.yaml"
+WISH = "Input should be "  # how pydantic begins what it wants
 
 
 def load_config(
@@ -129,7 +131,7 @@ def _validated(tree: Tree, marks: Mapping[tuple[str, ...], Mark], where: str) ->
     try:
         config = Config.model_validate({k: v for k, v in tree.items() if v is not None})
     except ValidationError as error:
-        lines = [_sentence(e["loc"], e["type"], e["msg"], e["input"], marks, where) for e in error.errors()]
+        lines = _sentences((), error.errors(), marks, where)
     lines += _stream_mistakes(tree, marks, where)
     if config is None or lines:
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
@@ -147,31 +149,42 @@ def _stream_mistakes(tree: Tree, marks: Mapping[tuple[str, ...], Mark], where: s
         name, alarm = stream.get("name"), stream.get("alarm")
         if isinstance(name, str) and named.setdefault(name, number) != number:
             message = f"Value error, {name!r} is the name of streams[{named[name]}] already"
-            lines.append(_sentence(("streams", number, "name"), "value_error", message, name, marks, where))
+            lines.append(_sentence(("streams", str(number), "name"), "value_error", message, name, marks, where))
         if isinstance(alarm, Mapping):
             common = tree.get("alarm")
             try:
                 Alarm.model_validate({**(common if isinstance(common, Mapping) else {}), **alarm})
             except ValidationError as error:
                 own = [e for e in error.errors() if not e["loc"] or e["loc"][0] in alarm]
-                lines += [
-                    _sentence(("streams", number, "alarm", *e["loc"]), e["type"], e["msg"], e["input"], marks, where)
-                    for e in own
-                ]
+                lines += _sentences(("streams", number, "alarm"), own, marks, where)
+    return lines
+
+
+def _sentences(
+    within: tuple[int | str, ...],
+    errors: Iterable[ErrorDetails],
+    marks: Mapping[tuple[str, ...], Mark],
+    where: str,
+) -> list[str]:
+    """A sentence for each mistake; what each member of a union wants is one wish."""
+    found: dict[tuple[str, ...], list[ErrorDetails]] = {}
+    for error in errors:
+        loc = (*within, *error["loc"])
+        # A union adds the names of its members to the path: cut back to the part that is in the file.
+        depth = (4 if "alarm" in loc else 3) if loc[:1] == ("streams",) else 2
+        found.setdefault(tuple(str(part) for part in loc)[:depth], []).append(error)
+    lines: list[str] = []
+    for path, several in found.items():
+        if all(error["msg"].startswith(WISH) for error in several):
+            wishes = [error["msg"].removeprefix(WISH).split(", unable to parse")[0] for error in several]
+            several = [{**several[0], "msg": WISH + " or ".join(wishes)}]
+        lines += [_sentence(path, error["type"], error["msg"], error["input"], marks, where) for error in several]
     return lines
 
 
 def _sentence(
-    loc: tuple[int | str, ...],
-    kind: str,
-    message: str,
-    value: object,
-    marks: Mapping[tuple[str, ...], Mark],
-    where: str,
+    path: tuple[str, ...], kind: str, message: str, value: object, marks: Mapping[tuple[str, ...], Mark], where: str
 ) -> str:
-    # A union adds the names of its members to the path: cut back to the part that is in the file.
-    depth = (4 if "alarm" in loc else 3) if loc[:1] == ("streams",) else 2
-    path = tuple(str(part) for part in loc)[:depth]
     place = next((marks[path[:n]] for n in range(len(path), 0, -1) if path[:n] in marks), where)
     name = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", ".".join(path))
     if kind == "extra_forbidden":
@@ -185,7 +198,7 @@ def _sentence(
         return f"{place}: {name} has to be a list, one `- name: …` for each."
     if kind in ("model_type", "dict_type"):
         return f"{place}: {name} has to be a group of settings, one `key: value` a line."
-    wish = message.replace("Input should be", "it has to be")
+    wish = message.split(", unable to parse")[0].replace(WISH, "it has to be ")
     return f"{place}: {name}: {wish[:1].lower() + wish[1:]}, not {value!r}."
 
 

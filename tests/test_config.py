@@ -232,6 +232,13 @@ def test_a_union_takes_each_of_its_kinds() -> None:
         assert load_config(written(f"alarm:\n  off_below_dbfs: {text}\n")).alarm.off_below_dbfs == value
 
 
+def test_what_a_union_takes_is_told_in_one_sentence() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(written("alarm:\n  off_below_dbfs: loud\n"))
+    [line] = str(caught.value).splitlines()
+    assert "it has to be 'auto' or 'never' or a valid number, not 'loud'." in line
+
+
 @pytest.mark.parametrize("setting", FLOATS)
 def test_what_is_not_finite_is_refused_everywhere(setting: str) -> None:
     assert {"features.fmax", "score.shrinkage", "train.memory_gb"} < set(FLOATS)
