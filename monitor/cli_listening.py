@@ -16,12 +16,13 @@ from monitor.options import (
     bundle_and_settings,
     device_override,
     microphone_options,
-    pictures_option,
+    output_options,
     settings_in_force,
     settings_options,
     view_options,
     view_overrides,
 )
+from monitor.outputs import Outputs
 
 BENCH_SECTIONS = ("latency", "replay", "machine", "streams", "frames", "cache", "training", "gpu", "precision")
 
@@ -31,9 +32,8 @@ BENCH_SECTIONS = ("latency", "replay", "machine", "streams", "frames", "cache", 
 @microphone_options
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after so many seconds.")
 @click.option("--record", type=FILE, help="Write what is judged to this .wav or .flac file too.")
-@click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
 @click.option("--exit-on-loss", is_flag=True, help=f"End with code {EXIT_SOURCE_LOST} when a microphone is lost.")
-@pictures_option
+@output_options
 @view_options
 @settings_options
 def live(
@@ -68,6 +68,7 @@ def live(
       monitor live runs/pump/model.safetensors --duration 600 --record ten-minutes.flac
       monitor live --config hall.yaml --events events.jsonl
     """
+    outputs = Outputs(headless, scores, events, pictures)
     if bundle is None:
         if device is not None or channel is not None or record is not None:
             raise ConfigError("--device, --channel and --record are for one microphone: name its model, too.")
@@ -75,10 +76,7 @@ def live(
         keep_apart((scores, events), (stream.bundle for stream in settings.streams))
         from monitor.live import listen_to_streams
 
-        listen_to_streams(
-            settings, headless=headless, duration_s=duration, scores=scores, exit_on_loss=exit_on_loss,
-            events=events, pictures=pictures,
-        )  # fmt: skip
+        listen_to_streams(settings, duration_s=duration, exit_on_loss=exit_on_loss, outputs=outputs)
         return
     loaded, config = bundle_and_settings(
         bundle, config_file, (*overrides, *view_overrides(ascii, no_colour), *device_override(device))
@@ -87,8 +85,8 @@ def live(
     from monitor.live import listen_to_microphone
 
     listen_to_microphone(
-        loaded, config, model=bundle, channel=channel, headless=headless, duration_s=duration,
-        record=record, scores=scores, exit_on_loss=exit_on_loss, events=events, pictures=pictures,
+        loaded, config, model=bundle, channel=channel, duration_s=duration, record=record,
+        exit_on_loss=exit_on_loss, outputs=outputs,
     )  # fmt: skip
 
 
@@ -97,9 +95,8 @@ def live(
 @click.argument("files", type=FILE, nargs=-1)
 @click.option("--speed", type=Speed(), default="1", show_default=True, help="Times real time, or max.")
 @click.option("--gapless", is_flag=True, help="The files are one recording, cut up.")
-@click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")
 @click.option("--fail-on-anomaly", is_flag=True, help=f"End with exit code {EXIT_ANOMALY} if there was an anomaly.")
-@pictures_option
+@output_options
 @view_options
 @settings_options
 def replay(
@@ -131,15 +128,14 @@ def replay(
       monitor replay runs/pump/model.safetensors today.wav --speed max --headless --fail-on-anomaly
       monitor replay --config hall.yaml --speed max --headless --scores scores.csv
     """
+    outputs = Outputs(headless, scores, events, pictures)
     if bundle is None:
         settings = settings_in_force(config_file, (*overrides, *view_overrides(ascii, no_colour)))
         read = (path for stream in settings.streams for path in (stream.bundle, *stream.file))
         keep_apart((scores, events), read)
         from monitor.streams import replay_streams
 
-        anomalies = replay_streams(
-            settings, speed=speed, gapless=gapless, headless=headless, scores=scores, events=events, pictures=pictures
-        )
+        anomalies = replay_streams(settings, speed=speed, gapless=gapless, outputs=outputs)
         if fail_on_anomaly and anomalies:
             raise click.exceptions.Exit(EXIT_ANOMALY)
         return
@@ -149,10 +145,7 @@ def replay(
     keep_apart((scores, events), (bundle, *files))
     from monitor.listening import replay_files
 
-    anomalies = replay_files(
-        loaded, config, files, model=bundle, speed=speed, gapless=gapless, headless=headless,
-        scores=scores, events=events, pictures=pictures,
-    )  # fmt: skip
+    anomalies = replay_files(loaded, config, files, model=bundle, speed=speed, gapless=gapless, outputs=outputs)
     if fail_on_anomaly and anomalies:
         raise click.exceptions.Exit(EXIT_ANOMALY)
 

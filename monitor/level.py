@@ -13,16 +13,31 @@ HELD_S = 2.0
 
 
 class LevelMeter:
-    """Levels in dB relative to full scale (a full-scale sine has an RMS level of -3 dBFS); -inf for silence."""
+    """Levels in dB relative to full scale (a full-scale sine has an RMS level of -3 dBFS); -inf for silence.
+
+    What comes is measured a tenth of a second at a time: to look at every hop of many streams would take long.
+    """
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
         self._mean_square = 0.0
         self._peak = 0.0
         self._held_s = 0.0
+        self._waiting: list[FloatArray] = []
+        self._count = 0  # samples that wait
 
     def push(self, samples: FloatArray) -> None:
         """Takes the next samples (n,)."""
+        self._waiting.append(samples)
+        self._count += len(samples)
+        if self._count >= AVERAGED_S * self._sample_rate:
+            self._measure()
+
+    def _measure(self) -> None:
+        if not self._count:
+            return
+        samples = np.concatenate(self._waiting)
+        self._waiting, self._count = [], 0
         seconds = len(samples) / self._sample_rate
         tail = samples[-max(1, int(AVERAGED_S * self._sample_rate)) :]
         weight = min(1.0, seconds / AVERAGED_S)
@@ -35,11 +50,13 @@ class LevelMeter:
     @property
     def rms_dbfs(self) -> float:
         """The RMS level now."""
+        self._measure()
         return dbfs(math.sqrt(self._mean_square))
 
     @property
     def peak_dbfs(self) -> float:
         """The highest sample of the last two seconds."""
+        self._measure()
         return dbfs(self._peak)
 
 

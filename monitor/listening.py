@@ -22,9 +22,9 @@ from monitor.config import Config
 from monitor.dashboard.live import show
 from monitor.drift import DriftFile, DriftKeeper
 from monitor.engine import ACCELERATED, Engine
-from monitor.event_picture import EventPictures
 from monitor.model import choose_device
-from monitor.sinks import EventLog, ScoreLog, Sink
+from monitor.outputs import Outputs
+from monitor.sinks import Sink
 from monitor.snapshot import FloatArray
 from monitor.sources import Source, WavReplay
 from monitor.station import Station
@@ -71,10 +71,7 @@ def replay_files(
     model: Path,
     speed: float,
     gapless: bool,
-    headless: bool,
-    scores: Path | None,
-    events: Path | None,
-    pictures: Path | None,
+    outputs: Outputs,
 ) -> int:
     """Replays recordings and prints what came of them; returns the number of anomalies.
 
@@ -85,10 +82,9 @@ def replay_files(
     source = WavReplay(
         files, features.sample_rate, features.channel, speed=speed, gapless=gapless, buffer_s=config.audio.buffer_s
     )
-    sinks: list[Sink] = [ScoreLog(scores)] if scores else []
-    sinks += [EventLog(events, wait=True)] if events else []
-    sinks += [EventPictures(pictures, bundle, wait=True)] if pictures else []
-    engine = listen([station_for(bundle, config, source, model=model, sinks=sinks)], config, headless=headless)
+    sinks = [*outputs.sinks(wait=True), *outputs.pictures_of(bundle, wait=True)]
+    station = station_for(bundle, config, source, model=model, sinks=sinks)
+    engine = listen([station], config, headless=outputs.headless)
     print_results(engine)
     if engine.error is not None:
         raise engine.error

@@ -15,11 +15,10 @@ from monitor.complaints import library_complaints, log_file
 from monitor.config import Channel, Config
 from monitor.dashboard.readings import span
 from monitor.engine import Engine
-from monitor.event_picture import EventPictures
 from monitor.listening import listen, station_for
 from monitor.microphone import Microphone
+from monitor.outputs import Outputs
 from monitor.recorder import Recorder
-from monitor.sinks import EventLog, ScoreLog, Sink
 from monitor.station import Station
 from monitor.streams import load_streams, microphones, stations_of
 from monitor.words import counted
@@ -31,13 +30,10 @@ def listen_to_microphone(
     *,
     model: Path,
     channel: Channel | None,
-    headless: bool,
     duration_s: float | None,
     record: Path | None,
-    scores: Path | None,
     exit_on_loss: bool,
-    events: Path | None,
-    pictures: Path | None,
+    outputs: Outputs,
 ) -> Engine:
     """Listens until somebody ends it, or `duration_s` are over.
 
@@ -46,7 +42,7 @@ def listen_to_microphone(
         SourceLost: if the sound stopped coming, or never came, and `exit_on_loss` is set.
     """
     features = bundle.config.features
-    notices = _Notices(headless)
+    notices = _Notices(outputs.headless)
     source = Microphone(
         config.audio,
         features.sample_rate,
@@ -54,16 +50,14 @@ def listen_to_microphone(
         end_when_lost=exit_on_loss,
         notice=notices.say,
     )
-    sinks: list[Sink] = [EventLog(events)] if events else []
-    sinks += [ScoreLog(scores, wait=False)] if scores else []
-    sinks += [EventPictures(pictures, bundle)] if pictures else []
+    sinks = [*outputs.sinks(wait=False), *outputs.pictures_of(bundle, wait=False)]
     recorder = Recorder(record, features.sample_rate) if record else None
     try:
-        with library_complaints(log_file(), keep_ours=headless) as log:
+        with library_complaints(log_file(), keep_ours=outputs.headless) as log:
             notices.also_to = log
             tap = recorder.take if recorder else lambda _: None
             station = station_for(bundle, config, source, model=model, sinks=sinks, tap=tap)
-            engine = listen([station], config, headless=headless, duration_s=duration_s)
+            engine = listen([station], config, headless=outputs.headless, duration_s=duration_s)
         click.echo(_account(station))
         if engine.error is not None:
             raise engine.error
@@ -77,12 +71,9 @@ def listen_to_microphone(
 def listen_to_streams(
     config: Config,
     *,
-    headless: bool,
     duration_s: float | None,
-    scores: Path | None,
     exit_on_loss: bool,
-    events: Path | None,
-    pictures: Path | None,
+    outputs: Outputs,
 ) -> None:
     """Listens to the microphones of all streams of the settings until somebody ends it, or `duration_s` are over.
 
@@ -92,14 +83,14 @@ def listen_to_streams(
         SourceLost: if the sound of one stopped coming, or never came, and `exit_on_loss` is set.
     """
     judged = load_streams(config, of_files=False)
-    notices = _Notices(headless)
+    notices = _Notices(outputs.headless)
     sources = microphones(judged, end_when_lost=exit_on_loss, notice=notices.say)
-    sinks: list[Sink] = [EventLog(events)] if events else []
-    sinks += [ScoreLog(scores, wait=False, named=True)] if scores else []
-    stations = stations_of(judged, sources, sinks, pictures, wait=False)
-    with library_complaints(log_file(), keep_ours=headless) as log:
+    stations = stations_of(judged, sources, outputs, wait=False)
+    with library_complaints(log_file(), keep_ours=outputs.headless) as log:
         notices.also_to = log
-        engine = listen(stations, config, headless=headless, duration_s=duration_s, with_first_error=exit_on_loss)
+        engine = listen(
+            stations, config, headless=outputs.headless, duration_s=duration_s, with_first_error=exit_on_loss
+        )
     for station in stations:
         click.echo(_account(station))
     if engine.error is not None:

@@ -81,9 +81,10 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
-def pictures_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Where pictures of anomalies go."""
-    return click.option("--pictures", type=FILE, help="Folder for a picture (PNG) of each anomaly.")(command)
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where scores, and pictures of anomalies, go."""
+    command = click.option("--pictures", type=FILE, help="Folder for a picture (PNG) of each anomaly.")(command)
+    return click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")(command)
 
 
 def view_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,11 +9,10 @@ from pathlib import Path
 from monitor.bundle import Bundle, load_bundle
 from monitor.config import Config, Stream
 from monitor.errors import BundleError, ConfigError, MonitorError
-from monitor.event_picture import EventPictures
 from monitor.listening import listen, print_results, station_for
 from monitor.microphone import Microphone
+from monitor.outputs import Outputs
 from monitor.shared_microphone import SharedMicrophone
-from monitor.sinks import EventLog, ScoreLog, Sink
 from monitor.sources import Source, WavReplay
 from monitor.station import Station
 
@@ -108,10 +107,7 @@ def replay_streams(
     *,
     speed: float,
     gapless: bool,
-    headless: bool,
-    scores: Path | None,
-    events: Path | None,
-    pictures: Path | None,
+    outputs: Outputs,
 ) -> int:
     """Replays the files of all streams of the settings at once, and prints what came of them.
 
@@ -125,29 +121,24 @@ def replay_streams(
     """
     judged = load_streams(config, of_files=True)
     sources = recordings(judged, speed=speed, gapless=gapless)
-    sinks: list[Sink] = [ScoreLog(scores, named=True)] if scores else []
-    sinks += [EventLog(events, wait=True)] if events else []
-    engine = listen(stations_of(judged, sources, sinks, pictures, wait=True), config, headless=headless)
+    engine = listen(stations_of(judged, sources, outputs, wait=True), config, headless=outputs.headless)
     print_results(engine)
     if engine.error is not None:
         raise engine.error
     return engine.anomalies
 
 
-def stations_of(
-    judged: Sequence[Judged], sources: Sequence[Source], sinks: Sequence[Sink], pictures: Path | None, *, wait: bool
-) -> list[Station]:
+def stations_of(judged: Sequence[Judged], sources: Sequence[Source], outputs: Outputs, *, wait: bool) -> list[Station]:
     """A station for each stream. All tell the same sinks; of pictures each has its own, in the same folder.
 
     Raises:
-        MonitorError: if the folder cannot be written, or a stream's drift is damaged.
+        MonitorError: if a file or the folder cannot be written, or a stream's drift is damaged.
     """
-    stations = []
-    for one, source in zip(judged, sources, strict=True):
-        own = [EventPictures(pictures, one.bundle, wait=wait)] if pictures else []
-        stations.append(
-            station_for(
-                one.bundle, one.config, source, model=one.stream.bundle, name=one.stream.name, sinks=[*sinks, *own]
-            )
+    sinks = outputs.sinks(wait=wait, named=True)
+    return [
+        station_for(
+            one.bundle, one.config, source, model=one.stream.bundle, name=one.stream.name,
+            sinks=[*sinks, *outputs.pictures_of(one.bundle, wait=wait)],
         )
-    return stations
+        for one, source in zip(judged, sources, strict=True)
+    ]  # fmt: skip

@@ -137,7 +137,7 @@ def live(bundle: Bundle, count: int, seconds: float) -> tuple[Spread, float]:
     rings = [SampleRing(30 * rate, CHANNELS) for _ in range(-(-count // CHANNELS))]
     sources = [Standing(rings[i // CHANNELS], rate, i % CHANNELS) for i in range(count)]
     stations = _stations(bundle, sources)
-    engine, over = Engine(stations), threading.Event()
+    engine, over = Engine(stations, precision=bundle.config.listening.precision), threading.Event()
 
     def hear() -> None:
         block = AMPLITUDE * np.random.default_rng(0).standard_normal((rate // 100, CHANNELS), np.float32)
