@@ -6,6 +6,7 @@ The dashboard draws Snapshots and knows nothing else, so it is tested with ones 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -101,7 +102,7 @@ class Snapshot:
     score_history: FloatArray  # (slots,) worst anomaly score in the slot
     spectrogram: FloatArray  # (slots, n_mels) mean mel level in dB
     band_hz: FloatArray  # (n_mels,) centre of each mel band in Hz
-    band_score: FloatArray  # (n_mels,) what each band adds to the score; negative where sound is missing
+    band_score: Callable[[], FloatArray]  # (n_mels,) what each band adds to the score; negative where sound is missing
     events: tuple[Event, ...] = ()  # oldest first; the engine keeps the last hundred
     anomalies: int = 0  # anomalies so far
     evidence: float = 0.0  # what has been slightly unusual for long, as a share of what makes an anomaly

@@ -85,7 +85,7 @@ class Station:
             uptime_s=0.0, speed=source.speed, load=0.0, dropped_samples=0, slot_s=self._verdicts.history.slot_s,
             first_slot=0, error_history=np.empty(0, np.float32), score_history=np.empty(0, np.float32),
             spectrogram=np.empty((0, features.n_mels), np.float32), band_hz=self._verdicts.band_hz,
-            band_score=np.zeros(features.n_mels, np.float32), algorithmic_s=algorithmic_s(features), stream=name,
+            band_score=self._verdicts.band_score, algorithmic_s=algorithmic_s(features), stream=name,
         )  # fmt: skip
 
     def join(self, lane: Lane) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, pairwise
@@ -114,9 +114,10 @@ class Verdicts:
         return self.journal.shown(self._alarm.anomaly)
 
     @property
-    def band_score(self) -> FloatArray:
-        """What each band adds to the score now: (n_mels,)."""
-        return band_scores(*self._scorer.shares(torch.from_numpy(self._newest)), self.last[1])
+    def band_score(self) -> Callable[[], FloatArray]:
+        """What each band adds to the score now: (n_mels,), computed where somebody looks."""
+        scorer, newest, score = self._scorer, self._newest, self.last[1]
+        return lambda: band_scores(*scorer.shares(torch.from_numpy(newest)), score)
 
     def scale_threshold(self, factor: float) -> None:
         """Multiplies the thresholds for this run."""

@@ -83,10 +83,13 @@ def snapshot(state: State = State.NORMAL, kind: str = "mahalanobis", **changes: 
         score_history=score,
         spectrogram=levels,
         band_hz=np.geomspace(40, 7600, BANDS).astype(np.float32),
-        band_score=band_score,
+        band_score=lambda: band_score,
         events=tuple(events),
         anomalies=sum(event.kind == "anomaly" for event in events),
     )
+    if "band_score" in changes:
+        given = changes["band_score"]
+        changes["band_score"] = lambda: given
     return replace(made, **changes)  # type: ignore[arg-type]
 
 

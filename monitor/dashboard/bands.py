@@ -27,7 +27,7 @@ def bands(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyph
     A bar is what the bands of its row add to the score, first what is new and behind it what is missing. Its full
     length is the threshold, or so many times the threshold that the longest one fits.
     """
-    carried = np.clip(np.nan_to_num(snapshot.band_score.astype(np.float64)), -_MOST, _MOST).astype(np.float32)
+    carried = np.clip(np.nan_to_num(snapshot.band_score().astype(np.float64)), -_MOST, _MOST).astype(np.float32)
     new = row_sum(np.maximum(carried, 0), rows)[::-1].astype(np.float64)
     missing = row_sum(np.maximum(-carried, 0), rows)[::-1].astype(np.float64)
     start, end = band_rows(len(snapshot.band_hz), rows)
