@@ -7,14 +7,16 @@ pushes gives the same frames and windows.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 import torchaudio.functional as AF
 from torch import Tensor
 
 from monitor.config import Features
+from monitor.processors import Processors
 
-CHUNK = 256  # frames transformed at once on each thread: what stays in the processor's cache
+CHUNK = 512  # frames transformed at once on each thread: what stays in the processor's cache
 GPU_CHUNK = 2**16  # and on a GPU, which has no work by fewer
 GROUPS = 4  # of bands
 
@@ -24,11 +26,21 @@ class FrameStream:
 
     A stream begins with n_fft / 2 zeros and is flushed with as many, so n samples give 1 + n // hop_length frames;
     frame t is centred on sample t · hop_length.
+
+    Args:
+        processors: share the frames of what is pushed at once.
     """
 
-    def __init__(self, features: Features, streams: int = 1, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        features: Features,
+        streams: int = 1,
+        device: torch.device | str = "cpu",
+        processors: Processors | None = None,
+    ) -> None:
         self._features = features
         self._streams = streams
+        self._processors = processors
         self._window = torch.hann_window(features.n_fft, device=device)
         self._filters = PairFilters(features, device)
         self.reset()
@@ -45,7 +57,7 @@ class FrameStream:
         n_fft, hop = self._features.n_fft, self._features.hop_length
         count = max(0, (buffer.shape[1] - n_fft) // hop + 1)
         self._carry = buffer[:, count * hop :].clone()
-        return power_frames(buffer, self._window, self._filters, hop)
+        return power_frames(buffer, self._window, self._filters, hop, self._processors)
 
     def flush(self) -> Tensor:
         """The last frames of the streams (N, t, n_mels); afterwards new streams begin."""
@@ -55,7 +67,9 @@ class FrameStream:
         return frames
 
 
-def power_frames(sound: Tensor, window: Tensor, filters: PairFilters, hop: int) -> Tensor:
+def power_frames(
+    sound: Tensor, window: Tensor, filters: PairFilters, hop: int, processors: Processors | None = None
+) -> Tensor:
     """The power mel frame of every whole stretch of n_fft samples, one each hop.
 
     Args:
@@ -70,19 +84,30 @@ def power_frames(sound: Tensor, window: Tensor, filters: PairFilters, hop: int) 
     if not count:
         return frames
     overlapping = sound.unfold(1, n_fft, hop)
-    chunk = GPU_CHUNK if sound.is_cuda else CHUNK * torch.get_num_threads()
+    chunk = GPU_CHUNK if sound.is_cuda else CHUNK if processors else CHUNK * torch.get_num_threads()
     streams_at_once, frames_at_once = max(1, min(streams, chunk // count)), min(count, chunk)
-    # Written anew for each chunk: memory that the system had to give and clear each time would take longer.
-    windowed = sound.new_empty(streams_at_once * frames_at_once, n_fft)
-    spectra = torch.empty(len(windowed), n_fft // 2 + 1, dtype=torch.complex64, device=sound.device)
-    for first in range(0, streams, streams_at_once):
-        for start in range(0, count, frames_at_once):
-            part = slice(first, first + streams_at_once), slice(start, start + frames_at_once)
-            stretches = overlapping[part]
+    parts = [
+        (slice(first, first + streams_at_once), slice(start, start + frames_at_once))
+        for first in range(0, streams, streams_at_once)
+        for start in range(0, count, frames_at_once)
+    ]
+
+    def transform(some: Sequence[tuple[slice, slice]]) -> None:
+        # Written anew for each part: memory that the system has to give and clear each time would take longer.
+        windowed = sound.new_empty(streams_at_once * frames_at_once, n_fft)
+        spectra = torch.empty(len(windowed), n_fft // 2 + 1, dtype=torch.complex64, device=sound.device)
+        for part in some:
+            stretches, found = overlapping[part], frames[part]
             used = stretches.shape[0] * stretches.shape[1]
             torch.mul(stretches, window, out=windowed[:used].view(stretches.shape))
             torch.fft.rfft(windowed[:used], out=spectra[:used])
-            frames[part] = filters(torch.view_as_real(spectra[:used]).square_().flatten(-2)).view(frames[part].shape)
+            found.copy_(filters(torch.view_as_real(spectra[:used]).square_().flatten(-2)).view(found.shape))
+
+    if processors is None or len(parts) == 1:
+        transform(parts)
+    else:
+        share = -(-len(parts) // processors.count)
+        processors.each(transform, (parts[first : first + share] for first in range(0, len(parts), share)))
     return frames
 
 

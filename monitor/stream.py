@@ -127,7 +127,7 @@ class ScoreStream:
         processors: Processors | None = None,
     ) -> None:
         features, score = bundle.config.features, bundle.config.score
-        self._frames = FrameStream(features, streams, device)
+        self._frames = FrameStream(features, streams, device, processors)
         self._rows = RowStream(bundle, streams, device, precision, processors)
         self._rolling = RollingMean(rolling_length(score, features), self._rows.width, streams, device)
         self._scorer = bundle.scorer().to(device)

@@ -11,6 +11,7 @@ import torchaudio.transforms
 from monitor.bench.timing import Section, against, race
 from monitor.config import Config
 from monitor.features import FrameStream
+from monitor.processors import Processors
 
 SECONDS = 600  # of a long recording
 BLOCK_S = 60  # of it at a time
@@ -22,7 +23,8 @@ def measure(config: Config) -> Section:
     sound = 0.1 * torch.randn(1, SECONDS * features.sample_rate, generator=torch.Generator().manual_seed(0))
     blocks = torch.split(sound, BLOCK_S * features.sample_rate, dim=1)
     threads = torch.get_num_threads()
-    stream = FrameStream(features)
+    processors = Processors(threads) if threads > 1 else None
+    stream = FrameStream(features, processors=processors)
 
     def on_one_thread(run: Callable[[], object]) -> None:
         torch.set_num_threads(1)
@@ -34,7 +36,7 @@ def measure(config: Config) -> Section:
         f_min=features.fmin, f_max=features.f_top, norm="slaney", mel_scale="slaney",
     )  # fmt: skip
     contestants: dict[str, Callable[[], object]] = {
-        "ours": lambda: [*map(stream.push, blocks), stream.flush()],
+        "ours": lambda: on_one_thread(lambda: [*map(stream.push, blocks), stream.flush()]),
         "torchaudio": lambda: torchaudios(sound),
     }
     if threads > 1:
@@ -47,6 +49,8 @@ def measure(config: Config) -> Section:
             n_mels=features.n_mels, fmin=features.fmin, fmax=features.f_top,
         )  # fmt: skip
     timings = race(contestants)
+    if processors is not None:
+        processors.close()
     figures: dict[str, object] = {name: {"times_real_time": SECONDS / timings.seconds(name)} for name in contestants}
     lines = [f"ours                    {SECONDS / timings.seconds('ours'):8,.0f} times real time"]
     for name, aim in (("torchaudio", 5.0), ("torchaudio, one thread", 5.0), ("librosa", 3.0)):
