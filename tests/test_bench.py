@@ -64,7 +64,13 @@ def test_streams_kept_up_with_are_measured_for_each_number_of_them_and_how_late_
 
 def test_a_replay_is_measured_beside_one_window_at_a_time_and_a_start_beside_its_aim() -> None:
     figures = figures_of("replay")["replay"]
-    assert figures.keys() == {"times_real_time", "over_one_window_at_a_time", "help_s", "second_judged_s"}
+    assert figures.keys() == {
+        "times_real_time",
+        "over_one_window_at_a_time",
+        "help_s",
+        "second_judged_s",
+        "memory_bytes",
+    }
 
 
 def test_bfloat16_is_compared_on_a_models_own_test_recordings(

@@ -49,18 +49,21 @@ def measure(bundle: Bundle) -> Section:
         short = folder / "second.wav"
         soundfile.write(short, sound[: features.sample_rate], features.sample_rate, subtype="PCM_16")
         help_s = _started(["--help"])
-        judged_s = _started(["replay", str(model), str(short), "--speed", "max", "--headless"])
+        second = ["replay", str(model), str(short), "--speed", "max", "--headless"]
+        judged_s, memory = _started(second), _memory(second)
     figures: dict[str, object] = {
         "times_real_time": ours,
         "over_one_window_at_a_time": ratio,
         "help_s": help_s,
         "second_judged_s": judged_s,
+        "memory_bytes": memory,
     }
     lines = [
         f"one stream, scores written {ours:6,.0f} times real time (aim: 400)",
         f"one window at a time       {singly:6,.0f} times real time; ours {ratio:5.1f} times as fast",
         f"monitor --help takes {help_s:.2f} s (aim: 0.3); to start and judge a second of sound takes {judged_s:.1f} s "
         "(aim: 4)",
+        f"which takes {memory / 2**20:,.0f} MiB of memory (aim: 450)",
     ]
     return Section(figures, lines)
 
@@ -84,6 +87,15 @@ def _singly(bundle: Bundle, sound: torch.Tensor, scores: Path) -> None:
             _, found = stream.push(sound[None, start : start + hop])
             for error, score in zip(found.error[0].tolist(), found.score[0].tolist(), strict=True):
                 file.write(f"{start / hop:.0f},{error:.9g},{score:.9g}\n")
+
+
+def _memory(arguments: list[str]) -> int:
+    """Bytes that a command has in memory at most; 0 where the system does not say."""
+    script = "import sys; from monitor.cli import run; run(sys.argv[1:]); print(open('/proc/self/status').read())"
+    if not Path("/proc/self/status").exists():
+        return 0
+    run = subprocess.run([sys.executable, "-c", script, *arguments], check=True, capture_output=True, text=True)
+    return int(run.stdout.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def _started(arguments: list[str]) -> float:
