@@ -170,6 +170,17 @@ def test_a_damaged_cache_is_made_again(cache: FrameCache, tmp_path: Path, damage
     assert fresh.made == 1
 
 
+def test_a_damaged_note_of_what_a_recording_holds_is_made_again(cache: FrameCache, tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "a.wav", noise(8000))
+    before = cache.frames(path)
+    [note] = [file for file in (cache.folder / "seen").rglob("*") if file.is_file()]
+    for damage in (b"\xff\xfe", b"", b"../../elsewhere"):
+        note.write_bytes(damage)
+        assert not cache.has(path)
+        assert cache.frames(path).digest == before.digest
+        assert cache.has(path)
+
+
 def test_the_cache_leaves_no_temporary_files_and_none_of_what_failed(cache: FrameCache, tmp_path: Path) -> None:
     bad = noise(16_000 * 11)
     bad[-1] = np.inf

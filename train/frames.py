@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -113,9 +114,10 @@ class FrameCache:
         if path.suffix == ".npy":
             return True
         try:
-            return self._file(self._note(path).read_text()).is_file()
+            digest = _noted(self._note(path))
         except OSError:
             return False
+        return digest is not None and self._file(digest).is_file()
 
     def _file(self, digest: str) -> Path:
         return self.folder / digest[:2] / f"{digest[:32]}-{self._settings}.mel"
@@ -156,8 +158,8 @@ class FrameCache:
         """The content's digest, remembered by path, size and time of change, so that large sets start at once."""
         try:
             note = self._note(path)
-            if note.is_file():
-                return note.read_text()
+            if (noted := _noted(note)) is not None:
+                return noted
             digest = _content_digest(path)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
@@ -260,11 +262,11 @@ def _made(recordings: _Recordings) -> Iterable[Frames | MonitorError]:
     try:
         yield from loader
     except RuntimeError as error:
-        if "worker" not in str(error):
+        if not re.search("killed by signal|exited unexpectedly", str(error)):
             raise
         raise MonitorError(
             "A process that read recordings has been ended, perhaps for want of memory; begin again, what is kept "
-            f"already is not made anew ({str(error).splitlines()[0]})"
+            f"already is not made anew ({str(error).splitlines()[0].rstrip('. ')})."
         ) from None
 
 
@@ -276,6 +278,15 @@ def _leave_signals_to_the_parent(_worker: int) -> None:
 def manifest_digest(recordings: Iterable[Frames]) -> str:
     """One digest for a whole set of recordings, by their contents, whatever they are called."""
     return hashlib.sha256("\n".join(sorted(frames.digest for frames in recordings)).encode()).hexdigest()
+
+
+def _noted(note: Path) -> str | None:
+    """The digest that a note holds; None if there is no note, or it is damaged."""
+    try:
+        text = note.read_text()
+    except (OSError, ValueError):
+        return None
+    return text if re.fullmatch("[0-9a-f]{64}", text) else None
 
 
 def _content_digest(path: Path) -> str:
