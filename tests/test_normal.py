@@ -227,8 +227,8 @@ def test_fresh_normal_recordings_exceed_the_quantile_of_the_pool_as_often_as_it_
     bundle = small_bundle(config)
     for seed in range(60):
         observed = recordings(config, count, seed=seed, pieces=3)
-        bundle.normals, pool = fit_normal(observed, config)
-        fresh = judge(bundle, recordings(config, 20, seed=1000 + seed, pieces=1))
+        normals, pool = fit_normal(observed, config)
+        fresh = judge(replace(bundle, normals=normals), recordings(config, 20, seed=1000 + seed, pieces=1))
         above += int((fresh.wholes > np.quantile(pool.wholes, 0.9)).sum())
         total += 20
     # The quantile of so few recordings is itself a guess: it is exceeded a little more often.
@@ -356,8 +356,7 @@ def test_a_recordings_statistics_have_nothing_of_the_one_before() -> None:
 def test_normal_scores_of_gaussian_sound_are_distributed_as_fresh_ones_are() -> None:
     config = settings_of(kind="fused")
     observed = recordings(config, 150, seed=3)
-    bundle = small_bundle(config)
-    bundle.normals, pool = fit_normal(observed, config)
-    fresh = judge(bundle, recordings(config, 150, seed=4))
+    normals, pool = fit_normal(observed, config)
+    fresh = judge(replace(small_bundle(config), normals=normals), recordings(config, 150, seed=4))
     found = stats.ks_2samp(np.concatenate(pool.scores), np.concatenate(fresh.scores))
     assert found.pvalue > 1e-3
