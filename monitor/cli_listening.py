@@ -248,7 +248,7 @@ def bench(
     precision the scores and AUC of a model's test recordings in bfloat16, beside float32 (with --bundle and --data)
     gpu       where there is one: streams computed at once, with the copies there and back, and training
 
-    Rivals run in turn in the same process; a ratio is the median over rounds. All takes about five minutes.
+    Rivals run in turn in the same process; a ratio is the median over rounds. All takes about six minutes.
 
     \b
     Examples:
