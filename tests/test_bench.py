@@ -26,6 +26,7 @@ def little_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.bench.machine.SIZE", 64)
     monkeypatch.setattr("monitor.bench.streams.COUNTS", (1, 3))
     monkeypatch.setattr("monitor.bench.streams.SECONDS", 0.0)
+    monkeypatch.setattr("monitor.bench.streams.PARTS_OF", 3)
     monkeypatch.setattr("monitor.bench.streams.LIVE", 9)
     monkeypatch.setattr("monitor.bench.streams.LIVE_S", 1.0)
     monkeypatch.setattr("monitor.bench.replay.SECONDS", 3.0)
@@ -55,6 +56,7 @@ def test_only_the_sections_asked_for_run_and_each_prints_a_few_short_lines(capsy
 def test_streams_kept_up_with_are_measured_for_each_number_of_them_and_how_late_live_ones_are() -> None:
     figures: Any = figures_of("streams")["streams"]
     assert [one["count"] for one in figures["float32"]] == [1, 3]
+    assert figures["costs"]["float32"]["network_us"] > 0
     for one in figures["float32"]:
         assert one["turns"] >= 3
         assert one["kept_up_with"] == pytest.approx(one["count"] / one["computing_s"])

@@ -6,20 +6,23 @@ import resource
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 
-from monitor.bench.timing import Section
+from monitor.bench.timing import Section, race
 from monitor.bundle import Bundle
 from monitor.config import Channel
 from monitor.engine import Engine
+from monitor.ensemble import Portion
 from monitor.errors import MonitorError
+from monitor.lanes import ON_CPU
 from monitor.latency import Spread
 from monitor.listening import prompt
-from monitor.precision import native_bfloat16
+from monitor.model import Inference
+from monitor.precision import PRECISIONS, native_bfloat16
 from monitor.ring import RingReader, SampleRing
 from monitor.sources import Mark
 from monitor.station import LIVE_CHUNK_S, Station
@@ -28,6 +31,7 @@ COUNTS = (1, 8, 64, 256, 512, 1024, 2000)
 SECONDS = 2.0  # for each
 LEAST = 3  # turns that are measured, however little time there is
 SETTLE = 6  # turns that do not count: the first scores are two seconds late
+PARTS_OF, REPEATED = 256, 20  # streams that costs are measured with; and products, which alone would be too short
 LIVE, LIVE_S, LIVE_SETTLE_S = 64, 10.0, 5.0
 CHANNELS = 8  # of each device that is heard live
 AMPLITUDE = 0.03
@@ -43,6 +47,15 @@ class Capacity:
     computing_s: float  # that a second of every stream's sound takes: the mean
     cpu_s: float  # of all processors together, for the same: as much however busy the machine is
     kept_up_with: float  # streams, by computing_s
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Where the time goes that one processor takes."""
+
+    network_us: float  # the network, for a window
+    computing_us: float  # all that is computed of a window, from sound to score, the network included
+    python_us: float  # taking the sound, alarm and history, for LIVE_CHUNK_S of a stream
 
 
 class Standing:
@@ -78,6 +91,12 @@ def measure(bundle: Bundle) -> Section:
             f"{name} at best {best[name]:,.0f} (aim: {aim:,}), {best[name] / (alone * threads):.1f} times one stream "
             f"by itself, times {threads} processors"
         )
+    parts = {name: costs(bundle, PARTS_OF, name) for name in found}
+    for name, cost in parts.items():
+        lines.append(
+            f"one processor, {name}: {cost.computing_us:.1f} µs a window, {cost.network_us:.1f} of them the network; "
+            f"and {cost.python_us:.0f} µs of Python a stream and half second"
+        )
     spread, cpu = live(bundle, LIVE, LIVE_S)
     lines.append(
         f"{LIVE} live, {-(-LIVE // CHANNELS)} devices: score late by {1000 * spread.median:.1f} ms, 99 % "
@@ -86,6 +105,7 @@ def measure(bundle: Bundle) -> Section:
     lines.append(f"memory: {a_stream / 2**20:.1f} MiB for each of {max(COUNTS)} streams (aim: 2)")
     figures = {
         **{name: [asdict(one) for one in every] for name, every in found.items()},
+        "costs": {name: asdict(cost) for name, cost in parts.items()},
         "live": {"count": LIVE, "processing_s": asdict(spread), "cpu_share_of_one_core": cpu},
         "memory_bytes_a_stream": a_stream,
     }
@@ -98,6 +118,21 @@ def capacity(bundle: Bundle, counts: Sequence[int], seconds: float, precision: s
 
 
 def _measure(bundle: Bundle, count: int, seconds: float, precision: str) -> Capacity:
+    engine, turn = _ready(bundle, count, precision)
+    took: list[tuple[float, float]] = []
+    with prompt():
+        for _ in range(SETTLE):
+            turn()
+        end = time.perf_counter() + seconds
+        while len(took) < LEAST or time.perf_counter() < end:
+            took.append(turn())
+    _end(engine)
+    computing_s, cpu_s = (float(mean) / LIVE_CHUNK_S for mean in np.mean(took, axis=0))
+    return Capacity(count, precision, len(took), computing_s, cpu_s, count / computing_s)
+
+
+def _ready(bundle: Bundle, count: int, precision: str) -> tuple[Engine, Callable[[], tuple[float, float]]]:
+    """An engine, and a turn of it: half a second of sound for every stream; seconds by the clock, and of processors."""
     rate = bundle.config.features.sample_rate
     chunk = round(LIVE_CHUNK_S * rate)
     rings = [SampleRing(4 * chunk) for _ in range(count)]
@@ -113,18 +148,42 @@ def _measure(bundle: Bundle, count: int, seconds: float, precision: str) -> Capa
         engine.take_turns()
         return time.perf_counter() - before, time.process_time() - cpu
 
-    took: list[tuple[float, float]] = []
-    with prompt():
-        for _ in range(SETTLE):
-            turn()
-        end = time.perf_counter() + seconds
-        while len(took) < LEAST or time.perf_counter() < end:
-            took.append(turn())
+    return engine, turn
+
+
+def _end(engine: Engine) -> None:
     engine.stop()
     if engine.error is not None:
         raise engine.error
-    computing_s, cpu_s = (float(mean) / LIVE_CHUNK_S for mean in np.mean(took, axis=0))
-    return Capacity(count, precision, len(took), computing_s, cpu_s, count / computing_s)
+
+
+def costs(bundle: Bundle, count: int, precision: str) -> Costs:
+    """What so many streams at once cost one processor, by part."""
+    features = bundle.config.features
+    windows = torch.randn(ON_CPU.windows, features.window_size).to(PRECISIONS[precision])
+    network = Inference(bundle.model, PRECISIONS[precision])
+    took: list[tuple[float, float]] = []
+    with prompt(), torch.inference_mode():
+        network_s = race({"network": lambda: [network(windows) for _ in range(REPEATED)]}).seconds("network") / REPEATED
+        engine, turn = _ready(bundle, count, precision)
+        ensemble, computing_s = engine.stations[0].lane.ensemble, 0.0
+        push = ensemble.push
+
+        def timed(samples: torch.Tensor, which: Sequence[int]) -> list[Portion]:
+            nonlocal computing_s
+            began = time.perf_counter()
+            portions = push(samples, which)
+            computing_s += time.perf_counter() - began
+            return portions
+
+        ensemble.push = timed  # type: ignore[method-assign]
+        for _ in range(SETTLE + LEAST):
+            computing_s = 0.0
+            whole_s, _ = turn()
+            took.append((computing_s, whole_s - computing_s))
+    _end(engine)
+    computing, rest = (1e6 * float(median) / count for median in np.median(took[SETTLE:], axis=0))
+    return Costs(1e6 * network_s / len(windows), computing / round(LIVE_CHUNK_S / features.hop_s), rest)
 
 
 def live(bundle: Bundle, count: int, seconds: float) -> tuple[Spread, float]:
@@ -159,9 +218,7 @@ def live(bundle: Bundle, count: int, seconds: float) -> tuple[Spread, float]:
         ]
         over.set()
         hearing.join()
-        engine.stop()
-    if engine.error is not None:
-        raise engine.error
+        _end(engine)
     return Spread.of(np.concatenate(late)), share
 
 
