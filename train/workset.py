@@ -124,6 +124,8 @@ class WorkSet:
         self._size, self._n_mels = config.features.window_frames, config.features.n_mels
         self._device = torch.device(device)
         self._scale = scale.to(self._device)
+        on_gpu = self._device.type == "cuda"
+        self._sending = torch.cuda.Stream(self._device) if on_gpu else None  # type: ignore[no-untyped-call]
         blocks = [
             _Block(frames, start, min(start + BLOCK, len(frames.power)))
             for frames in recordings
@@ -134,7 +136,7 @@ class WorkSet:
         self._blocks = blocks
         self._count = sum(map(len, blocks))
         room = config.train.memory_gb * 1e9 / sharers
-        if self._device.type == "cuda":
+        if on_gpu:
             room = min(room, GPU_SHARE * torch.cuda.mem_get_info(self._device)[0])
         rows = int(room / (4 * self._n_mels))
         self.resident = self._count + len(blocks) * (self._size - 1) <= rows
@@ -183,7 +185,7 @@ class WorkSet:
 
     def _buffer(self, blocks: Sequence[_Block]) -> Tensor:
         rows = _rows_of(self._size)(blocks)
-        return torch.empty(rows, self._n_mels, pin_memory=self._device.type == "cuda")
+        return torch.empty(rows, self._n_mels, pin_memory=self._sending is not None)
 
     def _read(self, blocks: Sequence[_Block], buffer: Tensor) -> Tensor:
         # Only numpy here, and the reading of files: torch would bring a second set of threads to the processors.
@@ -196,13 +198,13 @@ class WorkSet:
 
     def _sent(self, power: Tensor) -> Tensor:
         """Power on the device: on a GPU by a stream of its own, while what is there already is trained on."""
-        if self._device.type != "cuda":
+        if self._sending is None:
             return power
-        stream, training = torch.cuda.Stream(self._device), torch.cuda.current_stream(self._device)  # type: ignore[no-untyped-call]
-        with torch.cuda.stream(stream):
+        with torch.cuda.stream(self._sending):
             there = power.to(self._device, non_blocking=True)
-        there.record_stream(training)  # which reads it until after the next one has come
-        stream.synchronize()  # the buffer is free for others
+        # Training reads it until after the next one has come.
+        there.record_stream(torch.cuda.current_stream(self._device))
+        self._sending.synchronize()  # the buffer is free for others
         return there
 
     def _portion(self, frames: Tensor, blocks: Sequence[_Block]) -> Portion:
