@@ -12,12 +12,12 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from monitor.bundle import Bundle, Threshold
-from monitor.config import Config
-from monitor.features import FrameStream
-from monitor.model import Autoencoder
-from monitor.scoring import PARTS, Normal
-from monitor.settings import load_config
+from monitor.bundle.bundle import Bundle, Threshold
+from monitor.config.schema import Config
+from monitor.features.mel import FrameStream
+from monitor.model.autoencoder import Autoencoder
+from monitor.scoring.scorer import PARTS, Normal
+from monitor.config.loader import load_config
 
 SMALL = ("model.hidden=[24,16]", "model.bottleneck=8", "score.window_s=0.3")
 

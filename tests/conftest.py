@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from monitor.bundle import Bundle, load_bundle
-from monitor.config import Config
-from monitor.settings import load_config
-from monitor.synthetic import Machine, MachineSound
-from train import run
-from train.checkpoint import Epoch
+from monitor.bundle.bundle import Bundle, load_bundle
+from monitor.config.schema import Config
+from monitor.config.loader import load_config
+from train.demo.synthetic import Machine, MachineSound
+from train.commands import train as run
+from train.fitting.checkpoint import Epoch
 
 RATE = 16000
 QUICK = ("train.epochs=4", "train.batch_size=128", "score.window_s=1.0", "model.hidden=[128,64]", "model.bottleneck=32")

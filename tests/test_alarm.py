@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from monitor import config
-from monitor.alarm import (
+from monitor.config import schema as config
+from monitor.detection.alarm import (
     MOST,
     Alarm,
     Anomaly,
@@ -25,8 +25,8 @@ from monitor.alarm import (
     persistent,
     surprise,
 )
-from monitor.settings import load_config
-from monitor.snapshot import State
+from monitor.config.loader import load_config
+from monitor.core.snapshot import State
 
 HOP_S = 0.01
 THRESHOLD = 10.0

@@ -10,12 +10,12 @@ import pytest
 from builders import SMALL, noise, small_bundle, write_sound
 from click.testing import CliRunner
 
-from monitor.bench.machine import window_operations
+from monitor.bench.peak_flops import window_operations
 from monitor.bench.timing import Timings, race
-from monitor.bundle import save_bundle
-from monitor.cli import cli, run
-from monitor.cli_listening import BENCH_SECTIONS
-from monitor.config import Config
+from monitor.bundle.bundle import save_bundle
+from monitor.cli.main import cli, run
+from monitor.cli.listen import BENCH_SECTIONS
+from monitor.config.schema import Config
 from train.bench import SECTIONS
 
 QUICKLY = [f"--set={setting}" for setting in SMALL]
@@ -23,12 +23,12 @@ QUICKLY = [f"--set={setting}" for setting in SMALL]
 
 @pytest.fixture(autouse=True)
 def little_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.bench.machine.SIZE", 64)
-    monkeypatch.setattr("monitor.bench.streams.COUNTS", (1, 3))
-    monkeypatch.setattr("monitor.bench.streams.SECONDS", 0.0)
-    monkeypatch.setattr("monitor.bench.streams.PARTS_OF", 3)
-    monkeypatch.setattr("monitor.bench.streams.LIVE", 9)
-    monkeypatch.setattr("monitor.bench.streams.LIVE_S", 1.0)
+    monkeypatch.setattr("monitor.bench.peak_flops.SIZE", 64)
+    monkeypatch.setattr("monitor.bench.capacity.COUNTS", (1, 3))
+    monkeypatch.setattr("monitor.bench.capacity.SECONDS", 0.0)
+    monkeypatch.setattr("monitor.bench.capacity.PARTS_OF", 3)
+    monkeypatch.setattr("monitor.bench.capacity.LIVE", 9)
+    monkeypatch.setattr("monitor.bench.capacity.LIVE_S", 1.0)
     monkeypatch.setattr("monitor.bench.replay.SECONDS", 3.0)
     monkeypatch.setattr("monitor.bench.replay.SINGLY_S", 0.5)
     monkeypatch.setattr("monitor.bench.replay.STARTS", 1)

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.dashboard.braille import ASCII_DOTS, BRAILLE, trace
-from monitor.dashboard.columns import column_maximum, column_mean, last_column, row_mean, row_sum
-from monitor.dashboard.scale import Axis, choose
+from monitor.dashboard.render.braille import ASCII_DOTS, BRAILLE, trace
+from monitor.dashboard.render.binning import column_maximum, column_mean, last_column, row_mean, row_sum
+from monitor.dashboard.render.axis import Axis, choose
 
 STREAM = np.random.default_rng(7).normal(size=4000).astype(np.float32)
 STREAM[::17] = np.nan

@@ -19,12 +19,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save
 
-from monitor import bundle as bundle_module
-from monitor.bundle import STORED_GROUPS, Bundle, load_bundle, save_bundle
-from monitor.config import Config
-from monitor.errors import EXIT_BUNDLE, BundleError, MonitorError
-from monitor.files import write_whole
-from monitor.stream import ScoreStream
+from monitor.bundle import bundle as bundle_module
+from monitor.bundle.bundle import STORED_GROUPS, Bundle, load_bundle, save_bundle
+from monitor.config.schema import Config
+from monitor.core.errors import EXIT_BUNDLE, BundleError, MonitorError
+from monitor.core.atomic_io import write_whole
+from monitor.streaming.stream import ScoreStream
 
 TINY = ("features.n_mels=8", "features.n_fft=256", "model.hidden=[6,5]", "model.bottleneck=3")
 TOYADMOS = ("score.kind=error", "features.scale=power", "features.standardize=false", "score.window_s=0")

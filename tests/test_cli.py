@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import monitor
-from monitor.cli import cli
-from monitor.cli import run as command
-from monitor.config import Config
-from monitor.errors import EXIT_BUNDLE, EXIT_FAILURE, EXIT_OK, EXIT_USAGE
+from monitor.cli.main import cli
+from monitor.cli.main import run as command
+from monitor.config.schema import Config
+from monitor.core.errors import EXIT_BUNDLE, EXIT_FAILURE, EXIT_OK, EXIT_USAGE
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = sorted(cli.commands)
@@ -47,7 +47,7 @@ def test_every_group_of_settings_is_in_the_settings_file(name: str) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["replay", "--help"], ["completion", "bash"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     script = (
-        "import sys; from monitor.cli import run; code = run(sys.argv[1:]); "
+        "import sys; from monitor.cli.main import run; code = run(sys.argv[1:]); "
         "heavy = {'torch', 'numpy', 'scipy', 'rich', 'pydantic', 'matplotlib'} & set(sys.modules); "
         "sys.exit(f'loaded {heavy}' if heavy else code)"
     )
@@ -155,7 +155,7 @@ def test_an_unforeseen_error_is_a_sentence_and_no_traceback(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by nobody's fault")
 
-    monkeypatch.setattr("monitor.settings.load_config", fail)
+    monkeypatch.setattr("monitor.config.loader.load_config", fail)
     assert command(["check"]) == EXIT_FAILURE
     error = capsys.readouterr().err
     assert "by nobody's fault" in error

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from monitor.config import (
+from monitor.config.schema import (
     GROUPS,
     PRESETS,
     Config,
@@ -18,8 +18,8 @@ from monitor.config import (
     Stream,
     Train,
 )
-from monitor.errors import EXIT_USAGE, ConfigError
-from monitor.settings import as_yaml, changed, load_config, require_agreement
+from monitor.core.errors import EXIT_USAGE, ConfigError
+from monitor.config.loader import as_yaml, changed, load_config, require_agreement
 
 SHIPPED = Path(__file__).parents[1] / "config.yaml"
 FLOATS = [

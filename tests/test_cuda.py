@@ -10,17 +10,18 @@ import torch
 from builders import noise
 from conftest import QUICK, Told
 
-from monitor.bundle import Bundle, load_bundle
-from monitor.config import Config
-from monitor.features import Scale
-from monitor.lanes import Lanes
-from monitor.settings import load_config
-from monitor.stream import ScoreStream
-from train import run, workset
+from monitor.bundle.bundle import Bundle, load_bundle
+from monitor.config.schema import Config
+from monitor.features.mel import Scale
+from monitor.streaming.stream_batch import Lanes
+from monitor.config.loader import load_config
+from monitor.streaming.stream import ScoreStream
+from train.commands import train as run
+from train.data import window_dataset as workset
 from train.bench import gpu
-from train.fit import Trainer
-from train.frames import Frames
-from train.workset import WorkSet
+from train.fitting.loop import Trainer
+from train.data.feature_cache import Frames
+from train.data.window_dataset import WorkSet
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics processor here")
 

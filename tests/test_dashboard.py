@@ -19,14 +19,14 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from monitor.dashboard.chart import GUTTER
-from monitor.dashboard.live import Viewer, show
-from monitor.dashboard.plain import PlainLog
-from monitor.dashboard.readings import band_list, band_range, duration, hertz, long_since, number, span
-from monitor.dashboard.screen import Screen, plan, render, save_svg
-from monitor.dashboard.theme import COLOUR, MONO
-from monitor.dashboard.view import View
-from monitor.snapshot import Band, Event, Snapshot, State
+from monitor.dashboard.widgets.chart import GUTTER
+from monitor.dashboard.app import Viewer, show
+from monitor.dashboard.plain_log import PlainLog
+from monitor.dashboard.render.formatting import band_list, band_range, duration, hertz, long_since, number, span
+from monitor.dashboard.layout import Screen, plan, render, save_svg
+from monitor.dashboard.render.theme import COLOUR, MONO
+from monitor.dashboard.render.view import View
+from monitor.core.snapshot import Band, Event, Snapshot, State
 
 SIZES = [(80, 24), (120, 36), (200, 60), (60, 40), (40, 10), (100, 15), (12, 4), (1, 1)]
 KINDS = ["mahalanobis", "error"]

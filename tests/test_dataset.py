@@ -11,8 +11,8 @@ from builders import write_sound
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from monitor.errors import DataError
-from train.dataset import Recordings, find_recordings, normal_files, split
+from monitor.core.errors import DataError
+from train.data.discovery import Recordings, find_recordings, normal_files, split
 
 
 def files(root: Path, *names: str) -> Path:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from monitor.bundle import load_bundle
-from monitor.cli import run as command
-from monitor.errors import EXIT_ANOMALY, EXIT_OK, EXIT_USAGE
-from monitor.synthetic import FAULTS
-from train.demo import ONSET_S, RAMP_S, Machine, MachineSound, record
+from monitor.bundle.bundle import load_bundle
+from monitor.cli.main import run as command
+from monitor.core.errors import EXIT_ANOMALY, EXIT_OK, EXIT_USAGE
+from train.demo.synthetic import FAULTS
+from train.demo.demo import ONSET_S, RAMP_S, Machine, MachineSound, record
 
 
 def test_the_demo_finds_each_fault_and_tells_what_comes_next(
@@ -47,9 +47,9 @@ def test_false_alarms_are_counted_in_hours_of_sound_before_and_after_relearning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Real sound, model and engine; less of the former, so that it does not take minutes."""
-    monkeypatch.setattr("train.demo.RECORDINGS", 8)
-    monkeypatch.setattr("train.vigil.RELEARN_S", 1980.0)
-    monkeypatch.setattr("train.vigil.PIECE_S", 495.0)
+    monkeypatch.setattr("train.demo.demo.RECORDINGS", 8)
+    monkeypatch.setattr("train.demo.false_alarms.RELEARN_S", 1980.0)
+    monkeypatch.setattr("train.demo.false_alarms.PIECE_S", 495.0)
     settings = ("--set", "model.hidden=[64,32]", "--set", "model.bottleneck=16")
     assert command(["demo", "--hours", "0.02", "--out", "demo", *settings]) == EXIT_OK
     said = capsys.readouterr().out

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from conftest import write_recording
 
-from monitor.bundle import load_bundle
-from train import run
+from monitor.bundle.bundle import load_bundle
+from train.commands import train as run
 
 SETTINGS = (
     "train.epochs=3", "train.batch_size=97", "model.hidden=[64,32]", "model.bottleneck=16", "model.dropout=0.2",
     "score.window_s=1.0",
 )  # fmt: skip
-EAGER = "import sys, train.fit, monitor.cli; train.fit.CHECKPOINT_EVERY_S = 0; sys.exit(monitor.cli.run(sys.argv[1:]))"
+EAGER = "import sys, train.fitting.loop, monitor.cli.main; train.fitting.loop.CHECKPOINT_EVERY_S = 0; sys.exit(monitor.cli.main.run(sys.argv[1:]))"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def together(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 
 def monitor(
-    arguments: list[str], *, processes: int, program: str = "import monitor.cli; monitor.cli.main()"
+    arguments: list[str], *, processes: int, program: str = "import monitor.__main__"
 ) -> subprocess.CompletedProcess[str]:
     """Runs the program in so many processes, as torchrun starts them, or in one without it."""
     starter = [sys.executable]
@@ -84,7 +84,7 @@ def test_a_training_on_two_processes_resumes_where_it_was(
     recordings: Path, together: tuple[Path, str, str], tmp_path: Path
 ) -> None:
     out = tmp_path / "resumed"
-    stop = EAGER.replace("sys.exit", "from train.progress import ConsoleProgress as P\ntell = P.epoch\n"
+    stop = EAGER.replace("sys.exit", "from train.commands.progress import ConsoleProgress as P\ntell = P.epoch\n"
                          "def epoch(self, done, epochs):\n    tell(self, done, epochs)\n"
                          "    if done.epoch == 3: raise KeyboardInterrupt\nP.epoch = epoch\nsys.exit")  # fmt: skip
     stopped = monitor(training(recordings, out), processes=2, program=stop)
@@ -109,11 +109,11 @@ def test_where_the_first_process_cannot_begin_all_end_and_the_reason_is_said_onc
 
 def test_where_another_process_fails_the_first_ends_with_a_sentence_and_writes_no_model(recordings: Path) -> None:
     failing = (
-        "import os, monitor.cli, train.fit\nstep = train.fit.Trainer.epoch\n"
+        "import os, monitor.cli.main, train.fitting.loop\nstep = train.fitting.loop.Trainer.epoch\n"
         "def epoch(self, number, *rest):\n"
         "    if number == 2 and os.environ['RANK'] == '1': os._exit(9)\n"
         "    return step(self, number, *rest)\n"
-        "train.fit.Trainer.epoch = epoch\nmonitor.cli.main()"
+        "train.fitting.loop.Trainer.epoch = epoch\nmonitor.cli.main.main()"
     )
     ended = monitor(training(recordings, Path("out")), processes=2, program=failing)
     assert ended.returncode == 1

@@ -12,17 +12,18 @@ import torch
 from builders import small_bundle, small_config
 from conftest import write_recording
 
-from monitor import cli, config
-from monitor.alarm import Alarm, Limits
-from monitor.bundle import Bundle, load_bundle, save_bundle
-from monitor.drift import WAIT_S, Drift, DriftFile, DriftKeeper
-from monitor.engine import Engine
-from monitor.errors import MonitorError
-from monitor.scoring import PARTS, Normal, part_of
-from monitor.settings import load_config
-from monitor.snapshot import State
-from monitor.sources import WavReplay
-from monitor.station import Station
+from monitor.cli import main as cli
+from monitor.config import schema as config
+from monitor.detection.alarm import Alarm, Limits
+from monitor.bundle.bundle import Bundle, load_bundle, save_bundle
+from monitor.detection.drift import WAIT_S, Drift, DriftFile, DriftKeeper
+from monitor.runtime.engine import Engine
+from monitor.core.errors import MonitorError
+from monitor.scoring.scorer import PARTS, Normal, part_of
+from monitor.config.loader import load_config
+from monitor.core.snapshot import State
+from monitor.sources.source import WavReplay
+from monitor.runtime.monitored_stream import Station
 
 STEP_S = 2.0
 BANDS = 64

@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, roc_auc_score
 
-from monitor.bundle import Bundle, Threshold, load_bundle
-from monitor.cli import run as command
-from monitor.errors import EXIT_FAILURE, EXIT_OK, DataError
-from monitor.model import Autoencoder
-from monitor.settings import load_config
-from train import assess
-from train.calibrate import ScoredRecording, _at_most
-from train.evaluate import Labelled, metrics, rates, threshold_at_fpr
-from train.frames import Frames
+from monitor.bundle.bundle import Bundle, Threshold, load_bundle
+from monitor.cli.main import run as command
+from monitor.core.errors import EXIT_FAILURE, EXIT_OK, DataError
+from monitor.model.autoencoder import Autoencoder
+from monitor.config.loader import load_config
+from train.commands import evaluate as assess
+from train.calibration.thresholds import ScoredRecording, _at_most
+from train.evaluation.metrics import Labelled, metrics, rates, threshold_at_fpr
+from train.data.feature_cache import Frames
 
 scores_of_both = st.lists(st.tuples(st.booleans(), st.integers(0, 30)), min_size=2, max_size=60).filter(
     lambda pairs: len({anomaly for anomaly, _ in pairs}) == 2

@@ -15,15 +15,16 @@ import torch
 from builders import noise, small_bundle, small_config, write_sound
 from conftest import write_recording
 
-from monitor import event_picture, sound_picture
-from monitor.bundle import Bundle
-from monitor.cli import run as command
-from monitor.errors import EXIT_FAILURE, EXIT_OK, MonitorError
-from monitor.event_picture import BEFORE_S, SHOWN_S, EventPictures
-from monitor.explain import band_scores
-from monitor.snapshot import Band, Event, FloatArray
-from monitor.sound_picture import Heard, hear
-from monitor.stream import ScoreStream
+from monitor.outputs import event_plots as event_picture
+from monitor.outputs import plots as sound_picture
+from monitor.bundle.bundle import Bundle
+from monitor.cli.main import run as command
+from monitor.core.errors import EXIT_FAILURE, EXIT_OK, MonitorError
+from monitor.outputs.event_plots import BEFORE_S, SHOWN_S, EventPictures
+from monitor.scoring.attribution import band_scores
+from monitor.core.snapshot import Band, Event, FloatArray
+from monitor.outputs.plots import Heard, hear
+from monitor.streaming.stream import ScoreStream
 
 CONFIG = small_config()
 HOP_S = CONFIG.features.hop_s
@@ -300,6 +301,6 @@ def test_listening_needs_no_matplotlib_before_there_is_an_anomaly() -> None:
     import subprocess
     import sys
 
-    script = "import sys, monitor.live, monitor.listening; sys.exit('matplotlib' in sys.modules)"
+    script = "import sys, monitor.runtime.live, monitor.runtime.session; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
     assert event_picture.WAITING < 10

@@ -12,8 +12,8 @@ from builders import small_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.explain import explain, threshold_note
-from monitor.settings import load_config
+from monitor.scoring.attribution import explain, threshold_note
+from monitor.config.loader import load_config
 
 HZ = np.arange(100, 1100, 100).astype(np.float32)  # ten bands
 

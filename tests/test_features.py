@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from monitor.config import Features
-from monitor.features import FrameStream, Scale, WindowStream, band_centres
-from train.frames import Frames
-from train.workset import standardization
+from monitor.config.schema import Features
+from monitor.features.mel import FrameStream, Scale, WindowStream, band_centres
+from train.data.feature_cache import Frames
+from train.data.window_dataset import standardization
 
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=.* is too large:UserWarning")  # librosa, of short signals
 

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import get_worker_info
 
-from monitor.config import Config, Features, Train
-from monitor.errors import ConfigError, DataError, MonitorError
-from train.frame_file import decoded, encoded
-from train.frames import FrameCache, Frames, cache_folder, manifest_digest, usable
+from monitor.config.schema import Config, Features, Train
+from monitor.core.errors import ConfigError, DataError, MonitorError
+from train.data.feature_store import decoded, encoded
+from train.data.feature_cache import FrameCache, Frames, cache_folder, manifest_digest, usable
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from builders import noise, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.history import SLOTS, History
-from monitor.level import LevelMeter
+from monitor.detection.timeline import SLOTS, History
+from monitor.audio.level import LevelMeter
 
 HOP_S = 0.01
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from monitor import lanes as module
-from monitor.bundle import Bundle
-from monitor.lane_means import LaneMeans
-from monitor.lanes import Lanes, Portions
-from monitor.scoring import RollingMean, to_suffixes
-from monitor.stream import Scores, ScoreStream
-from monitor.transfers import Transfers
+from monitor.streaming import stream_batch as module
+from monitor.bundle.bundle import Bundle
+from monitor.scoring.rolling_mean import LaneMeans
+from monitor.streaming.stream_batch import Lanes, Portions
+from monitor.scoring.scorer import RollingMean, to_suffixes
+from monitor.streaming.stream import Scores, ScoreStream
+from monitor.model.cuda_transfer import Transfers
 
 COUNT = 5
 SETTINGS = (

@@ -19,7 +19,7 @@ import soundfile
 from builders import small_bundle, small_config
 from virtual_microphone import VirtualMicrophone, why_not
 
-from monitor.bundle import save_bundle
+from monitor.bundle.bundle import save_bundle
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a virtual microphone")
 RATE = 16000
@@ -54,7 +54,7 @@ def wav(tmp_path: Path) -> Path:
 
 
 def monitor(microphone: VirtualMicrophone, *arguments: object) -> tuple[str, ...]:
-    return (sys.executable, "-m", "monitor.cli", *(str(argument) for argument in arguments))
+    return (sys.executable, "-m", "monitor", *(str(argument) for argument in arguments))
 
 
 class Live:

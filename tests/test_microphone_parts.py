@@ -19,23 +19,23 @@ from builders import small_bundle, small_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.bundle import save_bundle
-from monitor.capture import Writer
-from monitor.cli import run
-from monitor.devices import Device, choose
-from monitor.engine import Engine
-from monitor.errors import ConfigError, MonitorError, SourceLost
-from monitor.intake import Intake
-from monitor.model import Autoencoder, Inference
-from monitor.pace import Hole, Pace
-from monitor.ring import SampleRing
-from monitor.sinks import ScoreRows
-from monitor.snapshot import Event, State
-from monitor.soundness import Soundness
-from monitor.sources import Mark
-from monitor.station import Station
-from monitor.stream import ScoreStream
-from monitor.watch import Watch
+from monitor.bundle.bundle import save_bundle
+from monitor.sources.device.portaudio import Writer
+from monitor.cli.main import run
+from monitor.sources.device.devices import Device, choose
+from monitor.runtime.engine import Engine
+from monitor.core.errors import ConfigError, MonitorError, SourceLost
+from monitor.sources.preprocess import Intake
+from monitor.model.autoencoder import Autoencoder, Inference
+from monitor.sources.gap_detector import Hole, Pace
+from monitor.audio.ring_buffer import SampleRing
+from monitor.outputs.sink import ScoreRows
+from monitor.core.snapshot import Event, State
+from monitor.audio.quality import Soundness
+from monitor.sources.source import Mark
+from monitor.runtime.monitored_stream import Station
+from monitor.streaming.stream import ScoreStream
+from monitor.sources.stream_health import Watch
 
 RATE = 1000
 QUIET = np.zeros(RATE, np.float32)
@@ -343,7 +343,7 @@ def test_without_the_audio_library_a_sentence_names_the_package_to_install(
     save_bundle(small_bundle(small_config()), tmp_path / "m")
     found = os.pathsep.join((str(tmp_path), str(Path(__file__).parents[1])))
     done = subprocess.run(
-        [sys.executable, "-m", "monitor.cli", *arguments],
+        [sys.executable, "-m", "monitor", *arguments],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": found}, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1

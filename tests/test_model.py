@@ -8,9 +8,9 @@ from builders import small_config
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from monitor.config import Config
-from monitor.errors import ConfigError
-from monitor.model import Autoencoder, Inference, choose_device
+from monitor.config.schema import Config
+from monitor.core.errors import ConfigError
+from monitor.model.autoencoder import Autoencoder, Inference, choose_device
 
 
 class Article(nn.Module):

@@ -16,13 +16,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import stats
 from sklearn.covariance import EmpiricalCovariance, LedoitWolf, ShrunkCovariance
 
-from monitor.alarm import Alarm, Limits
-from monitor.config import Config
-from monitor.errors import DataError
-from monitor.scoring import PARTS, part_of
-from monitor.stream import RowStream
-from train.frames import Frames
-from train.normal import ENOUGH, FOLDS, LIGHT, Observed, fit_normal, gaussian, judge, observe, pool_of
+from monitor.detection.alarm import Alarm, Limits
+from monitor.config.schema import Config
+from monitor.core.errors import DataError
+from monitor.scoring.scorer import PARTS, part_of
+from monitor.streaming.stream import RowStream
+from train.data.feature_cache import Frames
+from train.calibration.reference import ENOUGH, FOLDS, LIGHT, Observed, fit_normal, gaussian, judge, observe, pool_of
 
 BANDS = 4
 DECISIONS = 4
@@ -305,7 +305,7 @@ def test_statistics_are_those_of_all_rows_at_once_and_decisions_those_of_the_ala
     bundle = small_bundle(config)
     power = np.random.default_rng(count).random((count, BANDS)).astype(np.float32) + 0.01
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.normal.CHUNK", chunk)
+        patch.setattr("train.calibration.reference.CHUNK", chunk)
         [found] = observe(bundle, [Frames(Path("x"), power, "")], torch.device("cpu"), trained=True)
     stream = RowStream(bundle)
     rows = torch.cat((stream.push(torch.from_numpy(power)[None]), stream.flush()), 1)[0].double().numpy()

@@ -6,9 +6,10 @@ import pytest
 import torch
 from builders import noise, small_bundle
 
-from monitor import precision, stream
-from monitor.processors import Processors
-from monitor.stream import RowStream, ScoreStream
+from monitor.model import device as precision
+from monitor.streaming import stream
+from monitor.core.thread_pool import Processors
+from monitor.streaming.stream import RowStream, ScoreStream
 
 
 def test_bfloat16_is_taken_for_many_streams_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from monitor.alarm import accumulate, surprise
-from train.rates import DAY_S, evidence_limit, seconds_to_prove, tail_threshold, upper_rate
+from monitor.detection.alarm import accumulate, surprise
+from train.calibration.tail_model import DAY_S, evidence_limit, seconds_to_prove, tail_threshold, upper_rate
 
 STEP_S = 2.0
 A_DAY = DAY_S / STEP_S  # decisions

@@ -12,13 +12,13 @@ import soundfile
 import torch
 from test_replay import replayed
 
-from monitor.bundle import Bundle
-from monitor.config import Features
-from monitor.features import FrameStream
-from monitor.settings import load_config
-from train import assess
-from train.dataset import find_recordings
-from train.frames import FrameCache
+from monitor.bundle.bundle import Bundle
+from monitor.config.schema import Features
+from monitor.features.mel import FrameStream
+from monitor.config.loader import load_config
+from train.commands import evaluate as assess
+from train.data.discovery import find_recordings
+from train.data.feature_cache import FrameCache
 
 FOLDER = Path(os.environ.get("MONITOR_RECORDINGS", Path(__file__).parents[2] / "shared" / "data"))
 WAVS = sorted(FOLDER.glob("*/test_*/*.wav"))[::12]

@@ -19,20 +19,20 @@ import soundfile
 import torch
 from conftest import RATE, Told, write_recording
 
-from monitor.bundle import Bundle
-from monitor.cli import run as command
-from monitor.engine import Engine
-from monitor.errors import EXIT_ANOMALY, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
-from monitor.settings import load_config
-from monitor.snapshot import State
-from monitor.sources import WavReplay
-from monitor.station import Station
-from monitor.stream import ScoreStream
-from monitor.synthetic import Machine, MachineSound
-from monitor.verdicts import RecordingResult
-from train import assess
-from train.calibrate import scores_of
-from train.frames import FrameCache, cache_folder
+from monitor.bundle.bundle import Bundle
+from monitor.cli.main import run as command
+from monitor.runtime.engine import Engine
+from monitor.core.errors import EXIT_ANOMALY, EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
+from monitor.config.loader import load_config
+from monitor.core.snapshot import State
+from monitor.sources.source import WavReplay
+from monitor.runtime.monitored_stream import Station
+from monitor.streaming.stream import ScoreStream
+from train.demo.synthetic import Machine, MachineSound
+from monitor.detection.detector import RecordingResult
+from train.commands import evaluate as assess
+from train.calibration.thresholds import scores_of
+from train.data.feature_cache import FrameCache, cache_folder
 
 KEPT = 1e-3  # relative: the frames of recordings are kept in steps of 0.005 dB, those of a replay are not
 
@@ -237,7 +237,7 @@ def test_ending_it_from_outside_keeps_every_score_and_ends_the_event(
         tmp_path / "e.jsonl",
     ]
     process = subprocess.Popen(
-        [sys.executable, "-m", "monitor.cli", *arguments],
+        [sys.executable, "-m", "monitor", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     try:
@@ -270,7 +270,7 @@ def test_an_unforeseen_error_in_the_worker_is_told_and_not_taken_for_the_end(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("by nobody's fault")
 
-    monkeypatch.setattr("monitor.ensemble.ScoreStream.push", fail)
+    monkeypatch.setattr("monitor.streaming.ensemble.ScoreStream.push", fail)
     source = WavReplay([data / "test_normal" / "normal_00.wav"], RATE, speed=math.inf)
     engine = Engine([Station(bundle, source, bundle.config, model_name="test")])
     engine.start()

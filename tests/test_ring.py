@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.ring import RingReader, SampleRing, Taken
+from monitor.audio.ring_buffer import RingReader, SampleRing, Taken
 
 
 def numbered(first: int, count: int, channels: int = 1) -> np.ndarray:
@@ -139,7 +139,7 @@ def test_what_is_overwritten_while_it_is_copied_is_counted_lost_and_not_handed_o
         ring.write(numbered(20, 5))
         return concatenate(parts)
 
-    monkeypatch.setattr("monitor.ring.np.concatenate", interrupted)
+    monkeypatch.setattr("monitor.audio.ring_buffer.np.concatenate", interrupted)
     torn = ring.take(20)
     monkeypatch.undo()
     assert len(torn.samples) == 0

@@ -12,9 +12,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.stats import gmean
 from torch import Tensor
 
-from monitor.bundle import Bundle
-from monitor.config import Features, Score
-from monitor.scoring import (
+from monitor.bundle.bundle import Bundle
+from monitor.config.schema import Features, Score
+from monitor.scoring.scorer import (
     Normal,
     RecordingScore,
     RollingMean,
@@ -26,7 +26,7 @@ from monitor.scoring import (
     row_width,
     weights,
 )
-from monitor.stream import RowStream, Scores, ScoreStream
+from monitor.streaming.stream import RowStream, Scores, ScoreStream
 
 KINDS = ["fused", "mahalanobis", "spectrum", "error"]
 

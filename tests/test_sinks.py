@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.errors import MonitorError
-from monitor.sinks import EventLog, ScoreLog, ScoreRows
-from monitor.snapshot import Band, Event, State
+from monitor.core.errors import MonitorError
+from monitor.outputs.sink import EventLog, ScoreLog, ScoreRows
+from monitor.core.snapshot import Band, Event, State
 
 FULL = Path("/dev/full")
 needs_full_disk = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")

@@ -18,10 +18,10 @@ import soundfile
 from builders import small_bundle, small_config
 from virtual_microphone import VirtualMicrophone, why_not
 
-from monitor.bundle import save_bundle
-from monitor.engine import Engine
-from monitor.sources import Synthetic
-from monitor.station import Station
+from monitor.bundle.bundle import save_bundle
+from monitor.runtime.engine import Engine
+from monitor.sources.source import Synthetic
+from monitor.runtime.monitored_stream import Station
 
 pytestmark = pytest.mark.soak
 RATE = 16000
@@ -73,7 +73,7 @@ def test_ten_minutes_of_a_microphone_lose_nothing_and_take_no_more_memory(tmp_pa
         microphone.play(wav)
         with (tmp_path / "output.txt").open("w") as output:
             live = subprocess.Popen(
-                (sys.executable, "-m", "monitor.cli", "live", model, "--headless", "--duration", str(SECONDS),
+                (sys.executable, "-m", "monitor", "live", model, "--headless", "--duration", str(SECONDS),
                  "--events", events),
                 env=microphone.environment, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip

@@ -15,10 +15,10 @@ from builders import noise, pieces, write_sound
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.audio import Resampler, duration_s, read_blocks, select_channel
-from monitor.errors import DataError, MonitorError
-from monitor.sources import Mark, Source, Synthetic, WavReplay
-from monitor.synthetic import Machine, MachineSound
+from monitor.audio.reader import Resampler, duration_s, read_blocks, select_channel
+from monitor.core.errors import DataError, MonitorError
+from monitor.sources.source import Mark, Source, Synthetic, WavReplay
+from train.demo.synthetic import Machine, MachineSound
 
 RATE = 16000
 

@@ -13,18 +13,18 @@ from conftest import Told
 from scipy.spatial.distance import cdist
 from sklearn.metrics import roc_auc_score
 
-from monitor.alarm import Alarm, Limits
-from monitor.bundle import Bundle
-from monitor.cli import run as command
-from monitor.errors import EXIT_OK, DataError
-from monitor.scoring import rolling_length
-from monitor.settings import load_config
-from monitor.stream import ScoreStream
-from train import assess
-from train.calibrate import scores_of
-from train.dataset import find_recordings
-from train.frames import FrameCache, Frames, cache_folder
-from train.streaming import BEFORE_S, STREAMS, measure_streams
+from monitor.detection.alarm import Alarm, Limits
+from monitor.bundle.bundle import Bundle
+from monitor.cli.main import run as command
+from monitor.core.errors import EXIT_OK, DataError
+from monitor.scoring.scorer import rolling_length
+from monitor.config.loader import load_config
+from monitor.streaming.stream import ScoreStream
+from train.commands import evaluate as assess
+from train.calibration.thresholds import scores_of
+from train.data.discovery import find_recordings
+from train.data.feature_cache import FrameCache, Frames, cache_folder
+from train.evaluation.alarm_simulation import BEFORE_S, STREAMS, measure_streams
 
 CPU = torch.device("cpu")
 

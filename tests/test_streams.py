@@ -16,15 +16,15 @@ import soundfile
 from builders import noise, small_bundle, small_config, write_sound
 from test_microphone_parts import Device16k, wait_until
 
-from monitor.bundle import Bundle, save_bundle
-from monitor.cli import run as command
-from monitor.engine import Engine
-from monitor.errors import EXIT_ANOMALY, EXIT_BUNDLE, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, ConfigError
-from monitor.settings import load_config
-from monitor.sinks import ScoreRows
-from monitor.snapshot import Event, State
-from monitor.sources import WavReplay
-from monitor.station import Station
+from monitor.bundle.bundle import Bundle, save_bundle
+from monitor.cli.main import run as command
+from monitor.runtime.engine import Engine
+from monitor.core.errors import EXIT_ANOMALY, EXIT_BUNDLE, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, ConfigError
+from monitor.config.loader import load_config
+from monitor.outputs.sink import ScoreRows
+from monitor.core.snapshot import Event, State
+from monitor.sources.source import WavReplay
+from monitor.runtime.monitored_stream import Station
 
 RATE = 16000
 

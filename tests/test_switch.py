@@ -13,9 +13,9 @@ from conftest import sine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor import config
-from monitor.features import FrameLevel
-from monitor.switch import Flagged, Switch, off_level
+from monitor.config import schema as config
+from monitor.features.mel import FrameLevel
+from monitor.detection.on_off import Flagged, Switch, off_level
 
 HOP_S = 0.01
 SETTINGS = small_config().features

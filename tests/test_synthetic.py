@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import signal, stats
 
-from monitor.errors import ConfigError
-from monitor.synthetic import FAULTS, Machine, MachineSound, machine_sound
+from monitor.core.errors import ConfigError
+from train.demo.synthetic import FAULTS, Machine, MachineSound, machine_sound
 
 RATE = 16000
 SHAFT = Machine().shaft_hz

@@ -16,13 +16,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from test_dashboard import START, Asked, countdown, snapshot
 
-from monitor.dashboard.keys import DOWN, ENTER, ESCAPE, UP, typed
-from monitor.dashboard.live import Viewer, show
-from monitor.dashboard.ranking import STATES, Ranking
-from monitor.dashboard.screen import Screen, Streams, save_svg
-from monitor.dashboard.theme import COLOUR, MONO
-from monitor.dashboard.view import View
-from monitor.snapshot import Event, Snapshot, State
+from monitor.dashboard.keyboard import DOWN, ENTER, ESCAPE, UP, typed
+from monitor.dashboard.app import Viewer, show
+from monitor.dashboard.widgets.stream_order import STATES, Ranking
+from monitor.dashboard.layout import Screen, Streams, save_svg
+from monitor.dashboard.render.theme import COLOUR, MONO
+from monitor.dashboard.render.view import View
+from monitor.core.snapshot import Event, Snapshot, State
 
 SIZES = [(80, 24), (120, 36), (200, 60), (60, 40), (40, 10), (100, 15), (12, 4), (1, 1)]
 

@@ -18,14 +18,14 @@ import soundfile
 import torch
 from conftest import QUICK, Told, write_recording
 
-from monitor.bundle import load_bundle
-from monitor.config import Config, Train
-from monitor.errors import ConfigError, DataError, MonitorError
-from monitor.settings import load_config
-from train import run
-from train.checkpoint import Epoch
-from train.fit import learning_rate
-from train.precision import arithmetic, windows_a_step
+from monitor.bundle.bundle import load_bundle
+from monitor.config.schema import Config, Train
+from monitor.core.errors import ConfigError, DataError, MonitorError
+from monitor.config.loader import load_config
+from train.commands import train as run
+from train.fitting.checkpoint import Epoch
+from train.fitting.loop import learning_rate
+from train.fitting.precision import arithmetic, windows_a_step
 
 
 def test_a_training_leaves_the_model_its_figures_its_history_and_pictures(trained: Path) -> None:
@@ -79,14 +79,14 @@ def test_a_second_training_makes_no_frames_anew(
     def unread(*_: object, **__: object) -> None:
         raise AssertionError("a recording was read again")
 
-    monkeypatch.setattr("train.frames.read_blocks", unread)
+    monkeypatch.setattr("train.data.feature_cache.read_blocks", unread)
     run.train(quick_config, data, tmp_path, Told())
 
 
 def test_an_interrupted_training_resumes_to_the_same_weights(
     data: Path, quick_config: Config, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.fit.CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr("train.fitting.loop.CHECKPOINT_EVERY_S", 0.0)
     stopped = Told()
 
     def interrupt(epoch: Epoch) -> None:
@@ -108,7 +108,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
 def test_a_training_killed_outright_resumes_to_the_same_weights(data: Path, tmp_path: Path) -> None:
     overrides = [f"--set={setting}" for setting in (*QUICK, "train.epochs=8")]
     eager = (
-        "import sys, train.fit, monitor.cli; train.fit.CHECKPOINT_EVERY_S = 0; sys.exit(monitor.cli.run(sys.argv[1:]))"
+        "import sys, train.fitting.loop, monitor.cli.main; train.fitting.loop.CHECKPOINT_EVERY_S = 0; sys.exit(monitor.cli.main.run(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", eager, "train", str(data), *overrides, "--out"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -138,7 +138,7 @@ def test_a_training_killed_outright_resumes_to_the_same_weights(data: Path, tmp_
 def test_resuming_with_other_recordings_or_settings_is_refused(
     data: Path, quick_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.fit.CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr("train.fitting.loop.CHECKPOINT_EVERY_S", 0.0)
     stopped = Told()
 
     def interrupt(epoch: Epoch) -> None:
@@ -207,7 +207,7 @@ def test_sets_larger_than_memory_are_learnt_as_well_and_in_the_same_way_every_ti
     data: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Portions of two recordings, where all eight would be mixed."""
-    monkeypatch.setattr("train.workset.LEAST_BLOCKS", 2)
+    monkeypatch.setattr("train.data.window_dataset.LEAST_BLOCKS", 2)
     small = load_config(overrides=(*QUICK, "train.memory_gb=1e-6"))
     told = Told()
     first, second = (run.train(small, data, tmp_path / name, told) for name in ("first", "second"))
@@ -221,8 +221,8 @@ def test_sets_larger_than_memory_are_learnt_as_well_and_in_the_same_way_every_ti
 def test_a_set_larger_than_memory_resumes_to_the_same_weights(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.workset.LEAST_BLOCKS", 2)
-    monkeypatch.setattr("train.fit.CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr("train.data.window_dataset.LEAST_BLOCKS", 2)
+    monkeypatch.setattr("train.fitting.loop.CHECKPOINT_EVERY_S", 0.0)
     small = load_config(overrides=(*QUICK, "train.memory_gb=1e-6"))
     run.train(small, data, tmp_path / "whole", Told())
     stopped = Told()
@@ -236,7 +236,7 @@ def test_a_set_larger_than_memory_resumes_to_the_same_weights(
 def test_a_training_in_bfloat16_resumes_to_the_same_weights_tells_faults_and_keeps_its_weights_in_float32(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("train.fit.CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr("train.fitting.loop.CHECKPOINT_EVERY_S", 0.0)
     config = load_config(overrides=(*QUICK, "train.precision=bfloat16"))
     told = Told()
     assert run.train(config, data, tmp_path / "whole", told)["auc"] == 1.0

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_streams import Kept
 
-from monitor.bundle import Bundle
-from monitor.ensemble import Ensemble, Lane
-from monitor.sources import Mark
-from monitor.verdicts import Verdicts
+from monitor.bundle.bundle import Bundle
+from monitor.streaming.ensemble import Ensemble, Lane
+from monitor.sources.source import Mark
+from monitor.detection.detector import Verdicts
 
 HOP, RATE = 160, 16000
 SETTINGS = small_config(

@@ -9,10 +9,10 @@ import pytest
 import torch
 from builders import reference_windows, small_config, write_sound
 
-from monitor.config import Config
-from monitor.features import Scale
-from train.frames import FrameCache, Frames
-from train.workset import WorkSet, standardization
+from monitor.config.schema import Config
+from monitor.features.mel import Scale
+from train.data.feature_cache import FrameCache, Frames
+from train.data.window_dataset import WorkSet, standardization
 
 LENGTHS = (20, 21, 75, 10, 40)
 
@@ -49,7 +49,7 @@ def scaled_by(config: Config, recordings: list[Frames]) -> Scale:
 @pytest.mark.parametrize("block", [7, 20, 4096])
 @pytest.mark.parametrize("kind", ["log", "power"])
 def test_training_windows_are_those_of_a_stream_never_across_recordings(monkeypatch, kind: str, block: int) -> None:
-    monkeypatch.setattr("train.workset.BLOCK", block)
+    monkeypatch.setattr("train.data.window_dataset.BLOCK", block)
     config = small_config(f"features.scale={kind}")
     recordings = some_recordings()
     scale = scaled_by(config, recordings)
@@ -66,8 +66,8 @@ def test_training_windows_are_those_of_a_stream_never_across_recordings(monkeypa
 
 @pytest.mark.parametrize("block", [7, 4096])
 def test_of_a_set_larger_than_memory_every_window_comes_once_an_epoch_in_another_order(monkeypatch, block: int) -> None:
-    monkeypatch.setattr("train.workset.BLOCK", block)
-    monkeypatch.setattr("train.workset.LEAST_BLOCKS", 1)
+    monkeypatch.setattr("train.data.window_dataset.BLOCK", block)
+    monkeypatch.setattr("train.data.window_dataset.LEAST_BLOCKS", 1)
     config = small_config("train.memory_gb=1e-9")
     recordings = some_recordings()
     scale = scaled_by(config, recordings)
@@ -84,8 +84,8 @@ def test_of_a_set_larger_than_memory_every_window_comes_once_an_epoch_in_another
 
 
 def test_a_plan_says_how_many_windows_its_portions_have(monkeypatch) -> None:
-    monkeypatch.setattr("train.workset.BLOCK", 16)
-    monkeypatch.setattr("train.workset.LEAST_BLOCKS", 3)
+    monkeypatch.setattr("train.data.window_dataset.BLOCK", 16)
+    monkeypatch.setattr("train.data.window_dataset.LEAST_BLOCKS", 3)
     config = small_config("train.memory_gb=1e-9")
     work = WorkSet(some_recordings(), Scale(config.features), config)
     plan = work.plan()
@@ -101,7 +101,7 @@ def test_processes_that_share_a_machine_share_its_memory() -> None:
 
 
 def test_where_fewer_windows_will_do_they_come_from_all_over_the_set(monkeypatch) -> None:
-    monkeypatch.setattr("train.workset.BLOCK", 10)
+    monkeypatch.setattr("train.data.window_dataset.BLOCK", 10)
     config = small_config()
     power = np.arange(1.0, 1001.0)[:, None].repeat(64, axis=1)
     work = WorkSet([recording(power)], Scale(small_config("features.scale=power").features), config, most=200)
@@ -121,7 +121,7 @@ def test_making_training_windows_leaves_the_recordings_frames_as_they_are() -> N
 
 
 def test_windows_of_kept_frames_are_those_of_the_frames_in_memory(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("train.workset.BLOCK", 64)
+    monkeypatch.setattr("train.data.window_dataset.BLOCK", 64)
     config = small_config()
     sound = np.random.default_rng(0).standard_normal(32_000).astype(np.float32) * 0.1
     kept = FrameCache(config.features, tmp_path / "cache").frames(write_sound(tmp_path / "a.wav", sound))

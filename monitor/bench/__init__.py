@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from monitor.bench import frames, latency, machine, replay, streams
+from monitor.bench import capacity, frames, latency, peak_flops, replay
 from monitor.bench.timing import Section
-from monitor.bundle import Bundle
-from monitor.config import Config
+from monitor.bundle.bundle import Bundle
+from monitor.config.schema import Config
 
 Sections = Mapping[str, Callable[[Config], Section]]
 
@@ -37,8 +37,8 @@ def run_bench(
             config, bundle or latency.untrained_bundle(config), microphone=microphone, seconds=seconds
         ),
         "replay": lambda config: replay.measure(bundle or latency.untrained_bundle(config)),
-        "machine": machine.measure,
-        "streams": lambda config: streams.measure(bundle or latency.untrained_bundle(config)),
+        "machine": peak_flops.measure,
+        "streams": lambda config: capacity.measure(bundle or latency.untrained_bundle(config)),
         "frames": frames.measure,
         **further,
     }

@@ -9,9 +9,9 @@ import torch
 import torchaudio.transforms
 
 from monitor.bench.timing import Section, against, race
-from monitor.config import Config
-from monitor.features import FrameStream
-from monitor.processors import Processors
+from monitor.config.schema import Config
+from monitor.features.mel import FrameStream
+from monitor.core.thread_pool import Processors
 
 SECONDS = 600  # of a long recording
 BLOCK_S = 60  # of it at a time

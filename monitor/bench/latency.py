@@ -13,19 +13,19 @@ import torch
 from rich.console import Console
 
 from monitor.bench.timing import Section
-from monitor.bundle import THRESHOLDS, Bundle, Threshold
-from monitor.capture import Capture, Writer
-from monitor.config import Audio, Config, Features
-from monitor.dashboard.live import show
-from monitor.engine import Engine
-from monitor.latency import Spread, algorithmic_s
-from monitor.listening import prompt
-from monitor.microphone import Microphone
-from monitor.model import Autoencoder
-from monitor.scoring import PARTS, Normal
-from monitor.snapshot import FloatArray
-from monitor.sources import Source, Synthetic
-from monitor.station import Station
+from monitor.bundle.bundle import THRESHOLDS, Bundle, Threshold
+from monitor.sources.device.portaudio import Capture, Writer
+from monitor.config.schema import Audio, Config, Features
+from monitor.dashboard.app import show
+from monitor.runtime.engine import Engine
+from monitor.runtime.latency import Spread, algorithmic_s
+from monitor.runtime.session import prompt
+from monitor.sources.device.microphone import Microphone
+from monitor.model.autoencoder import Autoencoder
+from monitor.scoring.scorer import PARTS, Normal
+from monitor.core.snapshot import FloatArray
+from monitor.sources.source import Source, Synthetic
+from monitor.runtime.monitored_stream import Station
 
 FPS = 10.0
 SETTLE_S = 3.0  # warm-up that does not count

@@ -13,13 +13,13 @@ import soundfile
 import torch
 
 from monitor.bench.timing import Section, race
-from monitor.bundle import Bundle, save_bundle
-from monitor.engine import Engine
-from monitor.listening import prompt
-from monitor.sinks import ScoreLog
-from monitor.sources import WavReplay
-from monitor.station import Station
-from monitor.stream import ScoreStream
+from monitor.bundle.bundle import Bundle, save_bundle
+from monitor.runtime.engine import Engine
+from monitor.runtime.session import prompt
+from monitor.outputs.sink import ScoreLog
+from monitor.sources.source import WavReplay
+from monitor.runtime.monitored_stream import Station
+from monitor.streaming.stream import ScoreStream
 
 SECONDS = 600.0  # of sound
 SINGLY_S = 20.0  # of it that are judged one window at a time
@@ -91,7 +91,7 @@ def _singly(bundle: Bundle, sound: torch.Tensor, scores: Path) -> None:
 
 def _memory(arguments: list[str]) -> int:
     """Bytes that a command has in memory at most; 0 where the system does not say."""
-    script = "import sys; from monitor.cli import run; run(sys.argv[1:]); print(open('/proc/self/status').read())"
+    script = "import sys; from monitor.cli.main import run; run(sys.argv[1:]); print(open('/proc/self/status').read())"
     if not Path("/proc/self/status").exists():
         return 0
     run = subprocess.run([sys.executable, "-c", script, *arguments], check=True, capture_output=True, text=True)
@@ -103,6 +103,6 @@ def _started(arguments: list[str]) -> float:
     took = []
     for _ in range(STARTS):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "monitor.cli", *arguments], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", "monitor", *arguments], check=True, stdout=subprocess.DEVNULL)
         took.append(time.perf_counter() - began)
     return sorted(took)[STARTS // 2]

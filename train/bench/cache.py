@@ -13,10 +13,10 @@ import numpy as np
 import soundfile
 
 from monitor.bench.timing import Section, against, race
-from monitor.config import Config
-from monitor.errors import ConfigError
-from monitor.snapshot import FloatArray
-from train.frames import FrameCache, usable
+from monitor.config.schema import Config
+from monitor.core.errors import ConfigError
+from monitor.core.snapshot import FloatArray
+from train.data.feature_cache import FrameCache, usable
 
 FILES, FILE_S = 200, 10.0
 LARGE_H, LARGE_FILES, LARGE_RATE = 540, 60, 48_000  # hours, as ToyADMOS has; and so many of its files

@@ -7,18 +7,18 @@ from collections.abc import Callable
 import torch
 
 from monitor.bench.latency import untrained_bundle
-from monitor.bench.machine import window_operations
+from monitor.bench.peak_flops import window_operations
 from monitor.bench.timing import Section, race
-from monitor.bundle import Bundle
-from monitor.config import Config
-from monitor.features import Scale
-from monitor.lanes import Lanes
-from monitor.precision import native_bfloat16
-from monitor.station import LIVE_CHUNK_S
-from monitor.transfers import Transfers
+from monitor.bundle.bundle import Bundle
+from monitor.config.schema import Config
+from monitor.features.mel import Scale
+from monitor.streaming.stream_batch import Lanes
+from monitor.model.device import native_bfloat16
+from monitor.runtime.monitored_stream import LIVE_CHUNK_S
+from monitor.model.cuda_transfer import Transfers
 from train.bench.training import invented
-from train.fit import Trainer
-from train.workset import WorkSet
+from train.fitting.loop import Trainer
+from train.data.window_dataset import WorkSet
 
 COUNTS, STREAMS_AIM = (1000, 10_000, 30_000), 30_000
 FILES, BATCHES, WINDOWS_AIM = 2500, (512, 8192), 1_000_000

@@ -8,15 +8,15 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from monitor.bench.timing import Section
-from monitor.bundle import Bundle
-from monitor.config import Config
-from monitor.errors import DataError
-from monitor.scoring import RecordingScore, row_width
-from monitor.snapshot import FloatArray
-from monitor.stream import ScoreStream
-from train.calibrate import scores_of
-from train.dataset import LOOKED_FOR, find_recordings
-from train.frames import FrameCache, Frames, cache_folder
+from monitor.bundle.bundle import Bundle
+from monitor.config.schema import Config
+from monitor.core.errors import DataError
+from monitor.scoring.scorer import RecordingScore, row_width
+from monitor.core.snapshot import FloatArray
+from monitor.streaming.stream import ScoreStream
+from train.calibration.thresholds import scores_of
+from train.data.discovery import LOOKED_FOR, find_recordings
+from train.data.feature_cache import FrameCache, Frames, cache_folder
 
 
 def measure(bundle: Bundle, data: Path, config: Config) -> Section:

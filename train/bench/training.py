@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from monitor.bench.machine import window_operations
+from monitor.bench.peak_flops import window_operations
 from monitor.bench.timing import Section, race
-from monitor.config import Config
-from monitor.features import Scale
-from monitor.precision import native_bfloat16
-from train.fit import Trainer
-from train.frame_file import FrameFile, encoded, footer, write_quickly
-from train.frames import Frames
-from train.workset import WorkSet
+from monitor.config.schema import Config
+from monitor.features.mel import Scale
+from monitor.model.device import native_bfloat16
+from train.fitting.loop import Trainer
+from train.data.feature_store import FrameFile, encoded, footer, write_quickly
+from train.data.feature_cache import Frames
+from train.data.window_dataset import WorkSet
 
 FRAMES_A_FILE, FILES = 640, 25
 LARGE_H = 540  # of sound, as ToyADMOS has

@@ -1,0 +1,135 @@
+"""The y axis of a chart: linear or logarithmic, with the threshold always on it, and sticky.
+
+A scale that follows the data at every frame cannot be read. Here the ends are round numbers, they grow at
+once when something does not fit, and shrink only when the minute has become much smaller.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.segment import Segment
+
+from monitor.core.snapshot import FloatArray
+
+_STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0)
+_WIDE = 25.0  # from this ratio of the largest to the usual, the scale is logarithmic
+_NARROW = 10.0  # and below this, linear again
+_SLACK = 1.8  # how much too large an axis may be before it shrinks
+_DECADES = 1e5  # the most a logarithmic axis spans
+
+
+def round_up(value: float) -> float:
+    """The next round number at or above a positive value."""
+    decade = 10.0 ** math.floor(math.log10(value))
+    return next((step * decade for step in _STEPS if step * decade >= value * (1 - 1e-9)), 10 * decade)
+
+
+def round_down(value: float) -> float:
+    """The next round number at or below a positive value."""
+    decade = 10.0 ** math.floor(math.log10(value))
+    return next((step * decade for step in reversed(_STEPS) if step * decade <= value * (1 + 1e-9)), decade)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """From `low` to `high`, with the threshold between them; None where there is none to draw."""
+
+    low: float
+    high: float
+    log: bool
+    threshold: float | None
+
+    def pixels(self, values: FloatArray, height: int, line: int | None) -> NDArray[np.int64]:
+        """Pixel rows from the bottom of `height`, where the threshold lies on row `line`; -1 for NaN.
+
+        What is above the threshold is above its row, and what is not is not, however small the difference:
+        below and above the line are two straight pieces, each with its own slope.
+        """
+        known = np.isfinite(values)
+        clipped = np.clip(np.where(known, values, self.low).astype(np.float64), self.low, self.high)
+        if line is None or self.threshold is None:
+            rows = np.rint(self._share(clipped, self.low, self.high) * (height - 1))
+        else:
+            below = np.rint(self._share(clipped, self.low, self.threshold) * (line - 1))
+            top = height - 2 - line
+            above = line + 1 + np.rint(self._share(clipped, self.threshold, self.high) * top)
+            # a float32 history beside a float64 threshold: equal must not look above
+            over = clipped > self.threshold * (1 + 1e-6)
+            rows = np.where(over, above, below)
+        return np.where(known, rows, -1).astype(np.int64)
+
+    def line(self, height: int, step: int) -> int | None:
+        """The pixel row of the threshold: the bottom of a cell of `step` pixels, but not of the lowest cell.
+
+        So no cell has both what is above and what is below, and each can have the colour that it deserves.
+        """
+        cells = height // step
+        if self.threshold is None or cells < 2:
+            return None
+        share = float(self._share(np.array([self.threshold]), self.low, self.high)[0])
+        return min(max(round(share * cells), 1), cells - 1) * step
+
+    def ticks(self, most: int) -> list[float]:
+        """Round numbers to write beside the axis, the ends first; not many more than `most`."""
+        inner: list[float] = []
+        if self.log:
+            for k in range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1):
+                inner += [10.0**k]
+        else:
+            step = round_up(self.high / max(most, 1))
+            inner += [step * i for i in range(1, int(self.high / step) + 1)]
+        return [self.high, self.low, *(v for v in inner if self.low < v < self.high)]
+
+    def _share(self, values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+        if high <= low:
+            return np.zeros_like(values)
+        if self.log:
+            values, low, high = np.log(np.maximum(values, low)), math.log(low), math.log(high)
+        share: NDArray[np.float64] = np.clip((values - low) / (high - low), 0.0, 1.0)
+        return share
+
+
+def choose(values: FloatArray, threshold: float, before: Axis | None = None) -> Axis:
+    """The axis for a minute of `values`, as near to `before`, the one now on the screen, as will do."""
+    line = threshold if math.isfinite(threshold) and threshold > 0 else None
+    known = values[np.isfinite(values)]
+    largest = max(float(known.max()) if len(known) else 0.0, 0.0)
+    usual = float(np.quantile(known, 0.05)) if len(known) else 0.0
+    need = max(largest, 1.3 * line if line else 0.0) or 1.0
+    floor = max(min(x for x in (usual, line or need) if x > 0) if usual > 0 else need / 10, need / _DECADES)
+    floor = min(floor, line) if line else floor
+    ratio = need / floor
+    log = ratio > _WIDE or (before is not None and before.log and ratio > _NARROW)
+    high = round_up(need)
+    low = _low(floor, need, log)
+    if before is not None and before.log == log:
+        if need <= before.high <= round_up(need * _SLACK):
+            high = before.high
+        if min(_low(floor / _SLACK, need, log), low) <= before.low <= floor / 1.1:
+            low = before.low
+    return Axis(low, high, log, line)
+
+
+def _low(floor: float, need: float, log: bool) -> float:
+    """Where an axis begins whose values begin at `floor`: 0 unless that would waste much of it."""
+    if log:
+        return round_down(floor / 1.2)
+    return round_down(0.7 * floor) if floor > 0.3 * need else 0.0
+
+
+@dataclass(slots=True)
+class Scales:
+    """What the eye has got used to: the scales now on the screen, and the rows drawn with them.
+
+    Belongs to one viewer; without it, every frame would choose anew.
+    """
+
+    axes: dict[str, Axis] = field(default_factory=dict)
+    levels: tuple[int, int] | None = None  # of the spectrogram, in dB
+    levels_slot: int | None = None  # the newest slot they were fitted to
+    band_high: float = 0.0  # thresholds that the longest bar of a band stands for
+    rows: dict[int, tuple[bytes, list[Segment]]] = field(default_factory=dict)  # of the spectrogram

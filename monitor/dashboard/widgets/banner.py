@@ -1,0 +1,78 @@
+"""The state as one large word, in block letters of half-cells: 6 pixels high, 3 rows, or twice that."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from rich.segment import Segment
+
+from monitor.dashboard.render.cells import Line
+from monitor.dashboard.render.theme import Glyphs, Theme
+from monitor.core.snapshot import State
+
+_LETTERS = {
+    " ": ("  ",) * 6,
+    "A": (" ## ", "#  #", "#  #", "####", "#  #", "#  #"),
+    "E": ("####", "#   ", "### ", "#   ", "#   ", "####"),
+    "F": ("####", "#   ", "### ", "#   ", "#   ", "#   "),
+    "G": (" ####", "#    ", "#  ##", "#   #", "#   #", " ####"),
+    "I": ("###", " # ", " # ", " # ", " # ", "###"),
+    "L": ("#   ", "#   ", "#   ", "#   ", "#   ", "####"),
+    "M": ("#   #", "## ##", "# # #", "#   #", "#   #", "#   #"),
+    "N": ("#   #", "##  #", "# # #", "#  ##", "#   #", "#   #"),
+    "O": (" ### ", "#   #", "#   #", "#   #", "#   #", " ### "),
+    "R": ("#### ", "#   #", "#   #", "#### ", "#  # ", "#   #"),
+    "S": (" ###", "#   ", " ## ", "   #", "   #", "### "),
+    "T": ("#####", "  #  ", "  #  ", "  #  ", "  #  ", "  #  "),
+    "W": ("#   #", "#   #", "#   #", "# # #", "## ##", "#   #"),
+    "Y": ("#   #", "#   #", " # # ", "  #  ", "  #  ", "  #  "),
+}
+_GAP = 1
+
+
+def word_width(word: str, size: int = 1) -> int:
+    """Cells that the word takes."""
+    return size * (sum(len(_LETTERS[letter][0]) for letter in word) + _GAP * (len(word) - 1))
+
+
+WIDEST = max(word_width(state) for state in State)
+
+
+def word_rows(size: int) -> int:
+    """Rows of a word with half a row of margin above and below."""
+    return 3 * size + 1
+
+
+@lru_cache(maxsize=64)
+def _rows(word: str, size: int, halves: str) -> tuple[str, ...]:
+    """The word's rows of characters, margins included."""
+    art = [(" " * _GAP).join(_LETTERS[letter][y] for letter in word) for y in range(6)]
+    tall = ["".join(c * size for c in row) for row in art for _ in range(size)]
+    empty = " " * len(tall[0])
+    pixels = [empty, *tall, empty]
+    return tuple(
+        "".join(halves[(a != " ") + 2 * (b != " ")] for a, b in zip(upper, lower, strict=True))
+        for upper, lower in zip(pixels[::2], pixels[1::2], strict=True)
+    )
+
+
+def large_word(state: State, width: int, size: int, theme: Theme, glyphs: Glyphs, caption: str = "") -> list[Line]:
+    """The word on a field of `width` cells and `word_rows(size)` rows, which is filled in the loud states.
+
+    The caption stands to the right of the word where there is room for it.
+    """
+    style = theme.word[state]
+    ground = style if state in theme.loud else theme.plain
+    made: list[Line] = []
+    rows = _rows(state.value, size, glyphs.halves)
+    used = 1 + len(rows[0])
+    room = width - used - 4
+    for number, row in enumerate(rows):
+        text = f" {row}"
+        line: Line = [Segment(text, style)]
+        if number == (len(rows) - 1) // 2 and caption and len(caption) <= room:
+            line += [Segment(f"    {caption:<{room}}", ground if state in theme.loud else theme.label)]
+        else:
+            line += [Segment(" " * (width - used), ground)]
+        made.append(line)
+    return made

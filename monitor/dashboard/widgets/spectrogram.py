@@ -1,0 +1,151 @@
+"""The mel spectrogram of the last minute: two pixels in a cell, quiet is dark and loud is bright.
+
+A row is written as runs of equal cells: one Segment per cell would make enough garbage to delay the audio
+callbacks. Styles are made once for each pair of colours, and rows that did not change are not made again.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
+
+from monitor.dashboard.widgets.chart import GUTTER
+from monitor.dashboard.render.binning import band_rows, column_mean, minute_slots, row_mean
+from monitor.dashboard.render.cells import Line, rule
+from monitor.dashboard.render.formatting import hertz
+from monitor.dashboard.render.axis import Scales
+from monitor.dashboard.render.theme import Glyphs, Theme
+from monitor.core.snapshot import FloatArray, Snapshot
+
+_MAGMA = ("#07061c", "#2c115f", "#721f81", "#b73779", "#f1605d", "#feb078", "#fcfdbf")
+_COLOURS = 32  # more would only shorten the runs
+_NOTHING = _COLOURS  # the code of a pixel without a level
+_STEP_DB = 5
+_LEAST_SPAN_DB = 30
+_ROUND_HZ = (125, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000)
+
+
+def _palette() -> list[Color]:
+    anchors = [Color.parse(text).get_truecolor() for text in _MAGMA]
+    made = []
+    for i in range(_COLOURS):
+        at = i / (_COLOURS - 1) * (len(anchors) - 1)
+        k = min(int(at), len(anchors) - 2)
+        low, high = anchors[k], anchors[k + 1]
+        made.append(Color.from_rgb(*(a + (b - a) * (at - k) for a, b in zip(low, high, strict=True))))
+    return made
+
+
+_PALETTE = _palette()
+
+
+@lru_cache(maxsize=(_COLOURS + 1) ** 2)
+def _cell(pair: int) -> tuple[str, Style]:
+    """The character and the style of a cell whose pixels have the codes `divmod(pair, _COLOURS + 1)`."""
+    upper, lower = divmod(pair, _COLOURS + 1)
+    if upper == lower == _NOTHING:
+        return " ", Style.null()
+    if upper == lower:
+        return " ", Style.from_color(bgcolor=_PALETTE[upper])
+    if upper == _NOTHING:
+        return "▄", Style.from_color(_PALETTE[lower])
+    if lower == _NOTHING:
+        return "▀", Style.from_color(_PALETTE[upper])
+    return "▀", Style.from_color(_PALETTE[upper], _PALETTE[lower])
+
+
+def spectrogram(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, scales: Scales) -> list[Line]:
+    """A title and `rows` lines, `width` cells wide, the highest band at the top."""
+    slots = minute_slots(snapshot.slot_s)
+    plot = max(width - GUTTER, 1)
+    low, high = _levels(snapshot, slots, scales)
+    columns = column_mean(snapshot.spectrogram, snapshot.first_slot, slots, plot)
+    span = f"{low} to {high} dB"
+    made = [rule(width, theme, glyphs, [("Spectrogram", theme.title)], [(span, theme.label)])]
+    labels = frequency_labels(snapshot.band_hz, rows)
+    if theme.heat:
+        body = _coloured(columns, rows, low, high, glyphs, scales)
+    else:
+        body = _shaded(columns, rows, low, high, theme, glyphs)
+    for row, line in enumerate(body):
+        label = labels.get(row, "")
+        edge = glyphs.tick if label else glyphs.side
+        made.append([Segment(f"{label:>{GUTTER - 1}}", theme.label), Segment(edge, theme.frame), *line])
+    return made
+
+
+def frequency_labels(band_hz: FloatArray, rows: int) -> dict[int, str]:
+    """Row (0 is the top one) -> round frequency in Hz that falls into it, with room between them."""
+    start, end = band_rows(len(band_hz), rows)
+    made: dict[int, str] = {}
+    for frequency in reversed(_ROUND_HZ):
+        if not band_hz[0] <= frequency <= band_hz[-1]:
+            continue
+        band = int(np.abs(band_hz - frequency).argmin())
+        row = rows - 1 - int(np.flatnonzero((start <= band) & (band < end))[0])
+        if all(abs(row - other) > 1 for other in made):
+            made[row] = hertz(frequency)
+    return made
+
+
+def _levels(snapshot: Snapshot, slots: int, scales: Scales) -> tuple[int, int]:
+    """The levels of the darkest and the brightest colour in dB, following the minute at 1 dB a slot."""
+    newest = snapshot.first_slot + len(snapshot.spectrogram)
+    if scales.levels is not None and scales.levels_slot == newest:
+        return scales.levels
+    shown = snapshot.spectrogram[-slots:]
+    known = shown[np.isfinite(shown)][::3]
+    if not len(known):
+        return scales.levels or (-_LEAST_SPAN_DB, 0)
+    quiet, loud = np.quantile(known, (0.05, 0.998))
+    high = math.ceil(loud / _STEP_DB) * _STEP_DB
+    low = min(math.floor(quiet / _STEP_DB) * _STEP_DB, high - _LEAST_SPAN_DB)
+    if scales.levels is not None:
+        low, high = _toward(scales.levels[0], low), _toward(scales.levels[1], high)
+    scales.levels, scales.levels_slot = (low, high), newest
+    return low, high
+
+
+def _toward(before: int, target: int) -> int:
+    if abs(target - before) <= _STEP_DB:
+        return before
+    return before + (1 if target > before else -1)
+
+
+def _codes(levels: FloatArray, low: int, high: int, steps: int) -> NDArray[np.int64]:
+    """Levels in dB -> 0 to steps - 1, and `steps` where there is no level."""
+    known = np.isfinite(levels)
+    share = (np.where(known, levels, low) - low) / max(high - low, 1)
+    return np.where(known, np.clip((share * steps).astype(np.int64), 0, steps - 1), steps)
+
+
+def _coloured(columns: FloatArray, rows: int, low: int, high: int, glyphs: Glyphs, scales: Scales) -> list[Line]:
+    halves = 1 if glyphs.ascii else 2  # ASCII has no half block, but a space has a background too
+    codes = _codes(row_mean(columns, halves * rows), low, high, _COLOURS)[:, ::-1].T  # the top row first
+    pairs = (codes[0::halves] * (_COLOURS + 1) + codes[halves - 1 :: halves]).astype(np.int16)
+    made: list[Line] = []
+    for number, row in enumerate(pairs):
+        key = row.tobytes()
+        kept = scales.rows.get(number)
+        if kept is None or kept[0] != key:
+            edges = [0, *(np.flatnonzero(np.diff(row)) + 1).tolist(), len(row)]
+            line: Line = []
+            for start, end in pairwise(edges):
+                character, style = _cell(int(row[start]))
+                line.append(Segment(character * (end - start), style))
+            kept = scales.rows[number] = (key, line)
+        made.append(kept[1])
+    return made
+
+
+def _shaded(columns: FloatArray, rows: int, low: int, high: int, theme: Theme, glyphs: Glyphs) -> list[Line]:
+    ramp = glyphs.ramp + " "  # nothing looks like silence here; the charts above tell which it is
+    codes = _codes(row_mean(columns, rows), low, high, len(glyphs.ramp))[:, ::-1].T
+    return [[Segment("".join([ramp[code] for code in row]), theme.plain)] for row in codes.tolist()]
