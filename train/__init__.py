@@ -1,1 +1,3 @@
-"""Everything offline: data sets, the training loop, calibration, evaluation, plots."""
+"""Offline work: data sets, training, calibration, evaluation, and the demo."""
+
+__all__ = ["bench", "calibration", "commands", "data", "demo", "evaluation", "fitting"]

@@ -1,7 +1,4 @@
-"""Sound as it comes in: the channel taken, the rate made the model's, recordings read in blocks.
-
-Microphones, replays and training all pass here, so that the same sound gives the same samples everywhere.
-"""
+"""Reads recordings in blocks: one channel or the mean of all, at the sample rate of the model."""
 
 from __future__ import annotations
 
@@ -10,45 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 
+from monitor.audio.resampling import Resampler, require_channel, select_channel
 from monitor.config.schema import Channel
 from monitor.core.errors import DataError
-from monitor.core.snapshot import FloatArray
+from monitor.core.types import FloatArray
 
-LOUDEST = 1e6  # times full scale: what follows squares and sums it in float32
+MAX_AMPLITUDE = 1e6  # times full scale; larger samples could overflow float32 where they are squared and summed
 SUFFIXES = (".wav", ".flac", ".ogg")
-
-
-def select_channel(block: FloatArray, channel: Channel) -> FloatArray:
-    """One channel of (n, channels) samples, or the mean of all for "mix": (n,).
-
-    Raises:
-        DataError: if there is no such channel.
-    """
-    if channel == "mix":
-        return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
-    if channel >= block.shape[1]:
-        raise DataError(
-            f"channel {channel} was asked for, but there are only {block.shape[1]} (counted from 0): "
-            "choose another with features.channel, or `mix`"
-        )
-    return block[:, channel]
-
-
-class Resampler:
-    """Changes the rate of a stream; the output is the same however the input is cut into blocks."""
-
-    def __init__(self, source_rate: int, target_rate: int) -> None:
-        same = source_rate == target_rate
-        self._stream = None if same else soxr.ResampleStream(source_rate, target_rate, 1, dtype="float32")
-
-    def push(self, samples: FloatArray, *, last: bool = False) -> FloatArray:
-        """Samples (n,) in, the resampled ones that are ready out: (m,). `last` gives all that is left."""
-        if self._stream is None:
-            return samples
-        resampled: FloatArray = self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32), last=last)
-        return resampled
 
 
 def read_blocks(
@@ -59,30 +25,40 @@ def read_blocks(
     block_s: float = 10.0,
     observe: Callable[[FloatArray], None] = lambda _: None,
 ) -> Iterator[FloatArray]:
-    """A recording as blocks of mono float32 samples (n,) at `sample_rate`, full scale 1.
+    """Reads a recording as blocks of mono samples.
 
-    `observe` is shown what was recorded, before mixing and resampling: (n, channels used).
+    Args:
+        path: the recording.
+        sample_rate: sample rate of the blocks in Hz; the recording is resampled.
+        channel: number of a channel, or "mix" for the mean of all.
+        block_s: seconds that are read at a time.
+        observe: is called with each block as recorded, before mixing and resampling: (n, channels used).
+
+    Yields:
+        samples (n,) float32, full scale 1.
 
     Raises:
-        DataError: if the file cannot be read, has no such channel, or holds numbers that are not finite.
+        DataError: if the file cannot be read, does not have the channel, or has samples that are not finite.
     """
     with open_recording(path) as file:
+        try:
+            require_channel(channel, file.channels)
+        except DataError as error:
+            raise DataError(f"{path}: {error}.") from None
         resampler = Resampler(file.samplerate, sample_rate)
         frames = max(1, int(block_s * file.samplerate))
         try:
             while len(block := file.read(frames, dtype="float32", always_2d=True)):
-                try:
-                    samples = select_channel(block, channel)
-                except DataError as error:
-                    raise DataError(f"{path}: {error}.") from None
-                if not (np.abs(samples) < LOUDEST).all():
+                samples = select_channel(block, channel)
+                if not (np.abs(samples) < MAX_AMPLITUDE).all():
                     raise DataError(
-                        f"{path}: holds samples that are not numbers, or a million times full scale: record it anew."
+                        f"{path}: has samples that are not numbers, or far beyond full scale (a million times): "
+                        "record it again."
                     )
                 observe(block if channel == "mix" else samples[:, None])
                 yield resampler.push(samples)
         except soundfile.SoundFileError as error:
-            raise DataError(f"{path}: cannot be read to its end: {_reason(error)}.") from None
+            raise DataError(f"{path}: cannot be read to its end: {sound_file_reason(error)}.") from None
         yield resampler.push(np.zeros(0, np.float32), last=True)
 
 
@@ -97,43 +73,47 @@ def duration_s(path: Path) -> float:
 
 
 def open_recording(path: Path) -> soundfile.SoundFile:
-    """The recording, opened.
+    """Opens a recording.
 
     Raises:
-        DataError: if it is missing, empty, or no sound file.
+        DataError: if the file is missing, is empty, is not a sound file, or is cut off.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a recording.")
     if not path.exists():
         raise DataError(f"{path}: there is no such file.")
     if path.suffix == ".npy":
-        raise DataError(f"{path}: holds mel frames, not sound: it can be trained on and evaluated, but not played.")
+        raise DataError(f"{path}: has mel frames, not sound: use it for training or evaluation; it cannot be played.")
     try:
         file = soundfile.SoundFile(path)
     except (soundfile.SoundFileError, OSError, UnicodeError) as error:
-        raise DataError(f"{path}: is not a recording that can be read: {_reason(error)}.") from None
+        raise DataError(f"{path}: is not a recording that can be read: {sound_file_reason(error)}.") from None
     if not file.frames:
         file.close()
-        raise DataError(f"{path}: is a recording without any sound in it.")
-    if (missing := _missing_bytes(path)) > 0:
+        raise DataError(f"{path}: is empty: it has no samples.")
+    if missing := _missing_bytes(path):
         file.close()
-        raise DataError(f"{path}: is cut off: its header promises {missing} bytes more than there are; copy it again.")
+        raise DataError(f"{path}: is cut off: {missing} bytes are missing according to its header; copy it again.")
     return file
 
 
 def _missing_bytes(path: Path) -> int:
-    """How many bytes a wav file lacks of what its header promises, which libsndfile passes over in silence."""
+    """The number of bytes that a wav file is shorter than its header says. libsndfile ignores this."""
     with path.open("rb") as file:
         head = file.read(12)
-    promised = int.from_bytes(head[4:8], "little")
-    # Who writes a stream does not know its length: 0, or as much as can be said.
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE" or promised == 0 or promised >= 0x7FFF0000:
+    stated = int.from_bytes(head[4:8], "little")
+    # Programs that write a stream of unknown length state 0, or the largest possible number.
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE" or stated == 0 or stated >= 0x7FFF0000:
         return 0
-    return promised + 8 - path.stat().st_size - 1  # a last odd byte may go without its padding
+    missing = stated + 8 - path.stat().st_size
+    return missing if missing > 1 else 0  # the padding byte at the end of an odd length may be missing
 
 
-def _reason(error: Exception) -> str:
+def sound_file_reason(error: Exception) -> str:
+    """Why a sound file could not be read or written: a few words for a message, without a full stop."""
     if isinstance(error, UnicodeError):
-        return "its name cannot be written as text; rename it"
-    # With the path, which has been said, libsndfile's own sentence comes last.
+        return "its name has invalid characters; rename it"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    # str() of a libsndfile error begins with the path, which the message names already; `error_string` does not.
     return str(getattr(error, "error_string", error)).strip().rstrip(" .") or type(error).__name__

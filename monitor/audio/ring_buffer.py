@@ -1,4 +1,4 @@
-"""SampleRing: where the thread that hears hands samples to the thread that computes, for one stream or several."""
+"""A lock-free ring buffer of samples between the thread of a source and the engine's thread."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from time import monotonic
 
 import numpy as np
 
-from monitor.core.snapshot import FloatArray
+from monitor.audio.resampling import require_channel, select_channel
+from monitor.config.schema import Channel
+from monitor.core.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Samples out of the ring: `samples` (n, channels) begin at absolute sample index `first`.
+    """Samples that were read from a ring."""
 
-    `lost` samples just before them were overwritten before they could be read.
-    """
-
-    samples: FloatArray
-    first: int
-    lost: int
+    samples: FloatArray  # (n,)
+    first: int  # absolute sample index of samples[0]
+    lost: int  # number of samples just before them that were overwritten before they could be read
 
 
 class SampleRing:
-    """A preallocated ring of samples for one writer, without a lock. It has one reader; `RingReader` is a further one.
+    """A preallocated ring of samples for one writer; any number of `RingReader`s read it independently.
 
-    Time is the absolute sample index: the number of samples written before. The writer never waits; what it
-    overruns is counted and told to the reader. It relies on an int attribute being replaced in one step, which
-    Python promises: `claimed` moves before the copy and `written` after it, so that the reader can tell whether
-    what it copied was being overwritten meanwhile.
+    Positions are absolute sample indices: the number of samples written before. The writer never waits; each reader
+    counts the samples that were overwritten before it read them.
+
+    Without a lock this relies on Python replacing an int attribute in one step. The writer advances `claimed` before
+    it copies a block and `written` afterwards, so a reader can detect that samples were overwritten while it copied
+    them.
     """
 
     def __init__(self, capacity: int, channels: int = 1) -> None:
         self.capacity = capacity
         self.claimed = 0
         self.written = 0
-        self.written_at = 0.0  # the monotonic clock at the newest write
+        self.written_at = 0.0  # time.monotonic() at the latest write
         self.samples = np.zeros((capacity, channels), np.float32)
-        self._reader = RingReader(self)
 
     def write(self, block: FloatArray) -> None:
-        """Appends a block of (n, channels) samples. Safe in an audio callback: it only copies.
+        """Appends a block of samples (n, channels). Safe in an audio callback: it only copies.
 
         Raises:
             ValueError: if the block is longer than the ring.
@@ -57,83 +57,73 @@ class SampleRing:
         self.written_at = monotonic()
         self.written += n
 
-    @property
-    def free(self) -> int:
-        """Samples that can be written now without overrunning the reader."""
-        return self.capacity - (self.written - self.read)
-
-    @property
-    def read(self) -> int:
-        """Samples that have been read, or left unread for good."""
-        return self._reader.read
-
-    @property
-    def available(self) -> int:
-        """As `RingReader.available`."""
-        return self._reader.available
-
-    def take(self, most: int) -> Taken:
-        """As `RingReader.take`."""
-        return self._reader.take(most)
-
-    def skip(self) -> int:
-        """As `RingReader.skip`."""
-        return self._reader.skip()
-
 
 class RingReader:
-    """One reader's place in a ring. Several read the same ring, each at its own pace; none of them holds up another."""
+    """Reads one channel of a ring, at its own position. It blocks neither the writer nor other readers.
 
-    def __init__(self, ring: SampleRing) -> None:
-        self.ring = ring
-        self.read = 0
+    Args:
+        ring: the ring.
+        channel: number of a channel, or "mix" for the mean of all.
+
+    Raises:
+        DataError: if the ring does not have the channel.
+    """
+
+    def __init__(self, ring: SampleRing, channel: Channel = "mix") -> None:
+        self.ring, self.channel = ring, channel
+        self.read = 0  # absolute index of the next sample to read
+        require_channel(channel, ring.samples.shape[1])
 
     @property
     def written(self) -> int:
-        """Samples written so far."""
+        """Number of samples written so far."""
         return self.ring.written
 
     @property
     def written_at(self) -> float:
-        """The monotonic clock at the newest write."""
+        """time.monotonic() at the latest write."""
         return self.ring.written_at
 
     @property
     def available(self) -> int:
-        """Samples written and not yet read, those already overwritten included."""
+        """Number of samples written and not yet read, including those already overwritten."""
         return self.ring.written - self.read
 
-    def take(self, most: int) -> Taken:
-        """The next samples, at most `most` of them, as a copy; none if there are none.
+    @property
+    def free(self) -> int:
+        """Number of samples that can be written now without overwriting unread ones of this reader."""
+        return self.ring.capacity - self.available
 
-        After an overrun it goes on with the newest half ring, so that the writer does not overrun it again at once.
+    def take(self, max_count: int) -> Taken:
+        """Reads the next samples, at most `max_count`, as a copy; none if there are none.
+
+        After an overrun it continues with the newest half of the ring, so that it is not overrun again at once.
         """
         lost = 0
         if self.ring.claimed - self.read > self.ring.capacity:
-            lost = self._skip()
+            lost = self._skip_overrun()
         first = self.read
-        n = min(most, self.ring.written - first)
+        n = min(max_count, self.ring.written - first)
         start = first % self.ring.capacity
         head = min(n, self.ring.capacity - start)
-        samples = np.concatenate((self.ring.samples[start : start + head], self.ring.samples[: n - head]))
-        if self.ring.claimed - first > self.ring.capacity:  # overrun while we copied
-            lost += self._skip()
+        samples = np.empty(n, np.float32)
+        samples[:head] = select_channel(self.ring.samples[start : start + head], self.channel)
+        samples[head:] = select_channel(self.ring.samples[: n - head], self.channel)
+        if self.ring.claimed - first > self.ring.capacity:  # overwritten while they were copied
+            lost += self._skip_overrun()
             return Taken(samples[:0], self.read, lost)
         self.read = first + n
         return Taken(samples, first, lost)
 
     def skip(self) -> int:
-        """Leaves all that has been written unread; returns how many samples that were."""
+        """Skips all samples written so far; returns their number."""
         skipped = self.ring.written - self.read
         self.read += skipped
         return skipped
 
-    def _skip(self) -> int:
-        # Never back into what is being overwritten, however long the block that the writer is at.
+    def _skip_overrun(self) -> int:
+        # Never a sample that is being overwritten, even if the writer's block is longer than half the ring.
         index = max(self.ring.written - self.ring.capacity // 2, self.ring.claimed - self.ring.capacity)
         skipped = index - self.read
         self.read = index
         return skipped
-
-
-Readable = SampleRing | RingReader

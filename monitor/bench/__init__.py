@@ -1,4 +1,4 @@
-"""`monitor bench`: what this machine manages, in sections. Each gives figures and a few lines for a person."""
+"""`monitor bench`: benchmarks on this computer, in sections. Each returns figures for JSON and lines to print."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 from monitor.bench import capacity, frames, latency, peak_flops, replay
 from monitor.bench.timing import Section
+from monitor.bench.untrained import untrained_bundle
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
+
+__all__ = ["capacity", "frames", "latency", "peak_flops", "replay", "run_bench", "timing", "untrained"]
 
 Sections = Mapping[str, Callable[[Config], Section]]
 
@@ -21,24 +24,29 @@ def run_bench(
     seconds: float,
     only: tuple[str, ...] = (),
     further: Sections,
-    say: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> dict[str, Any]:
-    """The sections, one after another; returns their figures by name.
+    """Runs sections one after another.
 
     Args:
-        bundle: the model; None makes one of the default size, which takes as long.
-        microphone: listen to the device of the settings instead of an invented one.
-        seconds: how long to listen.
-        only: the names of the sections to run; none means all.
-        further: sections of the offline part of the program, by name.
+        config: settings of the model and of the device.
+        bundle: the model; None: an untrained one, which takes as long to compute.
+        microphone: whether to measure latency with the device of the settings instead of a simulated one.
+        seconds: duration of the latency measurement.
+        only: names of the sections to run; empty: all.
+        further: sections of the package `train`, by name.
+        show: is called with the lines of each section.
+
+    Returns:
+        figures of the sections by name.
     """
     sections: dict[str, Callable[[Config], Section]] = {
         "latency": lambda config: latency.measure(
-            config, bundle or latency.untrained_bundle(config), microphone=microphone, seconds=seconds
+            config, bundle or untrained_bundle(config), microphone=microphone, seconds=seconds
         ),
-        "replay": lambda config: replay.measure(bundle or latency.untrained_bundle(config)),
+        "replay": lambda config: replay.measure(bundle or untrained_bundle(config)),
         "machine": peak_flops.measure,
-        "streams": lambda config: capacity.measure(bundle or latency.untrained_bundle(config)),
+        "streams": lambda config: capacity.measure(bundle or untrained_bundle(config)),
         "frames": frames.measure,
         **further,
     }
@@ -46,7 +54,7 @@ def run_bench(
     for name, section in sections.items():
         if only and name not in only:
             continue
-        done = section(config)
-        figures[name] = done.figures
-        say("\n".join((name, *(f"  {text}" for text in done.lines))))
+        result = section(config)
+        figures[name] = result.figures
+        show("\n".join((name, *(f"  {line}" for line in result.lines))))
     return figures

@@ -1,4 +1,4 @@
-"""Fair comparisons: rivals run in turn in one process, and what counts is the median of their ratios."""
+"""Timing comparisons: candidates run alternately in one process, and are compared by the median of their ratios."""
 
 from __future__ import annotations
 
@@ -9,48 +9,54 @@ from dataclasses import dataclass
 from typing import Any
 
 ROUNDS = 5
-REST_S = 0.1  # before each: the threads of a rival's library may wait for more work, busily, for some time
+REST_S = 0.1  # pause before each run, because threads of the library timed before may still be busy-waiting
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One part of the bench: its figures, ready for JSON, and what to print."""
+    """The result of one section of the benchmark."""
 
-    figures: dict[str, Any]
-    lines: list[str]
+    figures: dict[str, Any]  # for the JSON output
+    lines: list[str]  # to print
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds of each contestant in each round; a round runs all of them, one after another."""
+    """The times of candidates. A round runs all candidates once, one after another."""
 
-    rounds: Mapping[str, list[float]]
+    rounds: Mapping[str, list[float]]  # seconds of each candidate in each round
 
     def seconds(self, name: str) -> float:
-        """The median of a contestant."""
+        """The median time of a candidate."""
         return statistics.median(self.rounds[name])
 
     def ratio(self, slow: str, fast: str) -> float:
-        """How many times as long `slow` takes as `fast`: the median over rounds, so that a busy moment hits both."""
+        """The time of `slow` divided by that of `fast`: the median of the rounds, because other load affects both."""
         pairs = zip(self.rounds[slow], self.rounds[fast], strict=True)
         return statistics.median(a / b for a, b in pairs)
 
 
-def race(contestants: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS, warm: bool = True) -> Timings:
-    """Times contestants, in turn, so many rounds; with `warm` each runs once before, uncounted."""
+def time_all(candidates: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS, warm: bool = True) -> Timings:
+    """Times candidates alternately.
+
+    Args:
+        candidates: functions to time, by name.
+        rounds: how many times each is timed.
+        warm: whether to run each once before, without timing it.
+    """
     if warm:
-        for run in contestants.values():
+        for run in candidates.values():
             run()
-    taken: dict[str, list[float]] = {name: [] for name in contestants}
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
-        for name, run in contestants.items():
+        for name, run in candidates.items():
             time.sleep(REST_S)
             began = time.perf_counter()
             run()
-            taken[name].append(time.perf_counter() - began)
-    return Timings(taken)
+            seconds[name].append(time.perf_counter() - began)
+    return Timings(seconds)
 
 
-def against(ratio: float, target: float) -> str:
-    """A ratio beside the one that is aimed at."""
+def ratio_text(ratio: float, target: float) -> str:
+    """A ratio of times with its target, as text."""
     return f"{ratio:5.1f} times as fast (aim: {target:g})"

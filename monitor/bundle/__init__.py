@@ -1,1 +1,3 @@
-"""TODO."""
+"""The bundle: a trained model with everything that scoring needs, stored in one verified file."""
+
+__all__ = ["bundle", "bundle_io", "schema", "self_test", "threshold"]

@@ -1,4 +1,4 @@
-"""What commands have in common: kinds of options, sets of them, and the settings and the model they lead to."""
+"""Options that several commands share: their types, sets of options, and the settings that result from them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import click
 
 if TYPE_CHECKING:
     from monitor.bundle.bundle import Bundle
+    from monitor.config.loader import SettingsSource
     from monitor.config.schema import Config
 
-PRESETS = ("default", "toyadmos")  # of monitor.config.schema, which is too slow to import for --help
+PRESETS = ("default", "toyadmos")  # as in monitor.config.presets, which is too slow to import for --help
+Command = Callable[..., Any]
 
 
 class FilePath(click.ParamType):  # type: ignore[type-arg]
-    """A path of a file or folder."""
+    """The path of a file or folder."""
 
     name = "path"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path."""
+        """Returns the path; an empty one is refused."""
         if isinstance(value, Path):
             return value
         if not str(value) or "\0" in str(value):
@@ -38,90 +40,103 @@ class Speed(click.ParamType):  # type: ignore[type-arg]
     name = "X|max"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The speed as a number; infinity for max."""
+        """Returns the speed as a number; infinity for max."""
         try:
             speed = float("inf") if value == "max" else float(str(value))
         except ValueError:
             speed = 0.0
         if not speed > 0:
-            self.fail(f"{value!r} is no speed: a number above 0 (1 is real time), or max.", param, ctx)
+            self.fail(f"{value!r} is not a speed: give a number above 0 (1 is real time), or max.", param, ctx)
         return speed
 
 
 class ChannelChoice(click.ParamType):  # type: ignore[type-arg]
-    """A channel's number, or `mix`."""
+    """The number of a channel, or `mix`."""
 
     name = "N|mix"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        """The channel as settings have it."""
+        """Returns the channel as a setting: a number or "mix"."""
         text = str(value)
         if text != "mix" and not (text.isdecimal() and int(text) < 128):
-            self.fail(f"{value!r} is no channel: a number counted from 0, or mix.", param, ctx)
+            self.fail(f"{value!r} is not a channel: give a number, counted from 0, or mix.", param, ctx)
         return text if text == "mix" else int(text)
 
 
-def microphone_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which microphone, and what of it."""
+def microphone_options(command: Command) -> Command:
+    """Adds the options that choose a microphone and its channel."""
     command = click.option(
-        "--channel", type=ChannelChoice(), help="One channel, counted from 0, or mix.  [default: as in training]"
+        "--channel",
+        type=ChannelChoice(),
+        help="Channel to listen to, counted from 0, or mix for their mean.  [default: as in training]",
     )(command)
     return click.option(
-        "--device", metavar="NAME|INDEX", help="Which microphone; part of its name will do.  [default: the system's]"
+        "--device",
+        metavar="NAME|INDEX",
+        help="Microphone to use: its number, its name or a part of it.  [default: the system's]",
     )(command)
 
 
-def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that every command with settings has."""
+def settings_options(command: Command) -> Command:
+    """Adds the options of all commands that use settings."""
     command = click.option(
-        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting, such as train.epochs=50."
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change one setting, as in train.epochs=50. May be repeated.",
     )(command)
-    return click.option("--config", "config_file", type=FILE, help="Settings file.  [default: ./config.yaml if there]")(
-        command
-    )
+    return click.option(
+        "--config", "config_file", type=FILE, help="Settings file.  [default: ./config.yaml, if it exists]"
+    )(command)
 
 
-def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Where scores, and pictures of anomalies, go."""
-    command = click.option("--pictures", type=FILE, help="Folder for a picture (PNG) of each anomaly.")(command)
+def output_options(command: Command) -> Command:
+    """Adds the options for files of scores and pictures of anomalies."""
+    command = click.option("--pictures", type=FILE, help="Save a PNG picture of each anomaly in this folder.")(command)
     return click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")(command)
 
 
-def view_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of everything that listens and shows it."""
+def view_options(command: Command) -> Command:
+    """Adds the options of all commands that show the monitoring live."""
     for option in (
-        click.option("--no-color", "--no-colour", "no_colour", is_flag=True, help="No colours."),
-        click.option("--ascii", is_flag=True, help="Nothing outside ASCII, for old terminals."),
-        click.option("--events", type=FILE, help="Append events to this file, as JSON lines."),
-        click.option("--headless", is_flag=True, help="No dashboard: plain log lines."),
+        click.option("--no-color", "--no-colour", "no_colour", is_flag=True, help="Show no colours."),
+        click.option("--ascii", is_flag=True, help="Use only ASCII characters, for old terminals."),
+        click.option("--log-json", is_flag=True, help="With --headless: print JSON lines instead of plain text."),
+        click.option("--events", type=FILE, help="Append all events to this file, as JSON lines."),
+        click.option("--headless", is_flag=True, help="Print plain log lines instead of the dashboard."),
     ):
         command = option(command)
     return command
 
 
-def settings_in_force(
-    file: Path | None, overrides: tuple[str, ...], *, preset: str = "default", base: Config | None = None
-) -> Config:
-    from monitor.config.loader import load_config
+def settings_source(file: Path | None, overrides: tuple[str, ...], *, preset: str = "default") -> SettingsSource:
+    """Reads the settings of a settings file and of `--set` options."""
+    from monitor.config.loader import SettingsSource
 
-    return load_config(file, preset=preset, overrides=overrides, base=base)
+    return SettingsSource.read(file, preset=preset, overrides=overrides)
+
+
+def settings_in_force(file: Path | None, overrides: tuple[str, ...], *, preset: str = "default") -> Config:
+    """Returns the settings for a command without a model."""
+    return settings_source(file, overrides, preset=preset).config
 
 
 def bundle_and_settings(path: Path, config_file: Path | None, overrides: tuple[str, ...]) -> tuple[Bundle, Config]:
-    """The bundle, and the settings in force with it."""
-    settings_in_force(config_file, overrides)  # a mistake in the settings is told before torch takes its time
-    from monitor.bundle.bundle import load_bundle
-    from monitor.config.loader import require_agreement
+    """Loads a bundle, and returns it with the settings in force for it."""
+    # The settings first, so that a mistake in them is reported before one in the bundle.
+    source = settings_source(config_file, overrides)
+    from monitor.bundle.bundle_io import load_bundle
 
     bundle = load_bundle(path)
-    config = settings_in_force(config_file, overrides, base=bundle.config)
-    require_agreement(config, bundle.config, str(path))
-    return bundle, config
+    return bundle, source.for_model(bundle.config, str(path))
 
 
 def view_overrides(ascii: bool, no_colour: bool) -> tuple[str, ...]:
+    """Returns the options --ascii and --no-colour as `--set` options."""
     return (*(("dashboard.ascii=true",) if ascii else ()), *(("dashboard.colour=false",) if no_colour else ()))
 
 
 def device_override(device: str | None) -> tuple[str, ...]:
+    """Returns the option --device as a `--set` option."""
     return () if device is None else (f"audio.device={device}",)

@@ -1,1 +1,3 @@
-"""TODO."""
+"""The settings: their schema, presets, and how they are read from config.yaml and the command line."""
+
+__all__ = ["loader", "messages", "presets", "schema", "template", "yaml_source"]

@@ -1,4 +1,8 @@
-"""The settings: frozen models of config.yaml, and the presets."""
+"""The schema of all settings: type, default, range and description of each.
+
+config.yaml (`monitor.config.template`) and the manual's page of settings (`monitor.guide.settings_page`) are generated
+from it. The docstring of a group and the descriptions are shown to users there.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,12 @@ Tree = dict[str, Any]
 
 
 def _blank_is_none(value: object) -> object:
-    """The ways YAML writes nothing."""
+    """None for each way to write an empty value in YAML; other values unchanged."""
     return None if value in ("", "~", "null", "none", "None") else value
 
 
 def _blank_is_empty(value: object) -> object:
-    """The ways YAML writes nothing, for a text; a number is the text it is written as."""
+    """The empty string for each way to write an empty value in YAML; an integer as text; other values unchanged."""
     return "" if value is None or _blank_is_none(value) is None else str(value) if type(value) is int else value
 
 
@@ -25,36 +29,68 @@ Channel = Literal["mix"] | Annotated[int, Field(ge=0, lt=128)]
 
 
 class Group(BaseModel):
-    """A group of settings: frozen, and no key that it does not know."""
+    """Base class of the groups of settings: immutable; unknown keys are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Audio(Group):
-    """How sound is taken in."""
+    """The microphone."""
 
-    device: Annotated[str, BeforeValidator(_blank_is_empty)] = ""
-    device_rate: Annotated[int | None, BLANK] = Field(None, ge=1000, le=384000)
-    latency_s: float = Field(0.25, gt=0, le=5)
-    block_ms: float = Field(10.0, ge=1, le=100)
-    buffer_s: float = Field(30.0, ge=1, le=600)
+    device: Annotated[str, BeforeValidator(_blank_is_empty)] = Field(
+        "",
+        description="name of the microphone, part of it, or its number (`monitor devices`); null: the system's default",
+    )
+    device_rate: Annotated[int | None, BLANK] = Field(
+        None, ge=1000, le=384000,
+        description="sample rate to record at, in Hz; null: features.sample_rate, or the microphone's own rate if it "
+        "cannot record at that",
+    )  # fmt: skip
+    latency_s: float = Field(
+        0.25, gt=0, le=5,
+        description="seconds of sound that the system may buffer; less has a shorter delay, more has fewer gaps on a "
+        "busy computer",
+    )  # fmt: skip
+    block_ms: float = Field(10.0, ge=1, le=100, description="milliseconds of sound that the system delivers at a time")
+    buffer_s: float = Field(
+        30.0, ge=1, le=600, description="seconds of sound that may wait to be scored before some of it is lost"
+    )
 
 
 class Features(Group):
-    """From samples to mel frames and windows; stored in the bundle, which decides when listening."""
+    """How sound becomes the mel spectra that the model receives. A trained model works only with its own values."""
 
-    sample_rate: int = Field(16000, ge=1000, le=384000)
-    n_fft: int = Field(512, ge=16, le=65536)
-    hop_length: int = Field(160, ge=1, le=65536)
-    n_mels: int = Field(64, ge=4, le=512)
-    fmin: float = Field(0.0, ge=0)
-    fmax: Annotated[float | None, BLANK] = Field(None, gt=0)
-    scale: Literal["log", "power"] = "log"
-    floor: float = Field(1e-10, gt=0, lt=1)
-    standardize: bool = True
-    remove_level: bool = False
-    window_frames: int = Field(20, ge=2, le=512)
-    channel: Channel = "mix"
+    sample_rate: int = Field(
+        16000,
+        ge=1000,
+        le=384000,
+        description="sample rate of the model, in Hz; sound of other sample rates is resampled",
+    )
+    n_fft: int = Field(512, ge=16, le=65536, description="samples in each spectrum (FFT length), an even number")
+    hop_length: int = Field(
+        160, ge=1, le=65536, description="samples from one spectrum to the next; 160 at 16000 Hz is 10 ms"
+    )
+    n_mels: int = Field(64, ge=4, le=512, description="number of frequency bands (mel) in a spectrum")
+    fmin: float = Field(0.0, ge=0, description="lowest frequency of the bands, in Hz")
+    fmax: Annotated[float | None, BLANK] = Field(
+        None, gt=0, description="highest frequency of the bands, in Hz; null: half the sample rate"
+    )
+    scale: Literal["log", "power"] = Field(
+        "log", description="log: the power in each band in decibels; power: the power itself"
+    )
+    floor: float = Field(1e-10, gt=0, lt=1, description="smallest power, with scale: log; smaller ones are set to it")
+    standardize: bool = Field(
+        True, description="scale each band to mean 0 and standard deviation 1 over the training sound"
+    )
+    remove_level: bool = Field(
+        False, description="subtract the mean over all bands from each spectrum, so that loudness has no effect"
+    )
+    window_frames: int = Field(
+        20, ge=2, le=512, description="number of spectra that the autoencoder receives at a time, an even number"
+    )
+    channel: Channel = Field(
+        "mix", description="mix: the mean of all channels; or the number of one channel, counted from 0"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -66,7 +102,8 @@ class Features(Group):
             raise ValueError(f"hop_length {self.hop_length} is larger than n_fft {self.n_fft}: sound would be skipped")
         if not self.fmin < self.f_top <= self.sample_rate / 2:
             raise ValueError(
-                f"0 ≤ fmin < fmax ≤ sample_rate / 2 has to hold: {self.fmin}, {self.f_top}, {self.sample_rate / 2}"
+                f"0 ≤ fmin < fmax ≤ sample_rate / 2 has to hold, but they are {self.fmin}, {self.f_top}, "
+                f"{self.sample_rate / 2}"
             )
         return self
 
@@ -77,31 +114,49 @@ class Features(Group):
 
     @property
     def hop_s(self) -> float:
-        """Seconds from frame to frame."""
+        """Seconds from one frame to the next."""
         return self.hop_length / self.sample_rate
 
     @property
     def window_size(self) -> int:
-        """Numbers in a window: frames times bands."""
+        """Number of values in a window: window_frames * n_mels."""
         return self.window_frames * self.n_mels
 
 
 class Model(Group):
-    """The size of the autoencoder; stored in the bundle."""
+    """The size of the autoencoder. A trained model works only with its own values."""
 
-    hidden: tuple[Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]] = (512, 256)
-    bottleneck: int = Field(128, ge=1, le=8192)
-    dropout: float = Field(0.2, ge=0, lt=1)
+    hidden: tuple[Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]] = Field(
+        (512, 256), description="sizes of the encoder's two hidden layers; the decoder has the same in reverse order"
+    )
+    bottleneck: int = Field(128, ge=1, le=8192, description="size of the smallest layer, between encoder and decoder")
+    dropout: float = Field(
+        0.2, ge=0, lt=1, description="share of the last hidden layer that is switched off at random in training"
+    )
 
 
 class Score(Group):
-    """From reconstruction to anomaly score; stored in the bundle."""
+    """How the anomaly score is computed. A trained model works only with its own values."""
 
-    kind: Literal["fused", "mahalanobis", "spectrum", "error"] = "fused"
-    window_s: float = Field(2.0, ge=0, le=600)
-    shrinkage: Literal["auto", "ledoit-wolf"] | Annotated[float, Field(ge=0, le=1)] = "auto"
-    recording: Literal["mean", "max"] = "mean"
-    cut_frames: int = Field(0, ge=0, le=100_000)
+    kind: Literal["fused", "mahalanobis", "spectrum", "error"] = Field(
+        "fused",
+        description="mahalanobis: how unusual the residual of the autoencoder is; spectrum: how unusual the spectrum "
+        "is, without the autoencoder; fused: both combined; error: the mean reconstruction error",
+    )
+    window_s: float = Field(
+        2.0, ge=0, le=600, description="seconds of sound that a score is averaged over; 0: a single window"
+    )
+    shrinkage: Literal["auto", "ledoit-wolf"] | Annotated[float, Field(ge=0, le=1)] = Field(
+        "auto",
+        description="shrinkage of the covariance of normal sound towards equal variances, 0 is none; ledoit-wolf: "
+        "computed from the data; auto: a little if there is enough training sound, else ledoit-wolf",
+    )
+    recording: Literal["mean", "max"] = Field(
+        "mean", description="score of a whole recording; mean: the score of its average; max: its highest score"
+    )
+    cut_frames: int = Field(
+        0, ge=0, le=100_000, description="spectra at each end of a recording that are left out of its score"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -111,108 +166,178 @@ class Score(Group):
 
 
 class Train(Group):
-    """The training loop and what it trains on."""
+    """How a model is trained."""
 
-    epochs: int = Field(40, ge=1, le=100_000)
-    batch_size: int = Field(512, ge=2, le=1_000_000)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    learning_rate: float = Field(2e-3, gt=0, le=10)
-    weight_decay: float = Field(0.0, ge=0, le=10)
-    schedule: Literal["one-cycle", "hold-then-linear"] = "one-cycle"
-    input_noise: float = Field(1.0, ge=0, le=100)
-    held_out: float = Field(0.2, gt=0, lt=1)
-    seed: int = Field(0, ge=0, lt=2**31)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    cache_dir: Annotated[Path | None, BLANK] = None
-    memory_gb: float = Field(8.0, gt=0)
+    epochs: int = Field(40, ge=1, le=100_000, description="passes over all training windows")
+    batch_size: int = Field(
+        512, ge=2, le=1_000_000, description="windows in each training step; limited to 1/32 of all windows"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="number format of matrix products; auto: bfloat16 if the processor supports it natively and a "
+        "step has 512 windows or more, else float32",
+    )
+    learning_rate: float = Field(2e-3, gt=0, le=10, description="highest learning rate of the schedule")
+    weight_decay: float = Field(0.0, ge=0, le=10, description="how strongly training pulls the weights towards zero")
+    schedule: Literal["one-cycle", "hold-then-linear"] = Field(
+        "one-cycle",
+        description="course of the learning rate; one-cycle: up, then down; hold-then-linear: constant, then down",
+    )
+    input_noise: float = Field(
+        1.0, ge=0, le=100,
+        description="standard deviation of the noise that the autoencoder learns to remove, in standard deviations of "
+        "a band; 0: no noise",
+    )  # fmt: skip
+    held_out: float = Field(
+        0.2, gt=0, lt=1, description="share of the recordings that is not trained on, but used to set the limits"
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="start value of the random numbers; the same seed gives the same model"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        description="where to compute, also while listening; auto: on the GPU if there is one",
+    )
+    cache_dir: Annotated[Path | None, BLANK] = Field(
+        None, description="folder in which spectra are kept for the next training; null: the user's cache folder"
+    )
+    memory_gb: float = Field(
+        8.0, gt=0, description="gigabytes of memory for training windows; larger sets are read from disk in every epoch"
+    )
 
 
 class Listening(Group):
-    """How what is heard is computed."""
+    """How sound is scored while listening."""
 
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="number format of matrix products; auto: bfloat16 if 64 streams or more share a model and the "
+        "processor supports it natively, else float32",
+    )
 
 
 class Calibration(Group):
-    """How the threshold is made."""
+    """How limits are set."""
 
-    method: Literal["normal", "labelled"] = "normal"
-    false_alarms_per_day: float = Field(1.0, gt=0, le=100_000)
-    fpr: float = Field(0.1, gt=0, lt=1)
+    method: Literal["normal", "labelled"] = Field(
+        "normal", description="normal: from normal sound alone; labelled: from normal and anomalous test recordings"
+    )
+    false_alarms_per_day: float = Field(
+        1.0, gt=0, le=100_000, description="acceptable number of false alarms a day, with method: normal"
+    )
+    fpr: float = Field(
+        0.1, gt=0, lt=1, description="share of normal recordings that may be above the limit for recordings"
+    )
 
 
 class Alarm(Group):
-    """From anomaly score to state."""
+    """How the state of the machine is decided from the anomaly score."""
 
-    threshold: Annotated[float | None, BLANK] = Field(None, gt=0)
-    block_s: float = Field(0.5, ge=0, le=600)
-    k: int = Field(2, ge=1, le=1000)
-    n: int = Field(3, ge=1, le=1000)
-    evidence: bool = True
-    warm_up_s: float = Field(3.0, ge=0, le=86400)
-    hold_s: float = Field(5.0, ge=0, le=86400)
-    release_ratio: float = Field(0.8, gt=0, le=1)
-    release_s: float = Field(2.0, ge=0, le=86400)
-    cool_down_s: float = Field(10.0, ge=0, le=86400)
-    remind_s: float = Field(3600.0, gt=0, le=31_536_000)
-    off_below_dbfs: Literal["auto", "never"] | Annotated[float, Field(ge=-200, le=0)] = "auto"
-    run_up_s: float = Field(10.0, ge=0, le=86400)
+    threshold: Annotated[float | None, BLANK] = Field(
+        None, gt=0, description="limit of the anomaly score, set by hand; null: the calibrated limit of the model"
+    )
+    block_s: float = Field(0.5, ge=0, le=600, description="seconds between decisions; 0: a decision at every score")
+    k: int = Field(
+        2, ge=1, le=1000, description="a sudden anomaly is k of the last n decisions with a score above the limit"
+    )
+    n: int = Field(3, ge=1, le=1000, description="number of decisions that k counts in")
+    lasting: bool = Field(
+        True, description="also detect lasting anomalies: scores that are a little high for long are added up"
+    )
+    warm_up_s: float = Field(
+        3.0, ge=0, le=86400, description="seconds without an alarm after the start and after each gap"
+    )
+    hold_s: float = Field(5.0, ge=0, le=86400, description="shortest duration of an anomaly, in seconds")
+    release_ratio: float = Field(
+        0.8, gt=0, le=1, description="an anomaly ends when the score stays below this share of the limit for release_s"
+    )
+    release_s: float = Field(
+        2.0, ge=0, le=86400, description="seconds that the score has to stay below the share release_ratio of the limit"
+    )
+    cool_down_s: float = Field(10.0, ge=0, le=86400, description="seconds without another alarm after an anomaly")
+    remind_s: float = Field(3600.0, gt=0, le=31_536_000, description="seconds between reminders while an anomaly lasts")
+    off_below_dbfs: Literal["auto", "never"] | Annotated[float, Field(ge=-200, le=0)] = Field(
+        "auto",
+        description="level in dBFS below which the machine is off; auto: 12 dB below the quietest normal sound; never: "
+        "the machine always counts as on",
+    )
+    run_up_s: float = Field(
+        10.0, ge=0, le=86400, description="seconds without an alarm after the machine is switched on"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.k > self.n:
-            raise ValueError(f"k of n: k is {self.k}, and n only {self.n}")
+            raise ValueError(f"k is {self.k}, but n is only {self.n}: k cannot be larger than n")
         return self
 
 
 class Drift(Group):
-    """Whether, and how far, what is normal may follow a machine that slowly changes."""
+    """Whether the model slowly adapts to a machine that changes; `monitor drift MODEL --undo` undoes that."""
 
-    enabled: bool = False
-    half_life_h: float = Field(24.0, gt=0, le=100_000)
-    cap: float = Field(0.25, gt=0, le=100)
+    enabled: bool = Field(False, description="adapt to the machine, only by sound that is clearly normal")
+    half_life_h: float = Field(
+        24.0, gt=0, le=100_000, description="hours until the model has adapted to half of a lasting change"
+    )
+    cap: float = Field(
+        0.25, gt=0, le=100,
+        description="limit of the adaptation: largest squared distance that the centre of the reference distribution "
+        "may move, as a multiple of the typical squared distance of normal sound",
+    )  # fmt: skip
 
 
 class Dashboard(Group):
-    """The live view."""
+    """The screen, and the log lines that replace it with --headless."""
 
-    fps: float = Field(8.0, ge=1, le=30)
-    ascii: bool = False
-    colour: bool = True
-    log_every_s: float = Field(10.0, gt=0, le=86400)
+    fps: float = Field(8.0, ge=1, le=30, description="updates of the screen per second")
+    ascii: bool = Field(False, description="true: only ASCII characters, for old terminals")
+    colour: bool = Field(True, description="false: a screen without colours")
+    log_every_s: float = Field(10.0, gt=0, le=86400, description="seconds between summary lines with --headless")
 
 
 def _one_or_many(value: object) -> object:
-    """A single file may be written without brackets."""
+    """Puts a single file, which may be written without brackets, into a list."""
     return [value] if isinstance(value, str | Path) else value
 
 
 class Stream(Group):
-    """One of several streams: what is heard, and what judges it."""
+    """One of several streams: a microphone or recordings, and the model that scores them."""
 
-    name: str = Field(min_length=1, max_length=60)
-    bundle: Path
-    device: Annotated[str, BeforeValidator(_blank_is_empty)] = ""
-    channel: Annotated[Channel | None, BLANK] = None
-    file: Annotated[tuple[Path, ...], BeforeValidator(_one_or_many)] = ()
-    alarm: Annotated[Tree, BeforeValidator(lambda value: {} if _blank_is_none(value) is None else value)] = {}
+    name: str = Field(
+        min_length=1,
+        max_length=60,
+        description="name of the stream on the screen, in events and scores; a different one for each",
+    )
+    bundle: Path = Field(description="path of the trained model, relative to the folder of this file")
+    device: Annotated[str, BeforeValidator(_blank_is_empty)] = Field(
+        "", description="for live: the microphone, as in audio.device; streams may share one"
+    )
+    channel: Annotated[Channel | None, BLANK] = Field(
+        None, description="number of the channel, counted from 0, or mix; left out: as in training"
+    )
+    file: Annotated[tuple[Path, ...], BeforeValidator(_one_or_many)] = Field(
+        (), description="for replay, instead of device: a recording or a list of recordings"
+    )
+    alarm: Annotated[Tree, BeforeValidator(lambda value: {} if _blank_is_none(value) is None else value)] = Field(
+        {}, description="settings of the group alarm that differ for this stream"
+    )
 
     @field_validator("name")
     @classmethod
     def _plain(cls, name: str) -> str:
         if not name.isprintable() or name != name.strip() or set(name) & set("/\\"):
-            raise ValueError("a name is one line of letters, without a slash, or a space at its ends")
+            raise ValueError("a name is one line of printable characters, without slashes or spaces at its ends")
         return name
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.file and self.device:
-            raise ValueError("a stream has a device or a file, not both")
+            raise ValueError("a stream has either a device or a file, not both")
         return self
 
 
 class Config(Group):
-    """All settings, each with its default."""
+    """All settings."""
 
     audio: Audio = Audio()
     features: Features = Features()
@@ -226,41 +351,5 @@ class Config(Group):
     dashboard: Dashboard = Dashboard()
     streams: tuple[Stream, ...] = ()
 
-    def of_stream(self, stream: Stream) -> Config:
-        """The settings in force for one of the streams: its own of the alarm go before those of all."""
-        alarm = Alarm.model_validate(self.alarm.model_dump() | stream.alarm)
-        return self.model_copy(update={"alarm": alarm, "streams": ()})
-
 
 GROUPS = tuple(name for name in Config.model_fields if name != "streams")
-
-PRESETS: dict[str, dict[str, Tree]] = {
-    "default": {},
-    # The article to the letter, wherever it differs from ours.
-    "toyadmos": {
-        "features": {"scale": "power", "standardize": False},
-        "score": {"kind": "error", "window_s": 0.0, "recording": "max", "cut_frames": 50},
-        "train": {
-            "epochs": 200,
-            "batch_size": 100,
-            "precision": "float32",
-            "learning_rate": 1e-4,
-            "weight_decay": 1e-4,
-            "schedule": "hold-then-linear",
-            "input_noise": 0.0,
-        },
-        "listening": {"precision": "float32"},
-        "calibration": {"method": "labelled", "fpr": 0.1},
-        "alarm": {
-            "block_s": 0.0,
-            "k": 1,
-            "n": 1,
-            "evidence": False,
-            "warm_up_s": 0.0,
-            "hold_s": 0.0,
-            "cool_down_s": 0.0,
-            "off_below_dbfs": "never",
-            "run_up_s": 0.0,
-        },
-    },
-}

@@ -1,7 +1,7 @@
-"""YAML read as plain text values, each with its place in the file.
+"""Reads YAML with all values as text, and the location of each key in the file.
 
-YAML 1.1 guesses types: `1e-3` becomes a string, `22:00` becomes 1320, `on` becomes True, and of two equal keys
-the last wins silently. Here every scalar stays the text that was written, and the settings' own types decide.
+YAML 1.1 guesses types (`1e-3` becomes a string, `22:00` becomes 1320, `on` becomes True), and of two equal keys the
+last one wins silently. Here every scalar stays the text in the file, and the schema of the settings converts it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import yaml
 from monitor.core.errors import ConfigError
 
 MAX_CHARACTERS = 1_000_000
-Mark = str  # "config.yaml:3:7", or the command line's own words
+Location = str  # such as "config.yaml:3:7", or the `--set` option as written
 
 
-def read_marked(file: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], Mark]]:
-    """Reads a file of groups of settings.
+def read_with_locations(file: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], Location]]:
+    """Reads a settings file.
 
     Returns:
-        the tree, with text at its leaves, and for every path of keys the place of its key in the file.
+        the settings as a tree with text at its leaves, and the location in the file of each path of keys.
 
     Raises:
-        ConfigError: if the file is missing or no YAML, or a key stands twice; with line and column.
+        ConfigError: if the file is missing, is not YAML, or has a key twice; with line and column.
     """
     try:
         with file.open(encoding="utf-8") as opened:
@@ -33,7 +33,7 @@ def read_marked(file: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], Mark]
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{file}: cannot be read: {reason}.") from None
     if len(text) > MAX_CHARACTERS:
-        raise ConfigError(f"{file}: is far too long for a settings file.")
+        raise ConfigError(f"{file}: is too long for a settings file.")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -41,50 +41,51 @@ def read_marked(file: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], Mark]
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
         raise ConfigError(f"{place}: this is not YAML: {error.problem or error.context}.") from None
     except RecursionError:
-        raise ConfigError(f"{file}: this is not a settings file: its brackets are nested without end.") from None
+        raise ConfigError(f"{file}: this is not a settings file: its brackets are nested too deep.") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}: this is not YAML: {' '.join(str(error).split())}.") from None
-    marks: dict[tuple[str, ...], Mark] = {}
+    locations: dict[tuple[str, ...], Location] = {}
     if root is None:
-        return {}, marks
+        return {}, locations
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(
-            f"{file}:1:1: settings are written in groups, such as `features:` with `n_fft: 512` below it."
-        )
-    tree = _plain(root, (), str(file), marks, set())
+        raise ConfigError(f"{file}:1:1: settings have to be in groups, such as `features:` with `n_fft: 512` below it.")
+    tree = _as_text(root, (), str(file), locations, set())
     assert isinstance(tree, dict)
-    return tree, marks
+    return tree, locations
 
 
-def _plain(
-    node: yaml.Node, path: tuple[str, ...], file: str, marks: dict[tuple[str, ...], Mark], seen: set[int]
+def _as_text(
+    node: yaml.Node, path: tuple[str, ...], file: str, locations: dict[tuple[str, ...], Location], seen: set[int]
 ) -> dict[str, Any] | list[Any] | str:
-    # An alias gives the same node again: a few of them can stand for a tree of any size.
+    """The tree below a node with text at its leaves; adds the locations of its keys to `locations`."""
+    # An alias is the same node again. A few aliases of aliases would make a tree of any size.
     if id(node) in seen:
         raise ConfigError(
-            f"{_place(file, node)}: anchors and aliases (& and *) are not read here; write the value out."
+            f"{_location(file, node)}: anchors and aliases (& and *) are not allowed: write the value out."
         )
     seen.add(id(node))
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
     if isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
-            marks[(*path, str(i))] = _place(file, item)
-        return [_plain(item, (*path, str(i)), file, marks, seen) for i, item in enumerate(node.value)]
+            locations[(*path, str(i))] = _location(file, item)
+        return [_as_text(item, (*path, str(i)), file, locations, seen) for i, item in enumerate(node.value)]
     assert isinstance(node, yaml.MappingNode)
     tree: dict[str, Any] = {}
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
-            raise ConfigError(f"{_place(file, key_node)}: a setting's name is a word.")
+            raise ConfigError(f"{_location(file, key_node)}: the name of a setting has to be a word.")
         key = str(key_node.value)
-        here = (*path, key)
+        key_path = (*path, key)
         if key in tree:
-            raise ConfigError(f"{_place(file, key_node)}: {'.'.join(here)} stands twice (first at {marks[here]}).")
-        marks[here] = _place(file, key_node)
+            raise ConfigError(
+                f"{_location(file, key_node)}: {'.'.join(key_path)} is there twice (first at {locations[key_path]})."
+            )
+        locations[key_path] = _location(file, key_node)
         empty_group = isinstance(value_node, yaml.ScalarNode) and value_node.value == "" and not path
-        tree[key] = {} if empty_group else _plain(value_node, here, file, marks, seen)
+        tree[key] = {} if empty_group else _as_text(value_node, key_path, file, locations, seen)
     return tree
 
 
-def _place(file: str, node: yaml.Node) -> Mark:
+def _location(file: str, node: yaml.Node) -> Location:
     return f"{file}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"

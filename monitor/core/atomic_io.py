@@ -1,51 +1,85 @@
-"""Files that are written whole or not at all."""
+"""Atomic file writing: a reader sees the old file or the complete new one, never a part of it, even after a crash."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from monitor.core.errors import ConfigError, MonitorError
 
 
-def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
-    """Writes a file whole or not at all: a reader, or a crash, never sees half of it.
+@contextlib.contextmanager
+def atomic_file(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Opens a temporary file that replaces `path` when the block ends without an error; otherwise `path` is unchanged.
 
-    The content may come in pieces, which are made while it is written.
+    The temporary file is created anew in the same folder, under a random name: a link that an attacker has put there is
+    not followed. If `path` itself is a link, its target is replaced.
+
+    Args:
+        path: the file to write; missing folders are created.
+        durable: wait until the content is on the disk. Without it the file survives a crash of the program, but not
+            necessarily one of the computer.
+
+    Yields:
+        the temporary file, open for writing and reading.
 
     Raises:
-        MonitorError: if it cannot be written.
+        OSError: if the file cannot be written.
     """
-    # Through a link, to what it stands for; a device or a pipe is no file that could be replaced.
     path = path.resolve() if path.is_symlink() else path
-    pieces = (content,) if isinstance(content, bytes) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The leading dot hides the file: a search for recordings in this folder must not find it unfinished.
+    temporary = path.with_name(f".{path.name[:180]}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            with path.open("wb") as device:
-                device.writelines(pieces)
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.writelines(pieces)
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise MonitorError(f"{path}: cannot be written: {error.strerror}.") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def require_writable(folder: Path, advice: str) -> None:
-    """Makes a folder if it is not there, and sees that a file can be written in it: before long work, not after it.
+def write_atomically(path: Path, content: bytes | Iterable[bytes], *, durable: bool = True) -> None:
+    """Writes a file with `atomic_file`. A device or a pipe cannot be replaced and is written to directly.
+
+    Args:
+        path: the file to write; missing folders are created.
+        content: the bytes, or an iterable of pieces that is consumed while the file is written.
+        durable: as in `atomic_file`.
 
     Raises:
-        ConfigError: if not, with the advice.
+        MonitorError: if the file cannot be written.
+    """
+    pieces = (content,) if isinstance(content, bytes) else content
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("wb") as device:
+                device.writelines(pieces)
+            return
+        with atomic_file(path, durable=durable) as file:
+            file.writelines(pieces)
+    except OSError as error:
+        raise MonitorError(f"{path}: cannot be written: {error.strerror}.") from None
+
+
+def require_writable(folder: Path, advice: str) -> None:
+    """Creates a folder if it is missing, and checks that files can be written in it. Called before long computations.
+
+    Args:
+        folder: the folder.
+        advice: what the user can do if the check fails; the end of the error message.
+
+    Raises:
+        ConfigError: if the folder cannot be created or written in.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,13 +88,13 @@ def require_writable(folder: Path, advice: str) -> None:
         raise ConfigError(f"{folder}: cannot be written ({error.strerror}): {advice}") from None
 
 
-def keep_apart(outputs: Iterable[Path | None], inputs: Iterable[Path]) -> None:
-    """Sees that nothing is written over what is read.
+def require_other_file(outputs: Iterable[Path | None], inputs: Iterable[Path]) -> None:
+    """Checks that no output file is also an input file, by this or another name.
 
     Raises:
-        ConfigError: if an output is one of the inputs.
+        ConfigError: if one is.
     """
     inputs = list(inputs)
     for output in outputs:
         if output is not None and output.exists() and any(i.exists() and output.samefile(i) for i in inputs):
-            raise ConfigError(f"{output}: is read from, and would be written over: choose another file to write to.")
+            raise ConfigError(f"{output}: is an input file and would be overwritten: choose another output file.")

@@ -1,12 +1,12 @@
-"""The errors a user can meet. Each class carries the exit code the program ends with.
+"""Errors that are shown to the user. The class of an error sets the program's exit code.
 
-    MonitorError             1   anything that went wrong
-    ├── ConfigError          2   a setting or a command line that cannot be used
-    ├── DataError            1   recordings that cannot be used
-    ├── SourceLost           3   the sound stopped coming
-    └── BundleError          4   a trained model that cannot be trusted
+    MonitorError             1   any failure with a message for the user
+    ├── ConfigError          2   a setting, a settings file or a command line is invalid
+    ├── DataError            1   recordings are missing, unreadable or too few
+    ├── SourceLost           3   the audio source is lost
+    └── BundleError          4   a model file is damaged, or computes other scores here than where it was made
 
-A message is one sentence or two: what is wrong, where, and what to do. No traceback reaches a user.
+A message has one or two sentences: what is wrong, where, and what to do. The user never sees a traceback.
 """
 
 EXIT_OK = 0
@@ -19,28 +19,28 @@ EXIT_INTERRUPTED = 130
 
 
 class MonitorError(Exception):
-    """Anything the user should be told in one sentence."""
+    """A failure with a message for the user; the base class of all errors here."""
 
     exit_code = EXIT_FAILURE
 
 
 class ConfigError(MonitorError):
-    """A setting, a configuration file or a command line that cannot be used."""
+    """A setting, a settings file or a command line is invalid."""
 
     exit_code = EXIT_USAGE
 
 
 class DataError(MonitorError):
-    """Recordings that are missing, unreadable or not enough."""
+    """Recordings are missing, unreadable or too few."""
 
 
 class SourceLost(MonitorError):
-    """The audio source is gone."""
+    """The audio source is lost."""
 
     exit_code = EXIT_SOURCE_LOST
 
 
 class BundleError(MonitorError):
-    """A bundle that is damaged, foreign, or computes other scores here than where it was made."""
+    """A bundle is damaged, is not a bundle, or computes other scores here than where it was made."""
 
     exit_code = EXIT_BUNDLE

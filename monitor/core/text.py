@@ -1,18 +1,48 @@
-"""Words for a person: counted things, and names that may hold anything."""
+"""Formatting of text that users read: counts, durations, frequency ranges, and names from outside the program."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # `monitor --help` imports this module, and would become slow with numpy
+    from monitor.core.events import Band
+
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """A number with its noun: 1 recording, 2 recordings."""
+    """A number with its noun in singular or plural: 1 recording, 2 recordings."""
     return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def heard(seconds: float) -> str:
-    """How much sound: 24 s, 12 min."""
-    return f"{seconds / 60:.0f} min" if seconds >= 180 else f"{seconds:.0f} s"
+def duration_text(seconds: float) -> str:
+    """A duration in the unit that suits it: 24 s, 12 min, 26 hours."""
+    if seconds < 180:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 36_000 else f"{seconds / 3600:.0f} hours"
 
 
 def printable(name: str) -> str:
-    """A foreign name without what would move the cursor, or no encoding can write."""
+    """The name with `?` for each character that cannot be printed, such as terminal escapes and lone surrogates."""
     return "".join(c if c.isprintable() else "?" for c in name)
+
+
+def band_range(band: Band) -> str:
+    """A frequency range as text: 310-420 Hz, 0.8-1.2 kHz, 2.1 kHz."""
+    low, high = band.low_hz, band.high_hz
+    if high < 999.5:
+        ends, unit = (f"{low:.0f}", f"{high:.0f}"), "Hz"
+    else:
+        digits = 1 if high < 9950 else 0
+        ends, unit = (f"{low / 1000:.{1 if low < 995 else digits}f}", f"{high / 1000:.{digits}f}"), "kHz"
+    return f"{ends[0]}-{ends[1]} {unit}" if ends[0] != ends[1] else f"{ends[0]} {unit}"
+
+
+def band_list(bands: Sequence[Band], max_length: int) -> str:
+    """The frequency ranges of an anomaly in the given order, as many as fit into `max_length` characters."""
+    text = ""
+    for band in bands:
+        longer = f"{text}{', ' if text else ''}{band_range(band)} {band.change}"
+        if len(longer) > max_length:
+            break
+        text = longer
+    return text

@@ -1,37 +1,80 @@
-"""The computer's processors, to compute several parts of one thing at the same time."""
+"""A thread pool for numerical work, and control of the threads that numerical libraries start themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
-import torch
+from threadpoolctl import threadpool_limits
 
 _Part = TypeVar("_Part")
 _Result = TypeVar("_Result")
 
 
-class Processors:
-    """`count` threads, each of which computes by itself.
+class ThreadPool:
+    """A pool of `count` threads, each of which computes on one processor core.
 
-    torch's own threads share every single product, and meet after each: on any thread but the main one, and with
-    products as small as ours, they wait for each other more than they gain.
+    BLAS and torch share each single matrix product between threads, which have to synchronize after each. Our matrix
+    products are so small that this costs more than it gains. Therefore each thread of this pool computes a whole part
+    of the work.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._pool = ThreadPoolExecutor(count, "processor", lambda: torch.set_num_threads(1))
+        self._pool = ThreadPoolExecutor(count, "compute", limit_torch_to_one_thread)
 
-    def begin(self, function: Callable[[_Part], _Result], part: _Part) -> Callable[[], _Result]:
-        """Begins to compute the function of one part; what is returned waits for the result, or raises its error."""
+    def submit(self, function: Callable[[_Part], _Result], part: _Part) -> Callable[[], _Result]:
+        """Starts `function(part)` on a thread; returns a function that waits for the result, or raises its error."""
         return self._pool.submit(function, part).result
 
-    def each(self, function: Callable[[_Part], object], parts: Iterable[_Part]) -> None:
-        """Computes the function of all parts."""
+    def map(self, function: Callable[[_Part], object], parts: Iterable[_Part]) -> None:
+        """Calls `function` with each part on the threads; waits for all calls, or raises the error of a failed one."""
         for _ in self._pool.map(function, parts):
             pass
 
     def close(self) -> None:
-        """Ends the threads."""
+        """Waits for running work and ends the threads."""
         self._pool.shutdown()
+
+
+def limit_torch_to_one_thread() -> None:
+    """Makes torch, if it is loaded, compute on the calling thread only. torch keeps this setting for each thread."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Within the block, numpy computes each matrix product on the thread that calls it."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+@contextmanager
+def offline_pool(processors: int) -> Iterator[ThreadPool | None]:
+    """A thread pool for offline computation, with single-threaded BLAS, that is closed at the end of the block.
+
+    Args:
+        processors: number of threads.
+
+    Yields:
+        the pool; None for one processor, which needs no pool.
+    """
+    pool = ThreadPool(processors) if processors > 1 else None
+    try:
+        with single_threaded_blas():
+            yield pool
+    finally:
+        if pool is not None:
+            pool.close()
+
+
+def available_processors() -> int:
+    """The number of processor cores that this process may use, or OMP_NUM_THREADS if that is smaller."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    requested = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(allowed, int(requested))) if requested.isdecimal() and int(requested) else allowed

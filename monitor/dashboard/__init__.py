@@ -1,1 +1,3 @@
-"""The live view: a frozen Snapshot in, rich renderables out. Knows nothing of audio or torch."""
+"""The live view: draws Snapshots on a terminal, or writes them as log lines. Knows nothing of audio or models."""
+
+__all__ = ["app", "keyboard", "layout", "plain_log", "render", "svg_export", "widgets"]

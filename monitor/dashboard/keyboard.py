@@ -1,4 +1,4 @@
-"""Keys without Enter. The terminal gives single characters, and gets its settings back whatever happens."""
+"""Reads single keys without Enter, and restores the terminal's settings whatever happens."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-Wait = Callable[[float], str]  # waits for so many seconds at most, and says what was typed
+Wait = Callable[[float], str]  # waits at most so many seconds for keys, and returns them
 
-UP, DOWN, PAGE_UP, PAGE_DOWN, ESCAPE, ENTER = "↑", "↓", "⇞", "⇟", "\x1b", "\n"  # how keys are told
+UP, DOWN, PAGE_UP, PAGE_DOWN, ESCAPE, ENTER = "↑", "↓", "⇞", "⇟", "\x1b", "\n"  # as they are returned
 _NAMED = {
     "\x1b[A": UP, "\x1bOA": UP, "\x1b[B": DOWN, "\x1bOB": DOWN, "\x1b[5~": PAGE_UP, "\x1b[6~": PAGE_DOWN,
     "\x1b": ESCAPE,
 }  # fmt: skip
 # arrows and function keys begin with an escape and contain letters that nobody typed
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?", re.DOTALL)
-_REST_S = 0.03  # in which the rest of a sequence comes, over a thin line too; an escape alone is the key
+_REST_S = 0.03  # in which the rest of a sequence comes even on a slow line; else it is the Escape key
 
 
 def typed(text: str) -> str:
-    """The characters of `text` that stand for themselves, and the keys that have a name here."""
+    """The keys in what a terminal sent: characters, and one for each named key; other sequences are left out."""
     return _SEQUENCE.sub(lambda found: _NAMED.get(found[0], ""), text).replace("\r", ENTER)
 
 

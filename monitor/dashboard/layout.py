@@ -1,4 +1,4 @@
-"""The whole screen: which panels there are at a size, where they stand, and a Snapshot drawn into them."""
+"""The whole screen: which panels fit at a size, where they stand, and how a Snapshot is drawn into them."""
 
 from __future__ import annotations
 
@@ -9,39 +9,51 @@ from pathlib import Path
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from monitor.core.snapshot import Snapshot
+from monitor.dashboard.render.cells import Line, beside, blank, block
+from monitor.dashboard.render.theme import ASCII, COLOUR, MONO, SIXTEEN, UNICODE, Glyphs, Theme
+from monitor.dashboard.render.view import View
+from monitor.dashboard.svg_export import svg
 from monitor.dashboard.widgets.anomaly_bands import bands
+from monitor.dashboard.widgets.banner import WIDEST, large_word, word_rows
 from monitor.dashboard.widgets.chart import History, chart, time_axis
 from monitor.dashboard.widgets.event_list import events
-from monitor.dashboard.widgets.banner import WIDEST, large_word, word_rows
-from monitor.dashboard.render.cells import Line, beside, blank, block
-from monitor.dashboard.widgets.status import KEYS, below_word, caption, details, footer, one_line, readings, status
-from monitor.dashboard.svg_export import svg
+from monitor.dashboard.widgets.overlay import KEYS as OVERLAY_KEYS
+from monitor.dashboard.widgets.overlay import stream_details, stream_help
 from monitor.dashboard.widgets.spectrogram import spectrogram
+from monitor.dashboard.widgets.status import (
+    KEYS,
+    Keys,
+    below_word,
+    caption,
+    details,
+    footer,
+    one_line,
+    readings,
+    status,
+)
 from monitor.dashboard.widgets.stream_table import table
-from monitor.dashboard.render.theme import ASCII, COLOUR, MONO, SIXTEEN, UNICODE, Theme
-from monitor.dashboard.render.view import View
-from monitor.core.snapshot import Snapshot
 
-_GAP = 2  # cells between the histories and the side
+_GAP = 2  # cells between the charts and the side
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the rows and columns of a terminal are shared out. Everything is in cells; 0 leaves a panel out."""
+    """How the cells of a terminal are divided among the panels; 0 leaves a panel out."""
 
     width: int
-    left: int  # histories
-    side: int  # what is measured now, events, what is unusual
+    left: int  # columns of the charts
+    side: int  # columns beside them: readings, events, what is unusual
     size: int  # of the large word; 0 is a word in a row of text
     top: int  # rows of the word
-    status: int
+    status: int  # rows below the charts, where there are no details
     first: int  # rows of the first chart without its title
-    second: int
+    second: int  # of the second chart
     spectrogram: int
     axis: int
-    events: int  # rows below the histories, where there is no side
+    events: int  # rows below the charts, where there is no side
     footer: int
-    details: bool
+    details: bool  # whether there is a panel with the facts of the status rows
 
     @property
     def histories(self) -> int:
@@ -50,14 +62,14 @@ class Plan:
 
 
 def plan(width: int, height: int, charts: int) -> Plan:
-    """Shares out a terminal. The state comes first, then the chart that decides it, then the rest.
+    """Divides a terminal among the panels. The state has priority, then the chart that decides it, then the others.
 
     Args:
         width: columns of the terminal.
         height: its rows.
         charts: 1, or 2 where the anomaly score is not the reconstruction error.
     """
-    side = min(max(30, width * 3 // 10), 64) if width >= 78 and height >= 16 else 0
+    side = min(max(30, width * 31 // 100), 64) if width >= 78 and height >= 16 else 0
     left = width - side - (_GAP if side else 0)
     size = 0
     if height >= 16 and left >= WIDEST + 2:
@@ -91,22 +103,22 @@ def plan(width: int, height: int, charts: int) -> Plan:
 
 
 def render(snapshot: Snapshot | Streams, view: View) -> RenderableType:
-    """The screen for a snapshot, as large as the console it is printed on. Pure but for `view.scales`."""
+    """The screen for a snapshot, as large as the console it is printed on. It changes nothing but `view.scales`."""
     return Screen(snapshot, view)
 
 
 @dataclass(frozen=True)
 class Streams:
-    """Several streams, for the table."""
+    """Several streams, to be shown in a table."""
 
     snapshots: tuple[Snapshot, ...]
-    order: tuple[int, ...]  # their numbers, the first on top
+    order: tuple[int, ...]  # their numbers, that of the top row first
     chosen: int | None = None  # the number of the stream that keys act on
 
 
 @dataclass(frozen=True)
 class Screen:
-    """A snapshot, or several in a table, as a rich renderable that fills the console exactly."""
+    """A rich renderable of a snapshot, or of several in a table, that fills the console exactly."""
 
     snapshot: Snapshot | Streams
     view: View
@@ -128,7 +140,7 @@ class Screen:
 
 
 def theme_for(console: Console, colour: bool) -> Theme:
-    """The styles for what a console can show, and what its user wants."""
+    """The styles for the colours that a console can show and its user wants."""
     if not colour or console.no_color or console.color_system is None:
         return MONO
     return COLOUR if console.color_system in ("256", "truecolor") else SIXTEEN
@@ -136,40 +148,40 @@ def theme_for(console: Console, colour: bool) -> Theme:
 
 def _lines(snapshot: Snapshot, view: View, width: int, height: int, theme: Theme) -> list[Line]:
     glyphs = ASCII if view.ascii else UNICODE
-    score = History(
-        "Anomaly score",
-        snapshot.score_history,
-        snapshot.first_slot,
-        snapshot.slot_s,
-        snapshot.score,
-        snapshot.threshold,
-    )
-    error = History(
-        "Reconstruction error",
-        snapshot.error_history,
-        snapshot.first_slot,
-        snapshot.slot_s,
-        snapshot.error,
-        snapshot.error_threshold,
-    )
-    both = snapshot.score_kind != "error"
-    at = plan(width, height, 2 if both else 1)
+    at = plan(width, height, 1 if snapshot.score_kind == "error" else 2)
+    made = _top(snapshot, view, at, theme, glyphs)
+    keys: Keys = (KEYS[0], ("esc", "table"), *KEYS[1:]) if snapshot.stream else KEYS
+    if view.overlay:
+        keys = OVERLAY_KEYS
+        rows = height - at.footer - len(made)
+        if view.overlay == "help":
+            made += stream_help(snapshot.score_kind, bool(snapshot.stream), width, rows, theme, glyphs)
+        else:
+            made += stream_details(snapshot, width, rows, theme, glyphs, view.now)
+    else:
+        made += _panels(snapshot, view, at, theme, glyphs)
+    made = block(made, width, height - at.footer)
+    if at.footer:
+        made.append(footer(width, view.message or snapshot.failure, view.paused, theme, glyphs, keys))
+    return made
 
-    word = [one_line(snapshot, at.left, theme, glyphs, view.now)]
-    if at.size:
+
+def _top(snapshot: Snapshot, view: View, at: Plan, theme: Theme, glyphs: Glyphs) -> list[Line]:
+    """The state and the readings."""
+    if not at.size:
+        word = [one_line(snapshot, at.left, theme, glyphs, view.now)]
+    else:
         word = large_word(snapshot.state, at.left, at.size, theme, glyphs, caption(snapshot))
         if not at.side:
             word.append(below_word(snapshot, at.left, theme, glyphs, view.now))
-    left: list[Line] = []
-    if at.first:
-        left += chart(score if both else error, at.left, at.first, theme, glyphs, view.scales.axes)
-    if at.second:
-        left += chart(error, at.left, at.second, theme, glyphs, view.scales.axes)
-    if at.spectrogram:
-        left += spectrogram(snapshot, at.left, at.spectrogram, theme, glyphs, view.scales)
-    if at.axis:
-        left.append(time_axis(at.left, theme, glyphs))
+    if not at.side:
+        return word
+    return beside(word, readings(snapshot, at.side, at.top, theme, glyphs, view.now), _GAP)
 
+
+def _panels(snapshot: Snapshot, view: View, at: Plan, theme: Theme, glyphs: Glyphs) -> list[Line]:
+    """All that stands below the state."""
+    left = _charts(snapshot, view, at, theme, glyphs)
     if at.side:
         side: list[Line] = []
         bottom: list[Line] = []
@@ -180,18 +192,33 @@ def _lines(snapshot: Snapshot, view: View, width: int, height: int, theme: Theme
             bottom = bands(snapshot, at.side, at.spectrogram, theme, glyphs, view.scales)
         free = at.histories - len(side) - len(bottom) - 1
         side += events(snapshot, at.side, free, theme, glyphs, view.now)
-        now = readings(snapshot, at.side, at.top, theme, glyphs, view.now)
-        made = beside(word, now, _GAP) + beside(left, side + bottom, _GAP)
+        made = beside(left, side + bottom, _GAP)
     else:
-        made = word + left
+        made = left
         if at.events:
-            made += events(snapshot, width, at.events, theme, glyphs, view.now)
+            made += events(snapshot, at.width, at.events, theme, glyphs, view.now)
     if at.status:
-        made += status(snapshot, width, at.status, theme, glyphs, view.now)
-    made = block(made, width, height - at.footer)
-    if at.footer:
-        keys = (KEYS[0], ("esc", "table"), *KEYS[1:]) if snapshot.stream else KEYS
-        made.append(footer(width, view.message or snapshot.failure, view.paused, theme, glyphs, keys))
+        made += status(snapshot, at.width, at.status, theme, glyphs, view.now)
+    return made
+
+
+def _charts(snapshot: Snapshot, view: View, at: Plan, theme: Theme, glyphs: Glyphs) -> list[Line]:
+    """The histories and their time axis."""
+    first_slot, slot_s = snapshot.first_slot, snapshot.slot_s
+    error = History(
+        "Reconstruction error", snapshot.error_history, first_slot, slot_s, snapshot.error, snapshot.error_threshold
+    )
+    score = History("Anomaly score", snapshot.score_history, first_slot, slot_s, snapshot.score, snapshot.threshold)
+    made: list[Line] = []
+    if at.first:
+        first = error if snapshot.score_kind == "error" else score
+        made += chart(first, at.left, at.first, theme, glyphs, view.scales.axes)
+    if at.second:
+        made += chart(error, at.left, at.second, theme, glyphs, view.scales.axes)
+    if at.spectrogram:
+        made += spectrogram(snapshot, at.left, at.spectrogram, theme, glyphs, view.scales)
+    if at.axis:
+        made.append(time_axis(at.left, theme, glyphs))
     return made
 
 

@@ -1,41 +1,52 @@
-"""The monitor in lines of text, for log files, pipes and terminals that cannot do more."""
+"""The monitoring as log lines, for files, pipes and terminals that cannot show the dashboard."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 
-from monitor.dashboard.widgets.stream_order import counts, times_threshold
-from monitor.dashboard.render.formatting import band_list, cause, duration, level, name, number, pace, span
+from monitor.core.events import Event, State
+from monitor.core.snapshot import Snapshot
+from monitor.core.text import band_list, counted
+from monitor.dashboard.render.formatting import (
+    duration,
+    event_cause,
+    event_peak,
+    level,
+    method,
+    name,
+    number,
+    of_limit,
+    pace,
+    share,
+    span,
+)
 from monitor.dashboard.render.theme import ASCII
-from monitor.core.snapshot import Event, Snapshot, State
+from monitor.dashboard.widgets.stream_order import counts
 
-_Key = tuple[str, str, float, float]
-_Told = tuple[bool, int]  # of an event: whether it was told as ended, and how many reminders there had been
+WriteLog = Callable[[str, Mapping[str, object]], None]  # takes a line of ASCII without newline, and its facts for JSON
+_Reported = tuple[bool, int]  # what was written about an event: whether it has ended, and how many reminders
 _ROOM = 120  # characters for the frequencies of an anomaly
 
 
 class PlainLogs:
-    """One stream's log, or, of several, each line with its stream's name, and one summary of all of them."""
+    """The log of one stream; or of several, with the stream's name before each line and one summary of all of them."""
 
-    def __init__(
-        self, write: Callable[[str], None], every_s: float = 10.0, clock: Callable[[], float] = time.time
-    ) -> None:
-        """Takes what `PlainLog` does."""
-        self._all = PlainLog(write, every_s, clock)
-        self._make = partial(PlainLog, write, every_s, clock)
+    def __init__(self, write: WriteLog, every_s: float = 10.0) -> None:
+        """Takes the same as `PlainLog`."""
+        self._all = PlainLog(write, every_s)
+        self._make = partial(PlainLog, write, every_s)
         self._each: list[PlainLog] = []
-        self._every_s, self._next_s = every_s, 0.0  # in seconds of `uptime_s`
+        self._every_s, self._next_s = every_s, 0.0  # the next summary is due at this `uptime_s`
 
     def say(self, text: str) -> None:
-        """Writes one line of its own."""
+        """Writes a line."""
         self._all.say(text)
 
     def update(self, snapshots: Sequence[Snapshot]) -> None:
-        """Writes what is new."""
+        """Writes the news of all streams."""
         if len(snapshots) == 1:
             self._all.update(snapshots[0])
             return
@@ -45,92 +56,104 @@ class PlainLogs:
         uptime_s = max(shown.uptime_s for shown in snapshots)
         if uptime_s >= self._next_s:
             self._next_s = uptime_s + self._every_s
-            states = ", ".join(f"{count} {state}" for state, count in counts(snapshots))
-            load = number(100 * max(shown.load for shown in snapshots))
-            highest = max(snapshots, key=lambda shown: -1.0 if math.isnan(x := times_threshold(shown)) else x)
-            self.say(
-                f"{len(snapshots)} streams: {states}  highest score {number(highest.score)} of "
-                f"{number(highest.threshold)} in {highest.stream}  load {load} %"
+            found = counts(snapshots)
+            load = max(shown.load for shown in snapshots)
+            highest = max(
+                snapshots, key=lambda shown: -1.0 if math.isnan(shown.share_of_limit) else shown.share_of_limit
+            )
+            self._all.say(
+                f"{len(snapshots)} streams: {', '.join(f'{count} {state}' for state, count in found)}  highest score "
+                f"{of_limit(highest.share_of_limit)} in {highest.stream}  computer {share(load)} busy",
+                {"kind": "summary", "states": {state.value: count for state, count in found}},
             )
 
 
 class PlainLog:
-    """Writes a line for each change of state, each event that begins, goes on or ends, and now and then a summary.
+    """Writes a line for each change of state, for each event that begins, goes on or ends, and regular summaries.
 
-    With a stream's name there is no summary, and the name stands before each line.
+    With a stream's name there are no summaries, and the name stands before each line.
 
-    Every line begins with the local time in ISO form, and is plain ASCII. Summaries come by the wall clock: a
-    replay that runs a thousand times as fast would fill the log otherwise, and a lost source must not silence
-    it.
+    The time between summaries is wall-clock time: a fast replay must not fill the log, and it must go on while no sound
+    comes in.
     """
 
-    def __init__(
-        self,
-        write: Callable[[str], None],
-        every_s: float = 10.0,
-        clock: Callable[[], float] = time.time,
-        stream: str = "",
-    ) -> None:
-        """Takes where lines go (they come without a newline), and how often to summarise in seconds."""
-        self._write, self._stream = write, f"{stream}: " if stream else ""
+    def __init__(self, write: WriteLog, every_s: float = 10.0, stream: str = "") -> None:
+        """Takes the function that writes a line, and the seconds between summaries."""
+        self._write, self._stream = write, stream
         self._every_s = math.inf if stream else every_s
-        self._clock = clock
         self._state: State | None = None
-        self._told: dict[_Key, _Told] = {}
-        self._next_s = -math.inf  # in seconds of `uptime_s`
+        self._reported: dict[str, _Reported] = {}  # by the id of the event
+        self._next_s = -math.inf  # the next summary is due at this `uptime_s`
         self._finished = False
 
-    def say(self, text: str) -> None:
-        """Writes one line of its own."""
-        at = datetime.fromtimestamp(self._clock()).astimezone().isoformat(timespec="seconds")
-        self._write(f"{at} {name(self._stream + text, ASCII)}")
+    def say(self, text: str, facts: Mapping[str, object] | None = None) -> None:
+        """Writes a line."""
+        before = f"{self._stream}: " if self._stream else ""
+        of_stream = {"stream": self._stream} if self._stream else {}
+        self._write(name(before + text, ASCII), {"kind": "message", **of_stream, **(facts or {})})
 
     def update(self, snapshot: Snapshot) -> None:
-        """Writes what is new in `snapshot`."""
+        """Writes the news in `snapshot`."""
         if self._state is None:
             self.say(
-                f"hearing {snapshot.source}; model {snapshot.model}; {snapshot.score_kind} score,"
-                f" threshold {number(snapshot.threshold)} ({snapshot.threshold_note})"
+                f"listening to {snapshot.source}; model {snapshot.model}; method {method(snapshot.score_kind)}; limit "
+                f"{number(snapshot.threshold)} ({snapshot.threshold_note})"
             )
-        self._tell_events(snapshot.events, snapshot.position_s)
+        self._write_events(snapshot.events, snapshot.position_s)
         changed = snapshot.state is not self._state
         ended = snapshot.finished and not self._finished
         if changed or ended or snapshot.uptime_s >= self._next_s:
             before = f" (was {self._state})" if changed and self._state is not None else ""
-            self.say(_summary(snapshot, before))
+            self.say(_summary(snapshot, before), {"kind": "state", **_facts(snapshot)})
             self._next_s = snapshot.uptime_s + self._every_s
         if ended:
-            count = snapshot.anomalies
-            self.say(f"ended after {span(snapshot.position_s)}; {count} anomal{'y' if count == 1 else 'ies'}")
-            if snapshot.failure and snapshot.stream:  # of a single one the program itself says so
+            self.say(f"ended after {span(snapshot.position_s)}; {counted(snapshot.anomalies, 'anomaly', 'anomalies')}")
+            if snapshot.failure and snapshot.stream:  # the program itself reports the failure of a single stream
                 self.say(snapshot.failure)
         self._state, self._finished = snapshot.state, snapshot.finished
 
-    def _tell_events(self, events: tuple[Event, ...], position_s: float) -> None:
-        told: dict[_Key, _Told] = {}
+    def _write_events(self, events: tuple[Event, ...], position_s: float) -> None:
+        reported: dict[str, _Reported] = {}
         for event in events:
-            key = (event.kind, event.source, event.start_s, event.wall_time)
-            told[key] = (event.end_s is not None, event.reminders)
-            before = self._told.get(key)
-            if before is None or before[0] != told[key][0]:
-                self.say(_event(event))
-            elif event.end_s is None and before != told[key]:
-                self.say(_reminder(event, position_s))
-        self._told = told
+            now = reported[event.id] = (event.end_s is not None, event.reminders)
+            before = self._reported.get(event.id)
+            facts = {"kind": "event", "event": asdict(event)}
+            if before is None or before[0] != now[0]:
+                self.say(_event(event), facts)
+            elif event.end_s is None and before != now:
+                self.say(_reminder(event, position_s), facts)
+        self._reported = reported
+
+
+def _facts(snapshot: Snapshot) -> dict[str, object]:
+    """The state and its figures for JSON; null where there is no number."""
+    figures = {
+        "score": snapshot.score,
+        "limit": snapshot.threshold,
+        "error": snapshot.error,
+        "error_limit": snapshot.error_threshold,
+        "lasting": snapshot.lasting_sum,
+        "level_dbfs": snapshot.level_dbfs,
+        "position_s": snapshot.position_s,
+        "not_heard_s": snapshot.lost_s,
+    }
+    known = {key: value if math.isfinite(value) else None for key, value in figures.items()}
+    return {"state": snapshot.state.value, "source": snapshot.source, **known}
 
 
 def _summary(snapshot: Snapshot, before: str) -> str:
-    parts = [f"{snapshot.state}{before}", f"score {number(snapshot.score)} of {number(snapshot.threshold)}"]
-    if snapshot.score_kind != "error":
-        parts.append(f"error {number(snapshot.error)} of {number(snapshot.error_threshold)}")
-    parts += [
-        f"level {level(snapshot.level_dbfs)} dBFS",
-        f"at {span(snapshot.position_s)}",
-        f"speed {pace(snapshot.speed)}",
-        f"load {number(100 * snapshot.load)} %",
-    ]
-    if snapshot.dropped_samples:
-        parts.append(f"{snapshot.dropped_samples} samples dropped")
+    score = f"score {number(snapshot.score)}, {of_limit(snapshot.share_of_limit)}"
+    parts = [f"{snapshot.state}{before}", "no score yet" if math.isnan(snapshot.score) else score]
+    if snapshot.score_kind != "error" and snapshot.error_threshold > 0 and not math.isnan(snapshot.error):
+        parts.append(f"error {number(snapshot.error)}, {of_limit(snapshot.error / snapshot.error_threshold)}")
+    silent = "no sound" if snapshot.position_s else "no sound yet"
+    parts.append(silent if snapshot.level_dbfs == -math.inf else f"level {level(snapshot.level_dbfs)}")
+    parts.append(f"at {span(snapshot.position_s)}")
+    if snapshot.speed != 1.0:
+        parts.append(pace(snapshot.speed))
+    parts.append(f"computer {share(snapshot.load)} busy")
+    if snapshot.lost_s > 0:
+        parts.append(f"{duration(snapshot.lost_s)} not heard")
     return "  ".join(parts)
 
 
@@ -142,9 +165,9 @@ def _event(event: Event) -> str:
     if event.kind == "off":
         return f"machine on again after {long}, was off {at}" if long else f"machine off {at}"
     if event.kind == "drift":
-        return f"what is normal has followed the machine, {100 * event.peak:.0f} % of the cap, {at}"
+        return f"adapted to a slow change of the machine, {share(event.peak)} of what is allowed, {at}"
     if event.kind == "gap":
-        return f"gap of {event.lost_samples} samples {at}"
+        return f"{long} not heard {at}"
     if event.kind == "lost":
         return f"sound is back after {long}, was lost {at}" if long else f"sound lost {at}"
     return f"{event.kind} ended after {long}, began {at}" if long else f"{event.kind} began {at}"
@@ -156,6 +179,6 @@ def _reminder(event: Event, position_s: float) -> str:
 
 
 def _why(event: Event) -> str:
-    """Cause, frequencies, peak and threshold of an anomaly."""
-    peak = f"peak {number(event.peak)}, threshold {number(event.threshold)}"
-    return "; ".join(part for part in (cause(event), band_list(event.bands, _ROOM), peak) if part)
+    """The cause of an anomaly, its frequencies, and its highest score."""
+    peak = f"score up to {of_limit(event_peak(event))}"
+    return "; ".join(part for part in (event_cause(event), band_list(event.bands, _ROOM), peak) if part)

@@ -1,6 +1,6 @@
-"""The screen as an SVG picture. Blocks, lines and braille are shapes in it.
+"""The screen as an SVG picture, with blocks, lines and braille patterns as shapes.
 
-rich's own export leaves them to the font, and few fonts have all of them at the width of their letters.
+rich's own export draws them with the font, and few fonts have all of them in the width of their letters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.terminal_theme import MONOKAI
 
 from monitor.dashboard.render.cells import Line
 
-_W, _H = 8, 16  # of a cell, so that a half block is a square
+_W, _H = 8, 16  # width and height of a cell; a half block is a square
 _MARGIN = 12
 _GROUND, _INK, _FAINT = "#14171a", "#d5dadf", "#868d94"
 _FONT = "DejaVu Sans Mono, Menlo, Consolas, Liberation Mono, monospace"
@@ -38,7 +38,7 @@ _SHAPES: dict[str, tuple[Box, ...]] = {
     **{block: ((0, 0, (i + 1) * _W / 8, _H),) for i, block in enumerate("▏▎▍▌▋▊▉█")},
     **{block: ((0, _H - 2 * (i + 1), _W, 2 * (i + 1)),) for i, block in enumerate("▁▂▃▄▅▆▇")},
 }
-# the pixels of a braille cell in the order of their bits
+# column and row of each pixel of a braille cell, in the order of the bits of its code
 _DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
 
 
@@ -84,7 +84,7 @@ def _path(x: float, y: float, width: float, height: float) -> str:
 
 
 def _take_shapes(text: str, x: float, y: float, paths: list[str]) -> str:
-    """Draws what is a shape, and gives back the text with spaces where they were."""
+    """Adds the shapes in `text` to `paths`, and returns the text with spaces in their places."""
     if text.isascii():
         return text
     rest = list(text)
@@ -93,7 +93,7 @@ def _take_shapes(text: str, x: float, y: float, paths: list[str]) -> str:
         character = text[start]
         end = start + 1
         code = ord(character) - 0x2800
-        if character in "▀▄█─━":  # these join, and are drawn as one
+        if character in "▀▄█─━":  # neighbours join, and are drawn as one shape
             while end < len(text) and text[end] == character:
                 end += 1
         if character in _SHAPES:
@@ -110,7 +110,7 @@ def _take_shapes(text: str, x: float, y: float, paths: list[str]) -> str:
 
 
 def _colours(style: Style | None) -> tuple[str, str | None]:
-    """Ink and ground; None where the ground is the picture's."""
+    """Colours of text and background; None for the background of the picture."""
     if style is None:
         return _INK, None
     ink = _hex(style.color) or (_FAINT if style.dim else _INK)

@@ -1,1 +1,3 @@
-"""TODO."""
+"""From anomaly scores to states and events: sudden and lasting anomalies, machines that are off, and drift."""
+
+__all__ = ["alarm", "anomaly", "cusum", "detector", "drift", "on_off", "timeline"]

@@ -1,304 +1,345 @@
-"""What one stream's frames and scores come to: its state, its events, its last minute, what is learnt of it."""
+"""The detector: derives the state and the events of one stream from its scores, and keeps its last minute."""
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, pairwise
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from monitor.detection.alarm import Alarm, Anomaly, Limits
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
-from monitor.detection.drift import DriftKeeper
-from monitor.streaming.ensemble import Lane, Portion
-from monitor.scoring.attribution import band_scores, explain
+from monitor.core.events import Event, ScoreRows, State
+from monitor.core.types import BoolArray, DoubleArray, FloatArray
+from monitor.detection.alarm import Alarm
+from monitor.detection.anomaly import Anomaly
+from monitor.detection.cusum import Limits
+from monitor.detection.drift import Drift
+from monitor.detection.on_off import FrameFlags, OnOff, off_level
+from monitor.detection.timeline import Timeline
 from monitor.features.mel import band_centres
-from monitor.detection.timeline import History
-from monitor.outputs.event_tracker import Journal
-from monitor.scoring.scorer import RecordingScore, rolling_length, row_width
-from monitor.outputs.sink import ScoreRows, Sink
-from monitor.core.snapshot import Event, FloatArray, State
-from monitor.sources.source import Mark
-from monitor.detection.on_off import Flagged, Flags, Switch, off_level
+from monitor.scoring.attribution import contributing_ranges
+from monitor.scoring.recording_score import RecordingScore
+from monitor.scoring.scorer import rolling_length
+from monitor.streaming.portion import Portion
+from monitor.streaming.stream_batch import StreamBatch
 
-MOST_WAITING = 64  # portions to be judged: what waits is held in memory
+MAX_WAITING = 64  # portions that may wait for a decision, because they occupy memory
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording of a stream; the sound of a microphone is one recording."""
+
+    name: str
+    duration_s: float | None = None  # None if it has no end
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingResult:
-    """What a recording came to, known when it has ended."""
+    """The result of a recording that has ended."""
 
     name: str
-    score: float
-    seconds: float
-    anomalies: int
+    score: float  # of the whole recording; NaN if it was not computed
+    seconds: float  # length
+    anomalies: int  # number of anomalies
 
 
-class Verdicts:
-    """Judges one stream by its scores, and tells its sinks.
+class Listener(Protocol):
+    """Receives the frames, events and scores of a stream, in the order of time."""
+
+    def frames(self, first: int, power: FloatArray) -> None:
+        """Receives power mel frames (t, n_mels); `first` is the number of the first one in its recording."""
+
+    def event(self, event: Event) -> None:
+        """Receives an event that began, was reported again, or ended."""
+
+    def scores(self, rows: ScoreRows) -> None:
+        """Receives the scores of windows."""
+
+
+class Detector:
+    """Derives the state and the events of one stream of a batch from its portions, and reports them to a listener.
+
+    Portions are collected, and evaluated together when a decision of the alarm is due, or when `decide` is called.
 
     Args:
-        stream: its name, empty where it is the only one.
-        stream_speed: stream seconds per second, to put times of the stream on the wall clock.
-        recordings: whether a recording as a whole is scored when it ends.
+        bundle: the model.
+        config: the settings in force.
+        batch: the batch that scores the stream.
+        number: number of the stream in the batch.
+        listener: receives frames, events and scores.
+        stream: name of the stream if there are several.
+        speed: stream seconds per second, to convert times of the stream to wall-clock times.
+        keep_recording_scores: whether to score each recording as a whole when it ends.
+        drift: offsets of the reference distribution, which are updated; None: the reference is fixed.
     """
 
     def __init__(
         self,
         bundle: Bundle,
         config: Config,
-        mark: Mark,
+        batch: StreamBatch,
+        number: int,
+        listener: Listener,
         *,
-        stream: str,
-        stream_speed: float,
-        recordings: bool,
-        sinks: Sequence[Sink],
-        drift: DriftKeeper | None,
+        stream: str = "",
+        speed: float = 1.0,
+        keep_recording_scores: bool = False,
+        drift: Drift | None = None,
     ) -> None:
         features = bundle.config.features
-        self.results: list[RecordingResult] = []
+        self.results: list[RecordingResult] = []  # of all recordings that have ended
         self.limits = Limits.of(bundle, config.alarm)
         self.error_threshold = bundle.thresholds["error"].value
-        self.band_hz = band_centres(features).numpy()
-        self.history = History(features.n_mels, features.hop_s)
-        self.last = (np.nan, np.nan)  # rolling error, score
-        self.mark = mark  # of the recording
-        self.journal = Journal(sinks, stream)
-        self._bundle, self._sinks, self._drift, self._stream = bundle, sinks, drift, stream
-        self._hop_s = features.hop_s
-        self._wall_speed = stream_speed if np.isfinite(stream_speed) else 1.0
-        self._recordings = recordings
-        self._scorer, self._bundle_id = bundle.scorer(), bundle.digest
+        self.band_hz = band_centres(features)
+        self.timeline = Timeline(features.n_mels, features.hop_s)
+        self.last = (math.nan, math.nan)  # newest rolling error and score
+        self.anomalies = 0  # number of anomalies so far
+        self.recording = Recording("")
+        self._bundle, self._batch, self._number, self._listener = bundle, batch, number, listener
+        self._stream, self._drift = stream, drift
+        self._hop_s, self._wall_speed = features.hop_s, speed if math.isfinite(speed) else 1.0
+        self._keep_recording_scores = keep_recording_scores
         self._window_rows = rolling_length(bundle.config.score, features)
         self._alarm = Alarm(config.alarm, self.limits, features.hop_s, self._window_rows)
-        self._unlearnt = 0  # rows since something was, or was not, learnt
-        self._switch = Switch(off_level(bundle, config.alarm), features.hop_s)
-        self._flagged, self._off = Flagged(), False
-        self._newest = np.full(row_width(bundle.config.score, features), np.nan)  # the newest mean row
-        self._waiting: list[Portion] = []  # to be judged
-        self._due = self._alarm.until_decision  # windows until a decision of the alarm is due
-        self._hops_before = 0  # of the recordings that have ended
-        self.begin(mark)
-
-    def join(self, lane: Lane) -> None:
-        """From here on this is where the stream is computed."""
-        self._lane = lane
-        if self._drift is not None:
-            self._recentre(self._drift)
+        self._rows_since_learning = 0
+        self._on_off = OnOff(off_level(bundle, config.alarm), features.hop_s)
+        self._flags = FrameFlags()
+        self._off: Event | None = None  # while the machine is off: the event that it was switched off
+        self._scorer = bundle.scorer()
+        self._mean_row: DoubleArray | None = None  # of the newest window
+        self._waiting: list[Portion] = []  # portions since the last evaluation
+        self._due = self._alarm.until_decision  # windows until the next decision of the alarm
+        self._hops_before = 0  # in the recordings that have ended
+        if drift is not None:
+            batch.recentre(drift.offsets, number)
+        self.begin(self.recording)
 
     @property
     def state(self) -> State:
-        """What there is to say of the machine."""
-        return State.OFF if self._off else self._alarm.state
+        """The state of the machine as of the last evaluation."""
+        return State.OFF if self._off is not None else self._alarm.state
 
     @property
     def threshold(self) -> float:
-        """Of the anomaly score, as it is in force."""
+        """The threshold of the anomaly score in force."""
         return self._alarm.threshold
 
     @property
-    def evidence(self) -> float:
-        """How much there is, as a share of what makes an anomaly."""
-        return self._alarm.evidence
+    def lasting_sum(self) -> float:
+        """The cumulative sum for lasting anomalies, as a share of its limit."""
+        return self._alarm.lasting_sum
 
     @property
-    def shown_events(self) -> tuple[Event, ...]:
-        """The events for the screen."""
-        return self.journal.shown(self._alarm.anomaly)
+    def until_decision(self) -> int:
+        """The number of windows up to and including the next decision of the alarm."""
+        return self._alarm.until_decision
 
     @property
-    def band_score(self) -> Callable[[], FloatArray]:
-        """What each band adds to the score now: (n_mels,), computed where somebody looks."""
-        scorer, newest, score = self._scorer, self._newest, self.last[1]
-        return lambda: band_scores(*scorer.shares(torch.from_numpy(newest)), score)
+    def anomaly(self) -> Anomaly | None:
+        """The ongoing anomaly."""
+        return self._alarm.anomaly
+
+    def band_contribution(self) -> FloatArray:
+        """The contribution of each band to the newest score (n_mels,); negative for bands with missing sound."""
+        if self._mean_row is None:
+            return np.zeros(len(self.band_hz), np.float32)
+        return self._batch.contributions(self._mean_row, self.last[1], self._number)
 
     def scale_threshold(self, factor: float) -> None:
-        """Multiplies the thresholds for this run."""
+        """Multiplies all thresholds by a factor, for this run only."""
+        self.decide()
         self._alarm.scale(factor)
         self.error_threshold *= factor
 
-    def begin(self, mark: Mark) -> None:
-        """Another recording begins."""
-        self.judge()
-        self.mark = mark
+    def begin(self, recording: Recording) -> None:
+        """Starts a new recording."""
+        self.decide()
+        self.recording = recording
         self._frames = self._windows = self._alarm_row = 0
-        self._anomalies_before = self.journal.anomalies
-        score, features = self._bundle.config.score, self._bundle.config.features
-        self._recording = RecordingScore(score, self._scorer, row_width(score, features))
+        self._anomalies_before = self.anomalies
+        self._score_of_recording = RecordingScore(self._bundle.config.score, self._scorer, self._batch.row_width)
         self._recording_began = time.time()
         self._alarm.reset()
 
     def end(self, seconds: float) -> None:
-        """The recording has ended, after so many seconds: so does what lasts."""
-        self.end_what_lasts()
-        anomalies = self.journal.anomalies - self._anomalies_before
-        self.results.append(RecordingResult(self.mark.name, self._recording.value(), seconds, anomalies))
+        """Ends the recording, which is `seconds` long, and its ongoing events."""
+        self.end_ongoing()
+        anomalies = self.anomalies - self._anomalies_before
+        score = self._score_of_recording.value()
+        self.results.append(RecordingResult(self.recording.name, score, seconds, anomalies))
         self._hops_before += self._frames
 
     def rename(self, name: str) -> None:
-        """The sound goes on under another name."""
-        self.judge()
-        self.mark = replace(self.mark, name=name)
+        """Changes the name of the current recording."""
+        self.decide()
+        self.recording = replace(self.recording, name=name)
 
-    def cut(self) -> None:
-        """Nothing is judged across what comes now: a hole in the sound."""
-        self.end_what_lasts()
+    def interrupt(self) -> None:
+        """Ends ongoing events and restarts the alarm, because a gap follows."""
+        self.end_ongoing()
         self._alarm.reset()
-        self.last = (np.nan, np.nan)
+        self.last, self._mean_row = (math.nan, math.nan), None
 
     def resume(self, position_s: float) -> None:
-        """The stream goes on behind a hole, at so many seconds of the recording."""
+        """Continues after a gap, at `position_s` of the recording."""
         self._frames = self._windows = self._alarm_row = round(position_s / self._hop_s)
 
-    def end_what_lasts(self) -> None:
-        """Ends an anomaly, or that the machine is off."""
-        self.judge()
-        if lasting := self._alarm.finish():
-            self._tell(lasting)
-        if self._off:
-            self._off = False
-            self._tell_off(self._windows * self._hop_s)
-        self._switch.reset()
-        self._flagged = Flagged()
+    def end_ongoing(self) -> None:
+        """Evaluates all portions, and ends the ongoing anomaly, or the event that the machine is off."""
+        self.decide()
+        if ended := self._alarm.finish():
+            self._report_anomaly(ended)
+        if self._off is not None:
+            self._switch_on(self._windows * self._hop_s)
+        self._on_off.reset()
+        self._flags = FrameFlags()
 
-    def use(self, portion: Portion) -> bool:
-        """Takes what came of some sound; whether any score did.
-
-        It is judged when a decision of the alarm is due, or when somebody wants to know: seldom, and then all at once.
-        """
+    def push(self, portion: Portion) -> bool:
+        """Adds the next portion, and returns whether it has scores. It is evaluated when a decision is due."""
         self._waiting.append(portion)
         count = len(portion.score)
         self._due -= count
-        if self._due <= 0 or len(self._waiting) >= MOST_WAITING:
-            self.judge()
+        if self._due <= 0 or len(self._waiting) >= MAX_WAITING:
+            self.decide()
         return count > 0
 
-    def judge(self) -> None:
-        """Judges all that has been taken."""
+    def decide(self) -> None:
+        """Evaluates all portions that have been pushed: updates the state, and reports to the listener."""
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        if heard := [portion for portion in waiting if len(portion.frames)]:
-            self._take_frames(heard)
+        if framed := [portion for portion in waiting if len(portion.frames)]:
+            self._process_frames(framed)
         if scored := [portion for portion in waiting if len(portion.score)]:
-            self._take_scores(scored)
+            self._process_scores(scored)
         self._due = self._alarm.until_decision
 
-    def _take_frames(self, heard: Sequence[Portion]) -> None:
-        power, decibels, mean_square = (
-            np.concatenate(values)
-            for values in zip(*((one.frames, one.decibels, one.mean_square) for one in heard), strict=True)
-        )
-        for sink in self._sinks:
-            sink.frames(self._frames, power)
-        self.history.add_levels(self._hops_before + self._frames, decibels)
+    def _process_frames(self, framed: Sequence[Portion]) -> None:
+        power = _joined([one.frames for one in framed])
+        self._listener.frames(self._frames, power)
+        self.timeline.add_frames(self._hops_before + self._frames, power)
         self._frames += len(power)
-        self._flagged.add(*self._switch.push(mean_square))
+        self._flags.push(*self._on_off.push(_joined([one.mean_square for one in framed])))
 
-    def _take_scores(self, scored: Sequence[Portion]) -> None:
+    def _process_scores(self, scored: Sequence[Portion]) -> None:
         error, rolling_error, score = (
-            np.concatenate(values)
-            for values in zip(*((one.error, one.rolling_error, one.score) for one in scored), strict=True)
+            _joined([getattr(one, name) for one in scored]) for name in ("error", "rolling_error", "score")
         )
-        count, mean_row = len(score), _Row([portion.rolling for portion in scored])
-        if self._recordings:
+        count, mean_row_at = len(score), _MeanRows([one.means for one in scored])
+        if self._keep_recording_scores:
             for portion in scored:
-                self._recording.push(torch.from_numpy(portion.rows), torch.from_numpy(portion.score))
-        off, hushed = self._flagged.take(count)
-        self._newest = mean_row(count - 1)
-        if off.any():  # a machine that is off is not to be judged
+                self._score_of_recording.push(portion.rows, portion.score)
+        off, quiet = self._flags.take(count)
+        self._mean_row = None if off[-1] else mean_row_at(count - 1)
+        if off.any():  # a machine that is off has no scores
             score, rolling_error = (np.where(off, np.nan, values) for values in (score, rolling_error))
-            self._newest = np.where(off[-1], np.nan, self._newest)
-        self.history.add_scores(self._hops_before + self._windows, rolling_error, score)
+        self.timeline.add_scores(self._hops_before + self._windows, rolling_error, score)
         self.last = (float(rolling_error[-1]), float(score[-1]))
-        # What may be about to be switched off cannot become an anomaly by it.
-        judged = np.where(hushed, np.minimum(score, self._alarm.threshold), score) if hushed.any() else score
+        # A machine that is quiet may be about to be off: switching it off must not cause a sudden anomaly.
+        capped = np.where(quiet, np.minimum(score, self._alarm.threshold), score) if quiet.any() else score
         for start, stop in _runs(off):
-            if off[start] != self._off:
-                self._switched(bool(off[start]), (self._windows + start) * self._hop_s)
-            for anomaly in self._alarm.update(judged[start:stop], partial(mean_row, start)):
-                self._tell(anomaly)
+            if off[start] != (self._off is not None):
+                self._switch(bool(off[start]), (self._windows + start) * self._hop_s)
+            for anomaly in self._alarm.push(capped[start:stop], partial(mean_row_at, offset=start)):
+                self._report_anomaly(anomaly)
         if self._drift is not None:
-            self._follow(self._drift, float(score[-1]), mean_row(count - 1), count)
+            self._learn(self._drift, float(score[-1]), mean_row_at(count - 1), count)
         rows = ScoreRows(
-            self.mark.name, self._windows, self._hop_s, error.astype(np.float64), score, self._alarm.threshold,
-            self.state, self._stream,
+            self.recording.name, self._windows, self._hop_s, error, score, self._alarm.threshold, self.state,
+            self._stream,
         )  # fmt: skip
         self._windows += count
-        for sink in self._sinks:
-            sink.scores(rows)
+        self._listener.scores(rows)
 
-    def _follow(self, drift: DriftKeeper, score: float, row: NDArray[np.float64], count: int) -> None:
-        """Lets what is normal follow, a window at a time."""
-        self._unlearnt += count
-        if self._unlearnt < self._window_rows:
+    def _learn(self, drift: Drift, score: float, mean_row: DoubleArray, count: int) -> None:
+        """Updates the drift, at most once per length of the rolling mean, so that learnt means share no window.
+
+        Args:
+            drift: the drift to update.
+            score: the newest score.
+            mean_row: (row_width,) the mean row of this score.
+            count: number of windows since the last call.
+        """
+        self._rows_since_learning += count
+        if self._rows_since_learning < self._window_rows:
             return
-        if drift.learn(score, row, self._alarm, self._unlearnt * self._hop_s):
-            self._recentre(drift)
-            if (share := drift.news) is not None:
+        if drift.learn(score, mean_row, self._alarm, self._rows_since_learning * self._hop_s):
+            self._batch.recentre(drift.offsets, self._number)
+            if (share := drift.share_to_report()) is not None:
                 at = self._windows * self._hop_s
-                self.journal.tell(Event("drift", at, at, time.time(), self.mark.name, peak=share))
-        self._unlearnt = 0
+                self._report(Event("drift", at, at, time.time(), self.recording.name, peak=share))
+        self._rows_since_learning = 0
 
-    def _recentre(self, drift: DriftKeeper) -> None:
-        self._lane.recentre(drift.drift.offsets)
-        self._scorer.recentre(drift.drift.offsets)
+    def _switch(self, off: bool, at: float) -> None:
+        """Reports that the machine was switched off, or on again, at `at` seconds."""
+        if not off:
+            self._switch_on(at)
+            return
+        if ended := self._alarm.finish():
+            self._report_anomaly(ended)
+        self._off = Event("off", at, None, time.time(), self.recording.name)
+        self._report(self._off)
 
-    def _switched(self, off: bool, at: float) -> None:
-        """The machine was switched off, or on again."""
-        if off:
-            if lasting := self._alarm.finish():
-                self._tell(lasting)
-            self._off_since = at, time.time()
-        self._off = off
-        self._tell_off(None if off else at)
+    def _switch_on(self, at: float) -> None:
+        assert self._off is not None
+        event, self._off = replace(self._off, end_s=at), None
+        self._report(event)
 
-    def _tell_off(self, end: float | None) -> None:
-        began, wall_time = self._off_since
-        self.journal.tell(Event("off", began, end, wall_time, self.mark.name))
-
-    def _tell(self, anomaly: Anomaly) -> None:
+    def _report_anomaly(self, anomaly: Anomaly) -> None:
         start_s = (self._alarm_row + anomaly.start) * self._hop_s
-        profile = torch.from_numpy(anomaly.mean_profile)
-        event = Event(
-            "anomaly",
-            start_s,
-            None if anomaly.end is None else (self._alarm_row + anomaly.end) * self._hop_s,
-            self._recording_began + start_s / self._wall_speed,
-            self.mark.name,
-            anomaly.peak,
-            anomaly.mean,
-            self._alarm.threshold,
-            told_s=(self._alarm_row + anomaly.told) * self._hop_s,
-            cause=anomaly.cause,
-            bands=explain(*self._scorer.shares(profile), self.band_hz) if anomaly.decisions else (),
-            model_id=self._bundle_id,
-            reminders=anomaly.reminders,
+        if not anomaly.reminders and anomaly.end is None:
+            self.anomalies += 1
+        share, direction = self._batch.shares(anomaly.mean_row, self._number) if anomaly.decisions else (None, None)
+        self._report(
+            Event(
+                "anomaly",
+                start_s,
+                None if anomaly.end is None else (self._alarm_row + anomaly.end) * self._hop_s,
+                self._recording_began + start_s / self._wall_speed,
+                self.recording.name,
+                anomaly.peak,
+                anomaly.mean,
+                self._alarm.threshold,
+                reported_s=(self._alarm_row + anomaly.reported) * self._hop_s,
+                cause=anomaly.cause,
+                bands=() if share is None or direction is None else contributing_ranges(share, direction, self.band_hz),
+                model_id=self._bundle.model_id,
+                reminders=anomaly.reminders,
+                id=anomaly.id,
+            )
         )
-        self.journal.tell(event)
+
+    def _report(self, event: Event) -> None:
+        self._listener.event(replace(event, stream=self._stream))
 
 
-class _Row:
-    """One of the rows that stand in several arrays: few of them are asked for, so they are not put together."""
+class _MeanRows:
+    """One index over the rows of several arrays (k, row_width). Few rows are needed, so the arrays are not joined."""
 
-    def __init__(self, arrays: Sequence[NDArray[np.floating]]) -> None:
+    def __init__(self, arrays: Sequence[FloatArray]) -> None:
         self._arrays, self._first = arrays, list(accumulate(map(len, arrays), initial=0))
 
-    def __call__(self, start: int, offset: int = 0) -> NDArray[np.float64]:
-        """The row number `start + offset`, a copy."""
-        at = bisect_right(self._first, start + offset) - 1
-        row: NDArray[np.float64] = self._arrays[at][start + offset - self._first[at]].astype(np.float64)
+    def __call__(self, index: int, offset: int = 0) -> DoubleArray:
+        """A copy (row_width,) of row `offset + index`."""
+        at = bisect_right(self._first, index + offset) - 1
+        row: DoubleArray = self._arrays[at][index + offset - self._first[at]].astype(np.float64)
         return row
 
 
-def _runs(flags: Flags) -> list[tuple[int, int]]:
-    """Runs of equal flags: (start, stop)."""
+def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _runs(flags: BoolArray) -> list[tuple[int, int]]:
+    """The (start, stop) of each run of equal flags."""
     edges = [0, *(np.flatnonzero(flags[1:] != flags[:-1]) + 1).tolist(), len(flags)]
     return list(pairwise(edges))

@@ -1,4 +1,4 @@
-"""What is normal may slowly follow a machine that changes: by normal sound only, capped, and undone at will."""
+"""Drift: the reference distribution slowly follows a machine that changes. It is capped, and can be undone."""
 
 from __future__ import annotations
 
@@ -12,188 +12,189 @@ from typing import Any
 
 import numpy as np
 import safetensors
-import torch
-from numpy.typing import NDArray
-from safetensors.torch import save
-from torch import Tensor
+from safetensors.numpy import save
 
-from monitor.config import schema as config
-from monitor.detection.alarm import Alarm
 from monitor.bundle.bundle import Bundle
+from monitor.config import schema
+from monitor.core.atomic_io import write_atomically
 from monitor.core.errors import MonitorError
-from monitor.core.atomic_io import write_whole
-from monitor.scoring.scorer import part_of
-from monitor.outputs.sink import BackgroundSink
-from monitor.core.snapshot import State
+from monitor.core.events import State
+from monitor.core.types import DoubleArray
+from monitor.detection.alarm import Alarm
+from monitor.scoring.score_parts import SCORE_KINDS
 
-SURE = 0.75  # of normal scores are below the one up to which sound is surely normal
-CALM = 0.25  # of the evidence that makes an anomaly: with more of it nothing is learnt
-WAIT_S = 60.0  # without a warning before anything is learnt
-SAVE_S = 600.0
+SURE_QUANTILE = 0.75  # scores up to this quantile of normal scores are certainly normal
+CALM_LASTING_SUM = 0.25  # share of its limit above which the cumulative sum stops the learning
+CALM_S = 60.0  # time without a warning after which the learning starts
+REPORTED_STEP = 0.01  # change of the share of the cap after which there is a new event
 
 
 class Drift:
-    """How far what is normal of one stream has moved.
+    """The offsets of one stream's reference distributions from those of the model, learnt while it is monitored.
 
-    Each surely normal sound pulls the centre towards itself, with a half-life; the move's squared Mahalanobis distance
-    never exceeds `cap` times what is usual for normal sound, so a fault that comes slowly is followed so far and no
-    further. Nothing is learnt while a warning or an anomaly stands, for a minute afterwards, or while evidence gathers.
+    The mean rows of certainly normal sound move the centres exponentially, with the half-life `drift.half_life_h`. The
+    squared Mahalanobis distance of an offset never exceeds `drift.cap` times its geometric mean on normal sound, so a
+    fault that grows slowly is followed only so far. Nothing is learnt during a warning or an anomaly, for CALM_S
+    afterwards, or while the cumulative sum is above CALM_LASTING_SUM.
+
+    Args:
+        bundle: the model.
+        settings: half-life and cap.
     """
 
-    def __init__(self, bundle: Bundle, settings: config.Drift) -> None:
-        self._normals, self._n_mels = bundle.normals, bundle.config.features.n_mels
+    def __init__(self, bundle: Bundle, settings: schema.Drift) -> None:
+        self._parts, self._references = SCORE_KINDS[bundle.config.score.kind], bundle.references
+        self._n_mels = bundle.config.features.n_mels
         self._half_life_s, self._cap = settings.half_life_h * 3600, settings.cap
         scores = bundle.normal_scores
-        self._sure = float(torch.quantile(scores, SURE)) if len(scores) else bundle.thresholds["score"].value / 2
+        self._sure = float(np.quantile(scores, SURE_QUANTILE)) if len(scores) else bundle.thresholds["score"].value / 2
         self._calm_s = 0.0
-        self.offsets = {part: torch.zeros_like(normal.centre) for part, normal in self._normals.items()}
+        self._reported = 0.0  # the share at the last event
+        self.offsets: dict[str, DoubleArray] = {
+            part.name: np.zeros_like(self._references[part.name].centre) for part in self._parts
+        }
 
     @property
     def share(self) -> float:
-        """How much of the cap has been used, 0 to 1: of the part that moved most."""
+        """The size of the offset of the score part that has moved most, as a share of its cap: 0 to 1."""
         return max((math.sqrt(self._moved(part) / self._cap) for part in self.offsets), default=0.0)
 
-    def learn(self, score: float, row: NDArray[np.float64], alarm: Alarm, seconds: float) -> bool:
-        """Takes the score and the mean row (row_width,) of the last window, and how many seconds it stands for.
+    def learn(self, score: float, mean_row: DoubleArray, alarm: Alarm, seconds: float) -> bool:
+        """Moves the offsets towards a mean row, if it is certainly normal.
+
+        Args:
+            score: score of the mean row.
+            mean_row: (row_width,) mean of window statistics.
+            alarm: the alarm of the stream, after this score.
+            seconds: time since the last call.
 
         Returns:
-            whether it was learnt from.
+            whether the offsets have changed.
         """
-        normal = alarm.state is State.NORMAL and alarm.evidence < CALM
-        self._calm_s = self._calm_s + seconds if normal else 0.0
-        if self._calm_s <= WAIT_S or not score <= self._sure:
+        calm = alarm.state is State.NORMAL and alarm.lasting_sum < CALM_LASTING_SUM
+        self._calm_s = self._calm_s + seconds if calm else 0.0
+        if self._calm_s <= CALM_S or not score <= self._sure:
             return False
         pull = 1 - 2 ** (-seconds / self._half_life_s)
-        mean = torch.from_numpy(row)
-        for part, normal_part in self._normals.items():
-            offset = self.offsets[part]
-            offset += pull * (part_of(mean, part, self._n_mels) - normal_part.centre - offset)
-            if (moved := self._moved(part)) > self._cap:
+        for part in self._parts:
+            offset = self.offsets[part.name]
+            offset += pull * (mean_row[part.slice(self._n_mels)] - self._references[part.name].centre - offset)
+            if (moved := self._moved(part.name)) > self._cap:
                 offset *= math.sqrt(self._cap / moved)
         return True
 
+    def share_to_report(self) -> float | None:
+        """The share of the cap if it has changed by REPORTED_STEP since the last report; otherwise None."""
+        share = self.share
+        if abs(share - self._reported) < REPORTED_STEP:
+            return None
+        self._reported = share
+        return share
+
+    def restore(self, offsets: Mapping[str, DoubleArray]) -> None:
+        """Sets the offsets to stored ones, (p,) by the name of the score part.
+
+        Raises:
+            ValueError: if they have other shapes, or are not finite.
+            KeyError: if a part is missing.
+        """
+        for part, offset in self.offsets.items():
+            if offsets[part].shape != offset.shape or not np.isfinite(offsets[part]).all():
+                raise ValueError(part)
+            offset[:] = offsets[part]
+        self._reported = self.share
+
     def _moved(self, part: str) -> float:
-        """The squared distance of the move, over what is usual for normal sound."""
-        normal, offset = self._normals[part], self.offsets[part]
-        return float(offset @ normal.precision @ offset) / math.exp(float(normal.usual[0, 0]))
+        """The squared Mahalanobis distance of the offset of a part, relative to its geometric mean on normal sound."""
+        reference, offset = self._references[part], self.offsets[part]
+        return float(offset @ reference.inverse_covariance @ offset) / math.exp(float(reference.log_distance[0, 0]))
 
 
 @dataclass(frozen=True, slots=True)
 class DriftFile:
-    """Where a stream's drift is kept from run to run: beside the model, never in it."""
+    """The file that stores the drift of a stream between runs. It is beside the model, which does not change.
+
+    Args:
+        path: of the file.
+        model_id: of the bundle that the drift belongs to.
+    """
 
     path: Path
     model_id: str
 
     @classmethod
     def beside(cls, model: Path, bundle: Bundle, stream: str = "") -> DriftFile:
-        """The one of a model's stream."""
+        """The drift file of a stream of a model; `stream` is its name if there are several."""
         name = f"{model.stem}.{stream}.drift" if stream else f"{model.stem}.drift"
-        return cls(model.with_name(f"{name}{model.suffix}"), bundle.digest)
+        return cls(model.with_name(f"{name}{model.suffix}"), bundle.model_id)
 
-    def save(self, offsets: Mapping[str, Tensor], share: float) -> None:
-        """Writes it whole or not at all.
+    def save(self, offsets: Mapping[str, DoubleArray], share: float) -> None:
+        """Writes the file atomically.
+
+        Args:
+            offsets: (p,) by the name of the score part.
+            share: the share of the cap.
 
         Raises:
-            MonitorError: if it cannot be written.
+            MonitorError: if the file cannot be written.
         """
         facts = {"model": self.model_id, "time": time.time(), "share": share}
-        write_whole(self.path, save({p: o.clone() for p, o in offsets.items()}, {"drift": json.dumps(facts)}))
+        write_atomically(self.path, save(dict(offsets), {"drift": json.dumps(facts)}))
 
     def load(self, drift: Drift) -> bool:
-        """Takes up what was kept; False where there is nothing, or it belongs to another state of the model.
+        """Restores a drift from the file.
+
+        Returns:
+            False if there is no file, or if it belongs to another version of the model.
 
         Raises:
-            MonitorError: if it is damaged.
+            MonitorError: if the file is damaged.
         """
         if not self.path.exists():
             return False
         try:
-            facts, offsets = _read(self.path)
+            facts, offsets = self._read()
             if facts["model"] != self.model_id:
                 return False
-            for part, offset in drift.offsets.items():
-                if offsets[part].shape != offset.shape or not offsets[part].isfinite().all():
-                    raise ValueError(part)
-                offset.copy_(offsets[part])
+            drift.restore(offsets)
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
             raise MonitorError(
-                f"{self.path}: is not what a model has drifted by, or is damaged ({error}): take it away with "
+                f"{self.path}: is not the drift of a model, or is damaged ({error}): remove it with "
                 "monitor drift MODEL --undo."
             ) from None
         return True
 
     def undo(self) -> bool:
-        """Takes it away; what it was is kept beside it as *.undone. False where there was nothing."""
+        """Renames the file to *.undone, so that it is not used any more. Returns False if there is no file.
+
+        Raises:
+            MonitorError: if the file cannot be renamed.
+        """
         if not self.path.exists():
             return False
         try:
             self.path.replace(self.path.with_name(f"{self.path.name}.undone"))
         except OSError as error:
-            raise MonitorError(f"{self.path}: cannot be taken away: {error.strerror}.") from None
+            raise MonitorError(f"{self.path}: cannot be renamed: {error.strerror}.") from None
         return True
 
     def describe(self) -> str:
-        """In a sentence, how far the model has drifted."""
-        if not self.path.exists():
-            return f"{self.path}: nothing there: what is normal is as it was calibrated."
-        try:
-            facts, _ = _read(self.path)
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(float(facts["time"])))
-            ours = "" if facts["model"] == self.model_id else " It belongs to another state of the model: not used."
-            return f"{self.path}: {100 * float(facts['share']):.0f} % of the cap, last learnt {when}.{ours}"
-        except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
-            raise MonitorError(f"{self.path}: is not what a model has drifted by, or is damaged ({error}).") from None
-
-
-class DriftKeeper(BackgroundSink):
-    """A stream's drift, taken up from its file and kept there: every SAVE_S seconds of sound, and at the end."""
-
-    def __init__(self, bundle: Bundle, settings: config.Drift, file: DriftFile) -> None:
-        """Takes up what was kept.
+        """A sentence for the user about how far the reference has drifted.
 
         Raises:
-            MonitorError: if that is damaged.
+            MonitorError: if the file is damaged.
         """
-        self.drift = Drift(bundle, settings)
-        self._file, self._since_s = file, 0.0
-        self._told = self.drift.share if file.load(self.drift) else 0.0
-        super().__init__("drift", wait=False, size=2)
-
-    def learn(self, score: float, row: NDArray[np.float64], alarm: Alarm, seconds: float) -> bool:
-        """As `Drift.learn`; now and then what was learnt is written down."""
-        learnt = self.drift.learn(score, row, alarm, seconds)
-        self._since_s += seconds
-        if self._since_s >= SAVE_S:
-            self._since_s = 0.0
-            self._save()
-        return learnt
-
-    @property
-    def news(self) -> float | None:
-        """How much of the cap has been used, where that has changed by a hundredth since it was last asked."""
-        if abs(self.drift.share - self._told) < 0.01:
-            return None
-        self._told = self.drift.share
-        return self._told
-
-    def close(self) -> None:
-        """Writes down what was learnt, and ends."""
-        self._save()
-        super().close()
-
-    def _save(self) -> None:
-        offsets, share = {part: offset.clone() for part, offset in self.drift.offsets.items()}, self.drift.share
-        self._put(lambda: self._save_now(offsets, share))
-
-    def _save_now(self, offsets: Mapping[str, Tensor], share: float) -> None:
+        if not self.path.exists():
+            return f"{self.path}: does not exist: the reference is as it was calibrated."
         try:
-            self._file.save(offsets, share)
-        except MonitorError as error:
-            self.error = error
+            facts, _ = self._read()
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(float(facts["time"])))
+            unused = "" if facts["model"] == self.model_id else " Not used: it belongs to another version of the model."
+            return f"{self.path}: {100 * float(facts['share']):.0f} % of the cap, last saved {when}.{unused}"
+        except (safetensors.SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+            raise MonitorError(f"{self.path}: is not the drift of a model, or is damaged ({error}).") from None
 
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    with safetensors.safe_open(path, framework="pt") as stored:
-        facts = json.loads((stored.metadata() or {})["drift"])
-        return facts, {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    def _read(self) -> tuple[dict[str, Any], dict[str, DoubleArray]]:
+        with safetensors.safe_open(self.path, framework="np") as stored:
+            facts = json.loads((stored.metadata() or {})["drift"])
+            return facts, {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118

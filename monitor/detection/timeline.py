@@ -1,59 +1,82 @@
-"""The last minute of a stream, in slots of a tenth of a second: what the dashboard draws."""
+"""The history of the last minute of a stream in slots of a tenth of a second, for the dashboard."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.snapshot import FloatArray
+from monitor.core.types import BoolArray, DoubleArray, FloatArray, IndexArray
 
 SLOT_S = 0.1
 SLOTS = 600
+QUIETEST = 1e-12  # power, -120 dB: quieter bands are shown as this
 
 
-class History:
-    """Worst error and score, and mean level of each band, by slot. Constant memory; what is not there is NaN."""
+class Timeline:
+    """The highest error, the highest score and the mean power of each band in each slot; NaN if there is no value.
+
+    Memory is constant: the newest SLOTS slots are kept.
+
+    Args:
+        n_mels: number of bands.
+        hop_s: seconds from one frame to the next.
+    """
 
     def __init__(self, n_mels: int, hop_s: float) -> None:
         self._hop_s = hop_s
         self.slot_s = max(SLOT_S, hop_s)
         self._newest = -1
-        self._worst = np.full((SLOTS, 2), np.nan, np.float32)
-        self._level_sum = np.zeros((SLOTS, n_mels), np.float32)
-        self._level_count = np.zeros(SLOTS, np.int64)
+        self._highest = np.full((SLOTS, 2), np.nan, np.float32)  # error, score
+        self._power = np.zeros((SLOTS, n_mels), np.float32)  # sum over the frames of the slot
+        self._frames = np.zeros(SLOTS, np.int64)  # number of these frames
+        self._decibels = np.full((SLOTS, n_mels), np.nan, np.float32)
+        self._changed: BoolArray = np.zeros(SLOTS, bool)  # whether `_decibels` has to be computed again
 
-    def add_scores(self, first: int, error: NDArray[np.float64], score: NDArray[np.float64]) -> None:
-        """Rolling errors and scores (k,) of the windows from hop number `first` of the stream on."""
+    def add_scores(self, first: int, error: NDArray[np.floating], score: DoubleArray) -> None:
+        """Adds the rolling errors (k,) and scores (k,) of windows; `first` is the hop number of the first window."""
         starts, places = self._slots(first, len(error))
-        for column, values in enumerate((error, score)):
-            if len(places):
-                worst = np.fmax.reduceat(values, starts)[-len(places) :]
-                self._worst[places, column] = np.fmax(self._worst[places, column], worst)
-
-    def add_levels(self, first: int, decibels: FloatArray) -> None:
-        """Mel frames (t, n_mels) in dB from hop number `first` of the stream on."""
-        starts, places = self._slots(first, len(decibels))
         if len(places):
-            self._level_sum[places] += np.add.reduceat(decibels, starts)[-len(places) :]
-            self._level_count[places] += np.diff(starts, append=len(decibels))[-len(places) :]
+            for column, values in enumerate((error, score)):
+                highest = np.fmax.reduceat(values, starts)[-len(places) :]
+                self._highest[places, column] = np.fmax(self._highest[places, column], highest)
+
+    def add_frames(self, first: int, power: FloatArray) -> None:
+        """Adds power mel frames (t, n_mels); `first` is the hop number of the first frame."""
+        starts, places = self._slots(first, len(power))
+        if len(places):
+            self._power[places] += np.add.reduceat(power, starts)[-len(places) :]
+            self._frames[places] += np.diff(starts, append=len(power))[-len(places) :]
+            self._changed[places] = True
 
     def view(self) -> tuple[int, FloatArray, FloatArray, FloatArray]:
-        """The first slot's number, and from it on error (slots,), score (slots,) and spectrogram (slots, n_mels)."""
+        """The number of the oldest slot, and from it on error (slots,), score (slots,) and spectrogram (slots, n_mels).
+
+        The spectrogram is in dB.
+        """
+        changed = np.flatnonzero(self._changed)
+        if len(changed):
+            mean = self._power[changed] / self._frames[changed, None]
+            self._decibels[changed] = 10 * np.log10(np.maximum(mean, QUIETEST))
+            self._changed[changed] = False
         first = max(0, self._newest + 1 - SLOTS)
         order = np.arange(first, self._newest + 1) % SLOTS
-        count = self._level_count[order, None]
-        levels = np.where(count > 0, self._level_sum[order] / np.maximum(count, 1), np.nan).astype(np.float32)
-        return first, self._worst[order, 0], self._worst[order, 1], levels
+        return first, self._highest[order, 0], self._highest[order, 1], self._decibels[order]
 
-    def _slots(self, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where each slot begins among `count` hops from number `first` on, and the places of those that are kept."""
+    def _slots(self, first: int, count: int) -> tuple[IndexArray, IndexArray]:
+        """Divides `count` hops from number `first` on into slots, and clears the slots that are new.
+
+        Returns:
+            the index of the first hop of each slot (s,), and the positions in the arrays of the newest of these slots;
+            those older than SLOTS are left out.
+        """
         if not count:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         slots = ((np.arange(first, first + count) + 0.5) * (self._hop_s / self.slot_s)).astype(np.int64)
         newest = int(slots[-1])
         if newest > self._newest:
             fresh = np.arange(max(self._newest + 1, newest + 1 - SLOTS), newest + 1) % SLOTS
-            self._worst[fresh], self._level_sum[fresh], self._level_count[fresh] = np.nan, 0.0, 0
+            self._highest[fresh], self._power[fresh], self._frames[fresh] = np.nan, 0.0, 0
+            self._decibels[fresh], self._changed[fresh] = np.nan, False
             self._newest = newest
         starts = np.concatenate(([0], np.flatnonzero(slots[1:] != slots[:-1]) + 1))
         kept = slots[starts]

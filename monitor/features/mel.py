@@ -1,252 +1,175 @@
-"""From samples to mel frames to windows, as streams. The only definition of either.
-
-Every array has a leading stream axis N: streams pushed together advance together. Any cutting of the input into
-pushes gives the same frames and windows.
-"""
+"""Power mel spectrograms, numerically equal to those of `librosa.feature.melspectrogram`."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
 
-import torch
-import torchaudio.functional as AF
-from torch import Tensor
+import numpy as np
 
 from monitor.config.schema import Features
-from monitor.core.thread_pool import Processors
+from monitor.core.array_backend import NUMPY, ArrayBackend, as_real_pairs, sliding_segments
+from monitor.core.thread_pool import ThreadPool
+from monitor.core.types import Array, DoubleArray, FloatArray
 
-CHUNK = 512  # frames transformed at once on each thread: what stays in the processor's cache
-GPU_CHUNK = 2**16  # and on a GPU, which has no work by fewer
-GROUPS = 4  # of bands
-
-
-class FrameStream:
-    """Samples to power mel frames, numerically `librosa.feature.melspectrogram` with its centring.
-
-    A stream begins with n_fft / 2 zeros and is flushed with as many, so n samples give 1 + n // hop_length frames;
-    frame t is centred on sample t · hop_length.
-
-    Args:
-        processors: share the frames of what is pushed at once.
-    """
-
-    def __init__(
-        self,
-        features: Features,
-        streams: int = 1,
-        device: torch.device | str = "cpu",
-        processors: Processors | None = None,
-    ) -> None:
-        self._features = features
-        self._streams = streams
-        self._processors = processors
-        self._window = torch.hann_window(features.n_fft, device=device)
-        self._filters = PairFilters(features, device)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets what was heard: the next sample is the first of its stream."""
-        self._carry = torch.zeros(self._streams, self._features.n_fft // 2, device=self._window.device)
-        self._heard = 0
-
-    def push(self, samples: Tensor) -> Tensor:
-        """Samples (N, n) in, the frames that are complete out: (N, t, n_mels), power, float32."""
-        self._heard += samples.shape[1]
-        buffer = torch.cat((self._carry, samples), dim=1)
-        n_fft, hop = self._features.n_fft, self._features.hop_length
-        count = max(0, (buffer.shape[1] - n_fft) // hop + 1)
-        self._carry = buffer[:, count * hop :].clone()
-        return power_frames(buffer, self._window, self._filters, hop, self._processors)
-
-    def flush(self) -> Tensor:
-        """The last frames of the streams (N, t, n_mels); afterwards new streams begin."""
-        ending = torch.zeros_like(self._window[: self._features.n_fft // 2]).expand(self._streams, -1)
-        frames = self.push(ending) if self._heard else ending.new_empty(self._streams, 0, self._features.n_mels)
-        self.reset()
-        return frames
+FRAMES_AT_ONCE = 512  # on a processor: more would not fit into its cache
+GPU_FRAMES_AT_ONCE = 2**16  # fewer would not keep a GPU busy
+BAND_GROUPS = 4  # of neighbouring mel bands, each with a matrix product of its own
 
 
-def power_frames(
-    sound: Tensor, window: Tensor, filters: PairFilters, hop: int, processors: Processors | None = None
-) -> Tensor:
-    """The power mel frame of every whole stretch of n_fft samples, one each hop.
+class MelTransform:
+    """Computes power mel frames: Hann window, |FFT|², Slaney mel filters. There is no padding at the ends.
+
+    Frame t is computed from the n_fft samples that start at sample t · hop_length.
 
     Args:
-        sound: (N, n). window: (n_fft,).
-
-    Returns:
-        (N, t, n_mels), where t is 1 + (n - n_fft) // hop, or 0 if n < n_fft.
-    """
-    streams, n_fft = len(sound), len(window)
-    count = max(0, (sound.shape[1] - n_fft) // hop + 1)
-    frames = sound.new_empty(streams, count, filters.n_mels)
-    if not count:
-        return frames
-    overlapping = sound.unfold(1, n_fft, hop)
-    chunk = GPU_CHUNK if sound.is_cuda else CHUNK if processors else CHUNK * torch.get_num_threads()
-    streams_at_once, frames_at_once = max(1, min(streams, chunk // count)), min(count, chunk)
-    parts = [
-        (slice(first, first + streams_at_once), slice(start, start + frames_at_once))
-        for first in range(0, streams, streams_at_once)
-        for start in range(0, count, frames_at_once)
-    ]
-
-    def transform(some: Sequence[tuple[slice, slice]]) -> None:
-        # Written anew for each part: memory that the system has to give and clear each time would take longer.
-        windowed = sound.new_empty(streams_at_once * frames_at_once, n_fft)
-        spectra = torch.empty(len(windowed), n_fft // 2 + 1, dtype=torch.complex64, device=sound.device)
-        for part in some:
-            stretches, found = overlapping[part], frames[part]
-            used = stretches.shape[0] * stretches.shape[1]
-            torch.mul(stretches, window, out=windowed[:used].view(stretches.shape))
-            torch.fft.rfft(windowed[:used], out=spectra[:used])
-            found.copy_(filters(torch.view_as_real(spectra[:used]).square_().flatten(-2)).view(found.shape))
-
-    if processors is None or len(parts) == 1:
-        transform(parts)
-    else:
-        share = -(-len(parts) // processors.count)
-        processors.each(transform, (parts[first : first + share] for first in range(0, len(parts), share)))
-    return frames
-
-
-class PairFilters:
-    """The mel filters for the squares of real and imaginary parts as they lie beside each other.
-
-    Each of the two is weighted like the power that they add up to, so neither is copied out of its pair. The bands are
-    taken in groups, each with the bins that it needs: low bands are narrow, and most of the whole product is zeros.
+        features: settings of the spectrum and the mel bands.
+        backend: where to compute.
     """
 
-    def __init__(self, features: Features, device: torch.device | str = "cpu") -> None:
-        filters = mel_filters(features, features.n_fft // 2 + 1).repeat_interleave(2, dim=0)
-        self.n_mels = features.n_mels
-        self._groups: list[tuple[slice, Tensor]] = []  # which squares, and the weight of each in each band
-        size = -(-self.n_mels // GROUPS)
+    def __init__(self, features: Features, backend: ArrayBackend = NUMPY) -> None:
+        self.n_fft, self.hop_length, self.n_mels = features.n_fft, features.hop_length, features.n_mels
+        self._xp = backend.xp
+        self._frames_at_once = FRAMES_AT_ONCE if backend.in_host_memory else GPU_FRAMES_AT_ONCE
+        self._window = backend.upload(hann_window(features.n_fft))
+        # The filters are applied to the squares of the interleaved real and imaginary parts, without first adding these
+        # up to the power; so every bin has two rows with the same weight. Most weights of the whole matrix are zero, as
+        # each band covers few bins: the bands are computed in groups, each with only the bins that it needs.
+        filters = np.repeat(mel_filters(features, features.n_fft // 2 + 1), 2, axis=0)
+        self._groups: list[tuple[slice, Array]] = []
+        size = -(-self.n_mels // BAND_GROUPS)
         for first in range(0, self.n_mels, size):
             bands = slice(first, first + size)
-            used = filters[:, bands].any(dim=1).nonzero()[:, 0].tolist() or [0]
-            numbers = slice(used[0], used[-1] + 1)
-            self._groups.append((numbers, filters[numbers, bands].contiguous().to(device)))
+            used = np.flatnonzero(filters[:, bands].any(axis=1)).tolist() or [0]
+            bins = slice(used[0], used[-1] + 1)
+            self._groups.append((bins, backend.upload(np.ascontiguousarray(filters[bins, bands]))))
 
-    def __call__(self, squares: Tensor) -> Tensor:
-        """Squares (n, n_fft + 2) to frames (n, n_mels)."""
-        return torch.cat([squares[:, numbers] @ weights for numbers, weights in self._groups], dim=1)
+    def __call__(self, samples: Array, pool: ThreadPool | None = None, out: Array | None = None) -> Array:
+        """Computes the frames of N signals of equal length.
 
+        Args:
+            samples: (N, n) float32.
+            pool: threads that share the computation.
+            out: array for the result; None allocates one.
 
-class WindowStream:
-    """Frames to windows: the window of frame t is frames t - W/2 … t + W/2 - 1, flattened frame by frame.
-
-    At the ends the missing frames are the first W/2 reversed, or the last W/2 reversed, so T frames give T windows
-    (none if T < W/2: there is nothing to mirror). This is the article's padding.
-    """
-
-    def __init__(self, window_frames: int, n_mels: int, streams: int = 1, device: torch.device | str = "cpu") -> None:
-        self._size, self._half = window_frames, window_frames // 2
-        self._empty = torch.empty(streams, 0, n_mels, device=device)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets the frames seen: the next one is the first of its stream."""
-        self._carry = self._empty
-        self._begun = False
-
-    def push(self, frames: Tensor) -> Tensor:
-        """Frames (N, t, n_mels) in, the windows that are complete out: (N, k, W · n_mels).
-
-        The windows overlap in memory, a view without copies; they are for reading only.
+        Returns:
+            power mel frames (N, t, n_mels) with t = 1 + (n - n_fft) // hop_length, or 0 if n < n_fft.
         """
-        buffer = torch.cat((self._carry, frames), dim=1)
-        if not self._begun and buffer.shape[1] >= self._half:
-            buffer = torch.cat((buffer[:, : self._half].flip(1), buffer), dim=1)
-            self._begun = True
-        count = max(0, buffer.shape[1] - self._size + 1) if self._begun else 0
-        self._carry = buffer[:, count:].clone()
-        return overlapping_windows(buffer, self._size)[:, :count]
+        streams, count = len(samples), max(0, (samples.shape[1] - self.n_fft) // self.hop_length + 1)
+        frames = _empty_like(samples, (streams, count, self.n_mels)) if out is None else out
+        if not count:
+            return frames
+        segments = sliding_segments(samples, self.n_fft, self.hop_length)
+        streams_at_once = max(1, min(streams, self._frames_at_once // count))
+        frames_at_once = min(count, self._frames_at_once)
+        parts = [
+            (slice(first, first + streams_at_once), slice(start, start + frames_at_once))
+            for first in range(0, streams, streams_at_once)
+            for start in range(0, count, frames_at_once)
+        ]
+        size = streams_at_once * frames_at_once
+        if pool is None or len(parts) == 1:
+            self._transform(segments, frames, parts, size)
+        else:
+            count_per_thread = -(-len(parts) // pool.count)
+            shares = [parts[first : first + count_per_thread] for first in range(0, len(parts), count_per_thread)]
+            pool.map(lambda share: self._transform(segments, frames, share, size), shares)
+        return frames
 
-    def flush(self) -> Tensor:
-        """The last windows of the streams (N, k, W · n_mels); afterwards new streams begin."""
-        mirrored = self._carry[:, -self._half :].flip(1) if self._begun else self._empty
-        windows = self.push(mirrored[:, : self._half - 1])
-        self.reset()
-        return windows
+    def _transform(self, segments: Array, frames: Array, parts: Sequence[tuple[slice, slice]], size: int) -> None:
+        """Computes the frames of some parts of the segments, one part after the other.
+
+        Args:
+            segments: (N, t, n_fft) samples.
+            frames: (N, t, n_mels), written.
+            parts: indices into both arrays: signals and frames.
+            size: the number of segments in the largest part.
+        """
+        xp = self._xp
+        # Work arrays, reused for each part: allocating them anew would take longer.
+        windowed = _empty_like(frames, (size, self.n_fft))
+        spectra = _empty_like(frames, (size, self.n_fft // 2 + 1), xp.complex64)
+        for part in parts:
+            part_segments, part_frames = segments[part], frames[part]
+            used = part_segments.shape[0] * part_segments.shape[1]
+            xp.multiply(part_segments, self._window, out=windowed[:used].reshape(part_segments.shape))
+            xp.fft.rfft(windowed[:used], out=spectra[:used])
+            squares = as_real_pairs(spectra[:used])
+            xp.multiply(squares, squares, out=squares)
+            first = 0
+            for bins, weights in self._groups:
+                bands = slice(first, first + weights.shape[1])
+                part_frames[..., bands] = (squares[:, bins] @ weights).reshape((*part_segments.shape[:2], -1))
+                first = bands.stop
 
 
-def overlapping_windows(frames: Tensor, window_frames: int) -> Tensor:
-    """Every run of `window_frames` frames of (N, T, n_mels) as a view (N, T - W + 1, W · n_mels), without a copy.
+def centred_frames(samples: Array, transform: MelTransform) -> Array:
+    """Computes all frames of whole recordings, padded with n_fft / 2 zeros at each end (librosa's `center=True`).
 
-    Frames lie one after another in memory, so a window is a contiguous run of numbers that starts n_mels later
-    than the one before.
+    Frame t is centred on sample t · hop_length.
+
+    Args:
+        samples: (N, n) float32, in host memory.
+        transform: on the numpy backend.
+
+    Returns:
+        power mel frames (N, 1 + n // hop_length, n_mels), or (N, 0, n_mels) if n is 0.
     """
-    frames = frames.contiguous()
-    streams, total, n_mels = frames.shape
-    count = max(0, total - window_frames + 1)
-    strides = (frames.stride(0), n_mels, 1)
-    return frames.as_strided((streams, count, window_frames * n_mels), strides, frames.storage_offset())
+    padding = [(0, 0), (transform.n_fft // 2, transform.n_fft // 2 if samples.shape[1] else 0)]
+    return transform(np.pad(samples, padding))
 
 
-class Scale:
-    """What the model sees of a frame: power as it is, or in dB, then standardised by band.
+def hann_window(size: int) -> FloatArray:
+    """The periodic Hann window (size,)."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
 
-    The decibels are absolute (10·log10 of the power, no less than `floor`), never relative to the loudest sound
-    of a recording, so that a stream needs no future.
+
+def mel_filters(features: Features, bins: int, *, equal_area: bool = True) -> FloatArray:
+    """Triangular filters on Slaney's mel scale, equal to those of `librosa.filters.mel`.
+
+    Args:
+        features: settings of the mel bands.
+        bins: number of bins of a spectrum from 0 Hz to half the sample rate.
+        equal_area: whether all filters have the same area; otherwise all have the height 1.
+
+    Returns:
+        weights (bins, n_mels).
     """
-
-    def __init__(self, features: Features, mean: Tensor | None = None, deviation: Tensor | None = None) -> None:
-        self._log, self._floor, self._remove_level = features.scale == "log", features.floor, features.remove_level
-        self.mean = torch.zeros(features.n_mels) if mean is None else mean
-        self.deviation = torch.ones(features.n_mels) if deviation is None else deviation
-
-    def to(self, device: torch.device | str) -> Scale:
-        """Moves the mean and the deviation to a device."""
-        self.mean, self.deviation = self.mean.to(device), self.deviation.to(device)
-        return self
-
-    def __call__(self, power: Tensor) -> Tensor:
-        """Power mel frames (…, n_mels) as the model sees them, the same shape."""
-        scaled: Tensor = (self.unstandardized(power) - self.mean) / self.deviation
-        return scaled
-
-    def unstandardized(self, power: Tensor) -> Tensor:
-        """The frames before the standardisation: dB, or power."""
-        if not self._log:
-            return power
-        decibels: Tensor = 10 * torch.log10(power.clamp_min(self._floor))
-        return decibels - decibels.mean(dim=-1, keepdim=True) if self._remove_level else decibels
+    edges = _mel_to_hz(np.linspace(_hz_to_mel(features.fmin), _hz_to_mel(features.f_top), features.n_mels + 2))
+    frequencies = np.linspace(0, features.sample_rate / 2, bins)[:, None]
+    rising = (frequencies - edges[:-2]) / np.diff(edges)[:-1]
+    falling = (edges[2:] - frequencies) / np.diff(edges)[1:]
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    if equal_area:
+        filters *= 2.0 / (edges[2:] - edges[:-2])
+    return filters.astype(np.float32)
 
 
-def mel_filters(features: Features, bins: int, norm: str | None = "slaney") -> Tensor:
-    """The Slaney mel filters (bins, n_mels), each of the same area, or with `norm=None` of the same height, 1."""
-    filters: Tensor = AF.melscale_fbanks(
-        bins, features.fmin, features.f_top, features.n_mels, features.sample_rate, norm=norm, mel_scale="slaney"
-    )
-    return filters
+# Slaney's mel scale (Auditory Toolbox, 1998): linear up to 1 kHz, which is 15 mel; logarithmic above, with 27 mel for
+# each factor of 6.4.
+_HZ_PER_MEL, _KNEE_HZ, _KNEE_MEL, _LOG_STEP = 200 / 3, 1000.0, 15.0, np.log(6.4) / 27
+
+
+def _hz_to_mel(hz: float) -> float:
+    return hz / _HZ_PER_MEL if hz < _KNEE_HZ else _KNEE_MEL + float(np.log(hz / _KNEE_HZ)) / _LOG_STEP
+
+
+def _mel_to_hz(mel: DoubleArray) -> DoubleArray:
+    above: DoubleArray = _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL))
+    return np.where(mel < _KNEE_MEL, mel * _HZ_PER_MEL, above)
 
 
 @functools.cache
-def band_centres(features: Features) -> Tensor:
-    """The centre of each mel band in Hz: (n_mels,), for reading only."""
-    return mel_filters(features, 4097).argmax(dim=0) * (features.sample_rate / 2 / 4096)
+def band_centres(features: Features) -> FloatArray:
+    """The centre frequency of each mel band in Hz: (n_mels,). The array is cached: do not change it."""
+    bins = 4097
+    centres: FloatArray = mel_filters(features, bins).argmax(axis=0).astype(np.float32)
+    centres *= features.sample_rate / 2 / (bins - 1)
+    return centres
 
 
-class FrameLevel:
-    """The level of power mel frames in dBFS: of the RMS of the sound that they are made of, between fmin and fmax.
-
-    Filters of the same height add up to 1 everywhere between the first and the last centre, so weighted back to that
-    height the bands add up to the power of the spectrum. That, one-sided and with a Hann window, is n_fft² · 3 / 16
-    times the mean square of the sound (Parseval).
-    """
-
-    def __init__(self, features: Features) -> None:
-        bins = features.n_fft // 2 + 1
-        area = mel_filters(features, bins).sum(dim=0)
-        height = mel_filters(features, bins, norm=None).sum(dim=0)
-        self._weights = torch.where(area > 0, height / area, 0.0) / (features.n_fft**2 * 3 / 16)
-
-    def mean_square(self, power: Tensor) -> Tensor:
-        """Frames (…, n_mels) to mean squares (…), 1e-20 for silence."""
-        return (power.cpu() @ self._weights).clamp_min(1e-20)
-
-    def __call__(self, power: Tensor) -> Tensor:
-        """Frames (…, n_mels) to levels (…) in dBFS; -200 for silence."""
-        return 10 * torch.log10(self.mean_square(power))
+def _empty_like(array: Array, shape: tuple[int, ...], dtype: object = None) -> Array:
+    """An uninitialized array of the given shape, by the same library and on the same device as `array`."""
+    if isinstance(array, np.ndarray):
+        return np.empty(shape, dtype or array.dtype)
+    return array.new_empty(shape, dtype=dtype or array.dtype)

@@ -1,20 +1,30 @@
-"""The autoencoder: its only definition."""
+"""The autoencoder as a torch module, for training. Inference does not need it: see `monitor.model.network`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from monitor.config.schema import Config
-from monitor.core.errors import ConfigError
 
 
 class Autoencoder(nn.Module):
-    """A window through a bottleneck and back: 1280-512-256-128-256-512-1280 with the default settings.
+    """A fully connected autoencoder for windows: 1280-512-256-128-256-512-1280 units with the default settings.
 
-    Encoder: linear, ReLU, batch norm, twice, then linear. Decoder: the same mirrored, with dropout before the last
-    linear. The attributes have the article's names, so that a state_dict saved by its script loads.
+    The encoder has two blocks of linear layer, ReLU and batch norm, and a last linear layer. The decoder has the same
+    structure, with dropout before its last linear layer. Attributes have the names of the article's script, so that a
+    state_dict saved by that script loads.
+
+    Args:
+        window_size: numbers in a window.
+        hidden: units of the encoder's first and second hidden layer; the decoder has them in reverse order.
+        bottleneck: units of the layer between encoder and decoder.
+        dropout: probability of the dropout.
     """
 
     def __init__(
@@ -36,12 +46,19 @@ class Autoencoder(nn.Module):
 
     @classmethod
     def from_config(cls, config: Config) -> Autoencoder:
-        """A new model, of the size the settings give."""
+        """An untrained autoencoder with the sizes in the settings."""
         model = config.model
         return cls(config.features.window_size, model.hidden, model.bottleneck, model.dropout)
 
+    @classmethod
+    def from_weights(cls, config: Config, weights: Mapping[str, NDArray[np.generic]]) -> Autoencoder:
+        """The autoencoder with the weights of a bundle (its state_dict as numpy arrays), in evaluation mode."""
+        model = cls.from_config(config)
+        model.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in weights.items()})
+        return model.eval()
+
     def forward(self, windows: Tensor) -> Tensor:
-        """Windows (B, window_size) in, their reconstructions out, the same shape."""
+        """Windows (B, window_size) -> reconstructions (B, window_size)."""
         x = self.bn1(F.relu(self.dense_enc1(windows)))
         x = self.bn2(F.relu(self.dense_enc2(x)))
         x = self.dense_enc3(x)
@@ -51,48 +68,6 @@ class Autoencoder(nn.Module):
         return reconstruction
 
 
-class Inference:
-    """What an autoencoder computes once it is trained, in fewer steps: batch norms are part of the next layer.
-
-    A batch norm behind a ReLU is y = s·x + t for each number, so the linear layer after it, W·y + b, is
-    (W·diag(s))·x + (W·t + b). The same but for rounding, about 1e-6 of a reconstruction in float32; with bfloat16
-    weights, which take windows of that type, about 1e-2. Later changes of the model are not seen.
-    """
-
-    @torch.inference_mode()
-    def __init__(self, model: Autoencoder, dtype: torch.dtype = torch.float32) -> None:
-        scale, shift = None, None
-        self._layers: list[tuple[Tensor, Tensor, bool]] = []  # transposed weight, bias, ReLU
-        for linear, norm in (
-            (model.dense_enc1, model.bn1), (model.dense_enc2, model.bn2), (model.dense_enc3, None),
-            (model.dense_dec1, model.bn4), (model.dense_dec2, model.bn5), (model.dense_dec3, None),
-        ):  # fmt: skip
-            weight, bias = linear.weight.double(), linear.bias.double()
-            if scale is not None and shift is not None:
-                weight, bias = weight * scale, bias + weight @ shift
-            # As it was trained, (outputs, inputs) in memory: the faster way round for a few windows.
-            self._layers.append((weight.to(dtype).contiguous().T, bias.to(dtype), norm is not None))
-            scale, shift = None, None
-            if norm is not None and norm.running_mean is not None and norm.running_var is not None:
-                scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-                shift = norm.bias.double() - norm.running_mean.double() * scale
-
-    def __call__(self, windows: Tensor) -> Tensor:
-        """Windows (B, window_size) of the weights' type in, their reconstructions out, the same shape and type."""
-        x = windows
-        for weight, bias, rectified in self._layers:
-            x = torch.addmm(bias, x, weight)
-            if rectified:
-                x = x.relu_()
-        return x
-
-
-def choose_device(wanted: str) -> torch.device:
-    """The device for "auto" (a GPU if there is one), "cpu" or "cuda".
-
-    Raises:
-        ConfigError: if a GPU is asked for and there is none.
-    """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("There is no GPU that torch can use here: take --device cpu, or auto.")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+def weights_of(model: nn.Module) -> dict[str, NDArray[np.generic]]:
+    """Copies a model's state_dict to numpy arrays, as a bundle stores it."""
+    return {name: values.detach().cpu().contiguous().numpy().copy() for name, values in model.state_dict().items()}

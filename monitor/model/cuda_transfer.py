@@ -1,56 +1,73 @@
-"""Copies between the CPU and the device that computes, which go on while it computes."""
+"""The torch array backend, which copies between host and GPU while the GPU computes."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import array_api_compat.torch as torch_namespace
+import numpy as np
 import torch
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
+_TYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 
-class Transfers:
-    """To a device and back again. Where the device is the CPU nothing is copied.
 
-    On a GPU each direction has a stream of its own, from and to pinned memory: the next portion comes, and the last one
-    goes, while one is computed. Nothing waits, but `finish` for what goes back.
+class TorchBackend:
+    """An `ArrayBackend` (`monitor.core.array_backend`) for torch tensors on any torch device.
+
+    On a CUDA GPU uploads and downloads each have a CUDA stream and use pinned host memory, so that the next input is
+    uploaded and the last result downloaded while the GPU computes. Only `synchronize` blocks, until the downloads end.
+
+    Args:
+        device: where tensors are.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.needed = device.type != "cpu"
-        on_gpu = device.type == "cuda"
-        self._coming = torch.cuda.Stream(device) if on_gpu else None  # type: ignore[no-untyped-call]
-        self._going = torch.cuda.Stream(device) if on_gpu else None  # type: ignore[no-untyped-call]
+    xp = torch_namespace
 
-    def up(self, values: Tensor) -> Tensor:
-        """Values on the CPU, on the device, for what is computed from now on."""
-        if self._coming is None:
-            return values.to(self.device, copy=self.needed)
-        pinned, present = values.pin_memory(), torch.cuda.current_stream(self.device)
-        with torch.cuda.stream(self._coming):
-            there = pinned.to(self.device, non_blocking=True)
-        present.wait_stream(self._coming)
-        there.record_stream(present)  # or its memory would be given away while it is still read
-        return there
+    def __init__(self, device: torch.device | str) -> None:
+        self.device = torch.device(device)
+        self.in_host_memory = self.device.type == "cpu"
+        on_gpu = self.device.type == "cuda"
+        self._upload_stream = torch.cuda.Stream(self.device) if on_gpu else None  # type: ignore[no-untyped-call]
+        self._download_stream = torch.cuda.Stream(self.device) if on_gpu else None  # type: ignore[no-untyped-call]
 
-    def home(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
-        """An empty tensor on the CPU, for what comes back."""
-        return torch.empty(shape, dtype=dtype, pin_memory=self._coming is not None)
+    def upload(self, values: NDArray[Any]) -> Tensor:
+        """Copies host values to the device. Work that is queued from now on sees the complete copy."""
+        host = torch.from_numpy(np.ascontiguousarray(values))
+        if self._upload_stream is None:
+            return host.to(self.device, copy=not self.in_host_memory)
+        pinned, compute_stream = host.pin_memory(), torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self._upload_stream):
+            uploaded = pinned.to(self.device, non_blocking=True)
+        compute_stream.wait_stream(self._upload_stream)
+        uploaded.record_stream(compute_stream)  # otherwise its memory could be reused while it is still read
+        return uploaded
 
-    def room(self, home: Tensor) -> Tensor:
-        """Where to compute what `home`, which is contiguous, is to hold: itself, or its like on the device."""
-        return torch.empty_like(home, device=self.device, pin_memory=False) if self.needed else home
+    def host_buffer(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+        """Allocates an uninitialized host array, in pinned memory if the device is a CUDA GPU."""
+        pinned = self._upload_stream is not None
+        return torch.empty(shape, dtype=_TYPES[np.dtype(dtype)], pin_memory=pinned).numpy()
 
-    def down(self, computed: Tensor, home: Tensor) -> None:
-        """What has been computed in the room for `home` goes there."""
-        if self._going is None:
-            if self.needed:
-                home.copy_(computed)
+    def device_buffer(self, host: NDArray[Any]) -> Tensor:
+        """An uninitialized tensor of the shape and type of the contiguous `host`, or `host`'s own memory."""
+        if self.in_host_memory:
+            return torch.from_numpy(host)
+        return torch.empty(host.shape, dtype=_TYPES[host.dtype], device=self.device)
+
+    def download(self, computed: Tensor, host: NDArray[Any]) -> None:
+        """Starts to copy the device buffer of `host` into `host`. The copy is complete after `synchronize`."""
+        target = torch.from_numpy(host)
+        if self._download_stream is None:
+            if not self.in_host_memory:
+                target.copy_(computed)
             return
-        self._going.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(self._going):
-            home.copy_(computed, non_blocking=True)
-        computed.record_stream(self._going)
+        self._download_stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self._download_stream):
+            target.copy_(computed, non_blocking=True)
+        computed.record_stream(self._download_stream)  # as in `upload`
 
-    def finish(self) -> None:
-        """Waits until all that goes back has arrived."""
-        if self._going is not None:
-            self._going.synchronize()
+    def synchronize(self) -> None:
+        """Waits until all downloads are complete."""
+        if self._download_stream is not None:
+            self._download_stream.synchronize()

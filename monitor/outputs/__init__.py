@@ -1,1 +1,3 @@
-"""TODO."""
+"""Outputs (sinks) for frames, events and scores: log files, pictures, and the base classes for own sinks."""
+
+__all__ = ["background", "drift_saver", "event_log", "event_plots", "event_tracker", "plots", "score_log", "sink"]

@@ -1,41 +1,70 @@
-"""The events of one stream: kept for the screen, given to the sinks. At most one of them lasts at a time."""
+"""Keeps the newest events of a stream for the dashboard, and passes its frames, events and scores to the sinks."""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from monitor.detection.alarm import Anomaly
+from monitor.core.errors import MonitorError
+from monitor.core.events import Event, ScoreRows
+from monitor.core.types import FloatArray
+from monitor.detection.anomaly import Anomaly
 from monitor.outputs.sink import Sink
-from monitor.core.snapshot import Event
 
-KEPT = 100
+KEPT = 100  # events
+
+log = logging.getLogger(__name__)
 
 
-class Journal:
-    """Takes events when they begin and when they end, and puts the stream's name on them."""
+class EventTracker:
+    """The listener of a stream's detector: keeps the newest events, and calls the sinks.
 
-    def __init__(self, sinks: Sequence[Sink], stream: str = "") -> None:
-        self.events: deque[Event] = deque(maxlen=KEPT)
-        self.anomalies = 0
-        self._sinks, self._stream = sinks, stream
+    A new report of an event replaces the earlier one with the same id. A sink that raises an exception is not called
+    again; the error is logged and kept in its `error`.
+    """
 
-    def tell(self, event: Event) -> None:
-        """An event; one that lasted is ended by it, and keeps the time at which it was first told to have begun."""
-        event = replace(event, stream=self._stream)
-        if self.events and self.events[-1].end_s is None:
-            event = replace(event, start_s=self.events[-1].start_s, wall_time=self.events[-1].wall_time)
-            self.events.pop()
-        elif event.kind == "anomaly":
-            self.anomalies += 1
-        self.events.append(event)
-        for sink in self._sinks:
-            sink.event(event)
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self.events: deque[Event] = deque(maxlen=KEPT)  # oldest first
+        self._sinks = list(sinks)
 
-    def shown(self, lasting: Anomaly | None) -> tuple[Event, ...]:
-        """The events for the screen; the last one with what is known by now of the anomaly that lasts."""
-        events = tuple(self.events)
-        if lasting is None or not events:
-            return events
-        return (*events[:-1], replace(events[-1], peak=lasting.peak, mean=lasting.mean))
+    def samples(self, samples: FloatArray) -> None:
+        """Passes samples (n,) to the sinks, before they are scored."""
+        self._call_sinks(lambda sink: sink.samples(samples))
+
+    def frames(self, first: int, power: FloatArray) -> None:
+        """Passes power mel frames (t, n_mels) to the sinks."""
+        self._call_sinks(lambda sink: sink.frames(first, power))
+
+    def event(self, event: Event) -> None:
+        """Keeps an event that began, was reported again, or ended, and passes it to the sinks."""
+        for index in range(len(self.events) - 1, -1, -1):
+            if self.events[index].id == event.id:
+                self.events[index] = event
+                break
+        else:
+            self.events.append(event)
+        self._call_sinks(lambda sink: sink.event(event))
+
+    def scores(self, rows: ScoreRows) -> None:
+        """Passes the scores of windows to the sinks."""
+        self._call_sinks(lambda sink: sink.scores(rows))
+
+    def current(self, ongoing: Anomaly | None) -> tuple[Event, ...]:
+        """The events, oldest first; that of the ongoing anomaly with its present peak and mean."""
+        if ongoing is None:
+            return tuple(self.events)
+        return tuple(
+            replace(event, peak=ongoing.peak, mean=ongoing.mean) if event.id == ongoing.id else event
+            for event in self.events
+        )
+
+    def _call_sinks(self, call: Callable[[Sink], None]) -> None:
+        for sink in list(self._sinks):
+            try:
+                call(sink)
+            except Exception as error:  # noqa: BLE001 - a failing sink must not end the monitoring
+                sink.error = MonitorError(f"{type(sink).__name__} failed: {type(error).__name__}: {error}.")
+                log.error("%s", sink.error)
+                self._sinks.remove(sink)

@@ -1,31 +1,29 @@
-"""A picture of some sound as a model hears it: spectrogram, reconstruction, and what each band adds to the score.
+"""Pictures of scored sound: spectrogram, reconstruction, the contribution of each band, and a curve over time.
 
-Drawn with matplotlib's objects alone, without pyplot, so that any thread can.
+They are drawn with matplotlib's object interface, without pyplot, so that they can be drawn on any thread.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
-from torch import Tensor
 
 from monitor.bundle.bundle import Bundle
+from monitor.core.atomic_io import atomic_file
 from monitor.core.errors import MonitorError
-from monitor.scoring.attribution import band_scores
-from monitor.features.mel import WindowStream, band_centres
-from monitor.model.autoencoder import Inference
-from monitor.core.snapshot import FloatArray
-from monitor.streaming.stream import BATCH, ScoreStream
+from monitor.core.types import DoubleArray, FloatArray
+from monitor.features.mel import band_centres
+from monitor.features.windows import windows_of
+from monitor.model.network import ON_CPU
+from monitor.streaming.portion import joined
+from monitor.streaming.score_batch import WINDOWS_AT_ONCE, ScoreBatch
 
 MORE, LESS, INK, RULE = "#d1495b", "#3a7ca5", "#22303c", "#8a97a3"
 STYLE: Any = {
@@ -41,70 +39,78 @@ STYLE: Any = {
     "ytick.color": INK,
     "legend.frameon": False,
 }
-_ROUND_HZ = (31, 63, 125, 250, 500, 1000, 2000, 4000, 8000, 16000)
-_LEAST = 0.15  # of the threshold: what a band's bar of full length stands for at least
+_TICKS_HZ = (31, 63, 125, 250, 500, 1000, 2000, 4000, 8000, 16000)
+_MIN_SCALE = 0.15  # a full-length contribution bar is at least this share of the threshold
 _DPI = 130
-_COLUMNS = 940  # about the pixels of a spectrogram
+_COLUMNS = 940  # about the width of a spectrogram in pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a model made of some mel frames, a row for each of them."""
+class Rescored:
+    """The recorded and the reconstructed spectrogram of T mel frames, and their scores, one for each frame.
 
-    seen: FloatArray  # (T, n_mels) as recorded, in dB (or power, where the model sees power)
-    reconstructed: FloatArray  # (T, n_mels) the same unit
-    error: NDArray[np.float64]  # (T,) reconstruction error of each window
-    score: NDArray[np.float64]  # (T,) anomaly score, NaN before the first
-    rows: Tensor  # (T, row_width) of each window
-    rolling: Tensor  # (T, row_width) what the scores were made of
+    Fewer frames than half a window have no window: then all arrays but `recorded` are empty.
+    """
 
-    def part(self, of: slice) -> Heard:
-        """The same of some of the frames."""
-        return Heard(
-            self.seen[of], self.reconstructed[of], self.error[of], self.score[of], self.rows[of], self.rolling[of]
+    recorded: FloatArray  # (T, n_mels) in dB; power if features.scale is not "log"
+    reconstructed: FloatArray  # (T, n_mels) in the same unit
+    error: FloatArray  # (T,) reconstruction error of each window
+    score: DoubleArray  # (T,) anomaly score; NaN before the first full mean
+    rows: FloatArray  # (T, row_width) window statistics
+    means: FloatArray  # (T, row_width) their rolling mean over score.window_s; NaN before the first full mean
+
+    def part(self, frames: slice) -> Rescored:
+        """The results of some of the frames."""
+        return Rescored(
+            self.recorded[frames],
+            self.reconstructed[frames],
+            self.error[frames],
+            self.score[frames],
+            self.rows[frames],
+            self.means[frames],
         )
 
 
-@torch.inference_mode()
-def hear(bundle: Bundle, power: FloatArray) -> Heard:
-    """Judges power mel frames (T, n_mels) as the monitor does, and keeps what it reconstructs."""
-    features, scale = bundle.config.features, bundle.scale().to("cpu")
-    frames = torch.from_numpy(power)
-    windows, model = WindowStream(features.window_frames, features.n_mels), Inference(bundle.model.cpu().eval())
-    scores, judged = ScoreStream(bundle), []
-    pictures: list[Tensor] = []
-    own = slice(features.window_frames // 2 * features.n_mels, (features.window_frames // 2 + 1) * features.n_mels)
-    for start in range(0, len(frames), BATCH):
-        part = frames[None, start : start + BATCH]
-        judged.append(scores.push_frames(part))
-        pictures.append(model(windows.push(scale(part))[0])[:, own])
-    judged.append(scores.flush_frames())
-    pictures.append(model(windows.flush()[0])[:, own])
-    return Heard(
-        scale.unstandardized(frames).numpy(),
-        (torch.cat(pictures) * scale.deviation + scale.mean).numpy(),
-        torch.cat([s.error[0] for s in judged]).double().numpy(),
-        torch.cat([s.score[0] for s in judged]).numpy(),
-        torch.cat([s.rows[0] for s in judged]),
-        torch.cat([s.rolling[0] for s in judged]),
+def rescore(bundle: Bundle, power: FloatArray) -> Rescored:
+    """Scores power mel frames (T, n_mels) as a stream of their own, and reconstructs them."""
+    features, normalization = bundle.config.features, bundle.normalization()
+    batch = ScoreBatch(bundle)
+    [portion], [ending] = batch.push(power[None]).portions(), batch.flush().portions()
+    whole = joined(portion, ending)
+    windows, network = windows_of(normalization(power[None]), features.window_frames)[0], ON_CPU.network(bundle.weights)
+    middle = slice(features.window_frames // 2 * features.n_mels, (features.window_frames // 2 + 1) * features.n_mels)
+    reconstructed = [
+        np.zeros((0, features.n_mels), np.float32),  # because there may be no window
+        *(
+            network(np.ascontiguousarray(windows[start : start + WINDOWS_AT_ONCE]))[:, middle]
+            for start in range(0, len(windows), WINDOWS_AT_ONCE)
+        ),
+    ]
+    return Rescored(
+        normalization.scaled(power),
+        normalization.inverse(np.concatenate(reconstructed)),
+        whole.error,
+        whole.score,
+        whole.rows,
+        whole.means,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Below:
-    """What is drawn below the spectrograms: (T,) values over time and, where there is one, their threshold."""
+class LowerPlot:
+    """The curve below the spectrograms."""
 
     title: str
-    values: NDArray[np.float64]
-    threshold: float | None
+    values: FloatArray | DoubleArray  # (T,) one for each frame
+    threshold: float | None  # drawn as a horizontal line
 
 
 def draw(
     bundle: Bundle,
-    heard: Heard,
-    carried: FloatArray,
-    reference: float,
-    below: Below,
+    rescored: Rescored,
+    contribution: FloatArray,
+    threshold: float,
+    lower: LowerPlot,
     title: str,
     path: Path,
     *,
@@ -113,78 +119,85 @@ def draw(
     time_label: str = "seconds",
     notes: tuple[str, ...] = (),
 ) -> None:
-    """Writes a picture, as PNG.
+    """Draws a picture, and writes it as PNG.
 
     Args:
-        bundle: what heard it.
-        heard: T frames.
-        carried: (n_mels,) what each band adds to the score, as `monitor.scoring.attribution.band_scores` gives it.
-        reference: the threshold of that score; bands that add next to nothing to it have short bars.
-        below: what to draw below.
-        title: above all.
-        path: where to write it, whole or not at all.
-        start_s: the time of the first frame on the axis.
-        marked: times that get a thin line.
-        time_label: what the times are counted from.
-        notes: lines of text for the corner.
+        bundle: the model.
+        rescored: the spectrograms (T frames).
+        contribution: (n_mels,) contribution of each band to the score; negative for bands with missing sound.
+        threshold: of that score. It scales the bars, so that contributions that are small compared with it look small.
+        lower: the curve below the spectrograms.
+        title: of the picture.
+        path: of the file, which is written atomically.
+        start_s: time of the first frame on the time axis.
+        marked: times that are marked with a thin line.
+        time_label: label of the time axis.
+        notes: lines of text for the lower right corner.
 
     Raises:
         MonitorError: if the file cannot be written.
     """
     features = bundle.config.features
-    end_s = start_s + len(heard.seen) * features.hop_s
-    low, high = np.percentile(heard.seen, (1, 99.5))
+    end_s = start_s + len(rescored.recorded) * features.hop_s
+    low, high = np.percentile(rescored.recorded, (1, 99.5))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 6.4), layout="constrained")
         grid = figure.add_gridspec(3, 2, width_ratios=(6, 1.7), height_ratios=(3, 3, 2))
         top = figure.add_subplot(grid[0, 0])
         middle, bottom = (figure.add_subplot(grid[i, 0], sharex=top) for i in (1, 2))
-        beside = figure.add_subplot(grid[0, 1], sharey=top)
+        right = figure.add_subplot(grid[0, 1], sharey=top)
         extent = (start_s, end_s, 0.0, float(features.n_mels))
-        for axes, image, name in ((top, heard.seen, "recorded"), (middle, heard.reconstructed, "reconstructed")):
-            shown = axes.imshow(
-                _columns(image).T, "magma", origin="lower", aspect="auto", vmin=low, vmax=high, extent=extent,
+        for axes, spectrogram, name in (
+            (top, rescored.recorded, "recorded"),
+            (middle, rescored.reconstructed, "reconstructed"),
+        ):
+            image = axes.imshow(
+                _columns(spectrogram).T, "magma", origin="lower", aspect="auto", vmin=low, vmax=high, extent=extent,
                 interpolation="nearest",
             )  # fmt: skip
-            _frequencies(axes, band_centres(features).numpy())
+            _set_frequency_ticks(axes, band_centres(features))
             axes.set_title(name)
             axes.tick_params(labelbottom=False)
-        _contributions(beside, carried, reference)
-        legend, words = (figure.add_subplot(grid[i, 1]) for i in (1, 2))
-        for axes in (legend, words):
+        _draw_contributions(right, contribution, threshold)
+        legend, corner = (figure.add_subplot(grid[i, 1]) for i in (1, 2))
+        for axes in (legend, corner):
             axes.set_axis_off()
         unit = "dB" if features.scale == "log" else "power"
-        figure.colorbar(shown, cax=legend.inset_axes((0.0, 0.0, 0.07, 1.0)), label=unit)
-        words.text(0.0, 1.0, "\n".join(notes), va="top", linespacing=1.5, parse_math=False)
-        times = start_s + (np.arange(len(below.values)) + 0.5) * features.hop_s
-        bottom.plot(times, below.values, color=INK, linewidth=0.9)
-        if below.threshold is not None:
-            over = below.values > below.threshold
-            bottom.fill_between(times, below.threshold, below.values, where=over, color=MORE, alpha=0.45, linewidth=0)
-            bottom.axhline(below.threshold, color=MORE, linewidth=0.9)
+        figure.colorbar(image, cax=legend.inset_axes((0.0, 0.0, 0.07, 1.0)), label=unit)
+        corner.text(0.0, 1.0, "\n".join(notes), va="top", linespacing=1.5, parse_math=False)
+        times = start_s + (np.arange(len(lower.values)) + 0.5) * features.hop_s
+        bottom.plot(times, lower.values, color=INK, linewidth=0.9)
+        if lower.threshold is not None:
+            above = lower.values > lower.threshold
+            bottom.fill_between(times, lower.threshold, lower.values, where=above, color=MORE, alpha=0.45, linewidth=0)
+            bottom.axhline(lower.threshold, color=MORE, linewidth=0.9)
         for axes in (top, middle, bottom):
             for at in marked:
                 axes.axvline(at, color="white" if axes is not bottom else RULE, linewidth=0.9, linestyle=(0, (4, 3)))
-        limit = "" if below.threshold is None else f" (threshold {below.threshold:.3g})"
-        bottom.set(xlabel=time_label, title=below.title + limit, xlim=(start_s, end_s))
+        limit = "" if lower.threshold is None else f" (limit {lower.threshold:.3g})"
+        bottom.set(xlabel=time_label, title=lower.title + limit, xlim=(start_s, end_s))
         bottom.set_ylim(bottom=0)
         figure.suptitle(title, x=0.01, ha="left", parse_math=False)
         save(figure, path)
 
 
-def _columns(image: FloatArray) -> FloatArray:
-    """Frames (T, n_mels) brought to as many columns as can be seen, by their means: matplotlib takes far longer."""
-    count = min(len(image), _COLUMNS)
-    edges = np.arange(count) * len(image) // count
-    sizes = np.diff(edges, append=len(image))[:, None]
-    mean: FloatArray = (np.add.reduceat(image, edges, axis=0) / sizes).astype(np.float32)
+def _columns(spectrogram: FloatArray) -> FloatArray:
+    """Averages frames (T, n_mels) to at most _COLUMNS columns, because matplotlib would take far longer.
+
+    Returns:
+        (columns, n_mels).
+    """
+    count = min(len(spectrogram), _COLUMNS)
+    edges = np.arange(count) * len(spectrogram) // count
+    sizes = np.diff(edges, append=len(spectrogram))[:, None]
+    mean: FloatArray = (np.add.reduceat(spectrogram, edges, axis=0) / sizes).astype(np.float32)
     return mean
 
 
-def _frequencies(axes: Axes, centres: FloatArray) -> None:
-    """Round frequencies on the y axis of bands 0 to n_mels, as far apart as can be read."""
+def _set_frequency_ticks(axes: Axes, centres: FloatArray) -> None:
+    """Sets ticks at round frequencies on the y axis, which counts bands from 0 to n_mels; they do not overlap."""
     places: dict[float, str] = {}
-    for hz in reversed(_ROUND_HZ):
+    for hz in reversed(_TICKS_HZ):
         if centres[0] <= hz <= centres[-1]:
             place = float(np.interp(hz, centres, np.arange(len(centres)) + 0.5))
             if all(abs(place - other) > len(centres) / 16 for other in places):
@@ -193,12 +206,12 @@ def _frequencies(axes: Axes, centres: FloatArray) -> None:
     axes.set_ylabel("Hz")
 
 
-def _contributions(axes: Axes, carried: FloatArray, reference: float) -> None:
-    """What each band adds to the score: to the right what is new, to the left what is missing."""
-    places = np.arange(len(carried)) + 0.5
-    axes.barh(places, carried, height=1.0, color=np.where(carried < 0, LESS, MORE).tolist(), linewidth=0)
-    most = max(float(np.abs(carried).max()), _LEAST * reference) or 1.0
-    axes.set_xlim(-1.1 * most, 1.1 * most)
+def _draw_contributions(axes: Axes, contribution: FloatArray, threshold: float) -> None:
+    """Draws a bar for the contribution of each band: to the right for new sound, to the left for missing sound."""
+    places = np.arange(len(contribution)) + 0.5
+    axes.barh(places, contribution, height=1.0, color=np.where(contribution < 0, LESS, MORE).tolist(), linewidth=0)
+    longest = max(float(np.abs(contribution).max()), _MIN_SCALE * threshold) or 1.0
+    axes.set_xlim(-1.1 * longest, 1.1 * longest)
     axes.xaxis.set_major_locator(MaxNLocator(3, symmetric=True))
     axes.axvline(0, color=RULE, linewidth=0.8)
     axes.tick_params(labelleft=False, left=False)
@@ -208,25 +221,26 @@ def _contributions(axes: Axes, carried: FloatArray, reference: float) -> None:
     axes.text(0.98, 0.98, "new", transform=axes.transAxes, ha="right", va="top", color=MORE)
 
 
-def carried_by(bundle: Bundle, mean_row: Tensor, *, whole: bool = False) -> FloatArray:
-    """What each band (n_mels,) adds to the score of a mean row (row_width,)."""
+def contributions_of(bundle: Bundle, mean_row: FloatArray | DoubleArray, *, whole: bool = False) -> FloatArray:
+    """The contribution of each band (n_mels,) to the score of a mean row (row_width,).
+
+    Args:
+        bundle: the model.
+        mean_row: (row_width,) mean of window statistics.
+        whole: whether it is the mean over a whole recording, not over score.window_s.
+    """
     scorer = bundle.scorer()
-    share, more = scorer.shares(mean_row, whole=whole)
-    return band_scores(share, more, float(scorer(mean_row, whole=whole)))
+    return scorer.contributions(mean_row, float(scorer(mean_row, whole_recordings=whole)), whole_recordings=whole)
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes a figure as PNG, whole or not at all.
+    """Writes a figure atomically, as PNG.
 
     Raises:
-        MonitorError: if it cannot be written.
+        MonitorError: if the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(temporary, dpi=_DPI, format="png")
-        temporary.replace(path)
+        with atomic_file(path, durable=False) as file:
+            figure.savefig(file, dpi=_DPI, format="png")
     except OSError as error:
         raise MonitorError(f"{path}: cannot be written: {error.strerror}.") from None
-    finally:
-        temporary.unlink(missing_ok=True)

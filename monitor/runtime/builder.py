@@ -1,144 +1,211 @@
-"""The streams of config.yaml as stations: each with its model, its source, its alarm."""
+"""Builds an engine from stream requests: loads models, creates sources, and forms batches of streams."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from monitor.bundle.bundle import Bundle, load_bundle
-from monitor.config.schema import Config, Stream
-from monitor.core.errors import BundleError, ConfigError, MonitorError
-from monitor.runtime.session import listen, print_results, station_for
+from monitor.bundle.bundle import Bundle
+from monitor.bundle.bundle_io import load_bundle
+from monitor.config.loader import SettingsSource
+from monitor.config.schema import Channel, Config
+from monitor.core.errors import BundleError, MonitorError
+from monitor.core.thread_pool import ThreadPool, available_processors
+from monitor.detection.drift import Drift, DriftFile
+from monitor.model.device import listening_device, listening_precision
+from monitor.model.network import Compute
+from monitor.outputs.drift_saver import DriftSaver
+from monitor.outputs.sink import Sink
+from monitor.runtime.engine import ACCELERATED, Engine
+from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.sources.device.microphone import Microphone
-from monitor.runtime.outputs import Outputs
-from monitor.sources.device.shared_device import SharedMicrophone
-from monitor.sources.source import Source, WavReplay
-from monitor.runtime.monitored_stream import Station
+from monitor.sources.device.pulse_routing import pin_pulse_source
+from monitor.sources.device.shared_device import MicrophoneSource
+from monitor.sources.file_replay import FileReplay
+from monitor.sources.source import Source
+from monitor.streaming.stream_batch import StreamBatch
+
+STREAMS_PER_PROCESSOR = 64  # live streams for which one thread suffices
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A stream with the model that judges it, and the settings in force for it."""
+class StreamPlan:
+    """A stream with everything that it consists of, ready for `build_engine`."""
 
-    stream: Stream
+    bundle: Bundle
+    config: Config  # the settings in force
+    source: Source
+    model_name: str = ""  # display name
+    name: str = ""  # name of the stream if there are several
+    sinks: Sequence[Sink] = ()
+    drift: Drift | None = None  # offsets of the reference distribution; None: the reference is fixed
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
+    """The description of a stream: an entry of `streams` in config.yaml, or the arguments of a command."""
+
+    model: Path
+    name: str = ""
+    device: str = ""  # the microphone; empty: audio.device
+    channel: Channel | None = None  # None: the channel of the training
+    files: tuple[Path, ...] = ()  # recordings to replay, instead of a microphone
+    alarm: dict[str, object] = field(default_factory=dict)  # settings of the group `alarm` for this stream only
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRequest:
+    """A stream request with its loaded model, and the settings in force."""
+
+    request: StreamRequest
     bundle: Bundle
     config: Config
 
+    @property
+    def channel(self) -> Channel:
+        """The channel that is scored."""
+        requested = self.request.channel
+        return self.bundle.config.features.channel if requested is None else requested
 
-def load_streams(config: Config, *, of_files: bool) -> list[Judged]:
-    """The streams of files, or of microphones, each model loaded once.
+    def plan(
+        self,
+        source: Source,
+        *,
+        sinks: Sequence[Sink] = (),
+    ) -> StreamPlan:
+        """The plan of this request with a source. If drift is enabled, it is loaded from and saved beside the model.
+
+        Args:
+            source: the source.
+            sinks: receive events and scores.
+
+        Raises:
+            MonitorError: if the drift file is damaged.
+        """
+        drift = None
+        if self.config.drift.enabled:
+            drift, file = (
+                Drift(self.bundle, self.config.drift),
+                DriftFile.beside(self.request.model, self.bundle, self.request.name),
+            )
+            file.load(drift)
+            sinks = [*sinks, DriftSaver(drift, file)]
+        name = model_name(self.request.model, self.bundle)
+        return StreamPlan(self.bundle, self.config, source, name, self.request.name, sinks, drift)
+
+
+def load_requests(requests: Iterable[StreamRequest], settings: SettingsSource) -> list[LoadedRequest]:
+    """Loads the models of requests, each model once, and resolves the settings of each request.
 
     Raises:
-        ConfigError: if there are none.
-        BundleError: naming every stream whose model cannot be trusted, a line each.
+        BundleError: if models cannot be loaded; one line for each stream concerned.
+        ConfigError: if settings contradict those that a model was trained with.
     """
-    wanted = [stream for stream in config.streams if bool(stream.file) == of_files]
-    if not wanted:
-        kind = "a file" if of_files else "a microphone"
-        raise ConfigError(
-            f"There is nothing to listen to: name a model, or {kind} for each of the streams in config.yaml."
-        )
     bundles: dict[Path, Bundle] = {}
-    wrong: list[str] = []
-    for stream in wanted:
+    messages: list[str] = []
+    requests = list(requests)
+    for request in requests:
         try:
-            if stream.bundle not in bundles:
-                bundles[stream.bundle] = load_bundle(stream.bundle)
+            if request.model not in bundles:
+                bundles[request.model] = load_bundle(request.model)
         except BundleError as error:
-            wrong.append(f"{stream.name}: {error}")
-    if wrong:
-        raise BundleError("\n".join(wrong))
-    return [Judged(stream, bundles[stream.bundle], config.of_stream(stream)) for stream in wanted]
+            messages.append(f"{request.name}: {error}" if request.name else str(error))
+    if messages:
+        raise BundleError("\n".join(messages))
+    return [
+        LoadedRequest(request, bundle, settings.for_model(bundle.config, str(request.model), request.alarm))
+        for request in requests
+        for bundle in (bundles[request.model],)
+    ]
 
 
-def recordings(judged: Sequence[Judged], *, speed: float, gapless: bool) -> list[Source]:
-    """The recordings of each stream, one after another.
+def file_sources(loaded: Sequence[LoadedRequest], *, speed: float, gapless: bool) -> list[Source]:
+    """A source for each stream that replays its recordings, one after another.
+
+    Args:
+        loaded: the streams.
+        speed: stream seconds per second; infinite for as fast as possible.
+        gapless: whether the recordings of a stream follow each other without a break, as one recording.
 
     Raises:
-        DataError: naming every stream of which a file cannot be opened, a line each.
+        DataError: if files cannot be opened; one line for each stream concerned.
     """
     sources: list[Source] = []
-    wrong: list[MonitorError] = []
-    for one in judged:
-        features = one.bundle.config.features
-        channel = features.channel if one.stream.channel is None else one.stream.channel
+    errors: list[MonitorError] = []
+    for one in loaded:
         try:
             sources.append(
-                WavReplay(
-                    one.stream.file, features.sample_rate, channel, speed=speed, gapless=gapless,
-                    buffer_s=one.config.audio.buffer_s,
+                FileReplay(
+                    one.request.files, one.bundle.config.features.sample_rate, one.channel, speed=speed,
+                    gapless=gapless, buffer_s=one.config.audio.buffer_s,
                 )
             )  # fmt: skip
         except MonitorError as error:
-            wrong.append(type(error)(f"{one.stream.name}: {error}"))
-    if wrong:
-        raise type(wrong[0])("\n".join(map(str, wrong)))
+            errors.append(type(error)(f"{one.request.name}: {error}" if one.request.name else str(error)))
+    if errors:
+        raise type(errors[0])("\n".join(map(str, errors)))
     return sources
 
 
-def microphones(judged: Sequence[Judged], *, end_when_lost: bool, notice: Callable[[str], None]) -> list[Source]:
-    """A microphone for each stream; those of one device share it, opened once with the channels that they need."""
-    of_device: dict[str, list[Judged]] = {}
-    for one in judged:
-        of_device.setdefault(one.stream.device or one.config.audio.device, []).append(one)
-    sources: dict[str, Source] = {}
-    for device, sharing in of_device.items():
-        features = [one.bundle.config.features for one in sharing]
-        channels = [
-            f.channel if one.stream.channel is None else one.stream.channel
-            for f, one in zip(features, sharing, strict=True)
-        ]
-        microphone = Microphone(
+def microphone_sources(loaded: Sequence[LoadedRequest], *, end_when_lost: bool) -> list[Source]:
+    """A microphone source for each stream. Streams of the same device share one microphone, which is opened once.
+
+    Args:
+        loaded: the streams.
+        end_when_lost: whether a source ends when its device is lost, instead of reconnecting.
+    """
+    by_device: dict[str, list[LoadedRequest]] = defaultdict(list)
+    for one in loaded:
+        by_device[one.request.device or one.config.audio.device].append(one)
+    microphones = {
+        device: Microphone(
             sharing[0].config.audio.model_copy(update={"device": device}),
-            max(f.sample_rate for f in features),
-            channels,
+            max(one.bundle.config.features.sample_rate for one in sharing),
+            [one.channel for one in sharing],
             end_when_lost=end_when_lost,
-            notice=notice,
-            only_one=len(of_device) == 1,
+            only_one=len(by_device) == 1,
+            pin=pin_pulse_source,
         )
-        for one, channel in zip(sharing, channels, strict=True):
-            sources[one.stream.name] = SharedMicrophone(microphone, channel)
-    return [sources[one.stream.name] for one in judged]
+        for device, sharing in by_device.items()
+    }
+    return [MicrophoneSource(microphones[one.request.device or one.config.audio.device], one.channel) for one in loaded]
 
 
-def replay_streams(
-    config: Config,
-    *,
-    speed: float,
-    gapless: bool,
-    outputs: Outputs,
-) -> int:
-    """Replays the files of all streams of the settings at once, and prints what came of them.
+def build_engine(plans: Sequence[StreamPlan], *, device: str = "auto", precision: str = "auto") -> Engine:
+    """Builds the engine for streams; streams of the same model form one batch.
 
-    Returns:
-        the number of anomalies.
-
-    Raises:
-        ConfigError: if there are none.
-        BundleError: if a model cannot be trusted.
-        MonitorError: if a recording cannot be read, or a file not be written; the other streams are heard to their end.
+    Args:
+        plans: the streams.
+        device: "auto", "cpu" or "cuda", as `train.device`.
+        precision: "auto", "float32" or "bfloat16", as `listening.precision`.
     """
-    judged = load_streams(config, of_files=True)
-    sources = recordings(judged, speed=speed, gapless=gapless)
-    engine = listen(stations_of(judged, sources, outputs, wait=True), config, headless=outputs.headless)
-    print_results(engine)
-    if engine.error is not None:
-        raise engine.error
-    return engine.anomalies
+    torch_device = listening_device(device)
+    processors = available_processors() if str(torch_device) == "cpu" else 1
+    paced = all(plan.source.speed <= ACCELERATED for plan in plans)
+    # A few live streams do not even keep one processor busy: further threads would only use power.
+    threads = min(processors, len(plans) // STREAMS_PER_PROCESSOR) if paced else processors
+    pool = ThreadPool(threads) if threads > 1 else None
+    by_model: dict[str, list[int]] = defaultdict(list)  # indices of the plans
+    for index, plan in enumerate(plans):
+        by_model[plan.bundle.model_id or str(id(plan.bundle))].append(index)
+    streams: dict[int, MonitoredStream] = {}
+    for indices in by_model.values():
+        compute = Compute.on(torch_device, listening_precision(precision, len(indices), torch_device))
+        # Several streams are divided between the threads by the engine; a single one is divided by its batch.
+        shared = pool if len(indices) == 1 else None
+        batch = StreamBatch(plans[indices[0]].bundle, len(indices), compute=compute, pool=shared)
+        for number, index in enumerate(indices):
+            plan = plans[index]
+            streams[index] = MonitoredStream(
+                batch, number, plan.source, plan.config, model_name=plan.model_name, name=plan.name,
+                sinks=plan.sinks, drift=plan.drift,
+            )  # fmt: skip
+    return Engine([streams[index] for index in range(len(plans))], pool)
 
 
-def stations_of(judged: Sequence[Judged], sources: Sequence[Source], outputs: Outputs, *, wait: bool) -> list[Station]:
-    """A station for each stream. All tell the same sinks; of pictures each has its own, in the same folder.
-
-    Raises:
-        MonitorError: if a file or the folder cannot be written, or a stream's drift is damaged.
-    """
-    sinks = outputs.sinks(wait=wait, named=True)
-    return [
-        station_for(
-            one.bundle, one.config, source, model=one.stream.bundle, name=one.stream.name,
-            sinks=[*sinks, *outputs.pictures_of(one.bundle, wait=wait)],
-        )
-        for one, source in zip(judged, sources, strict=True)
-    ]  # fmt: skip
+def model_name(path: Path, bundle: Bundle) -> str:
+    """The display name of a model: its file name, or its folder's name for files called "model", and its date."""
+    name = path.resolve().parent.name if path.stem == "model" else path.stem
+    return f"{name}, {str(bundle.provenance.get('date', ''))[:10]}"

@@ -1,227 +1,236 @@
-"""The worker: one thread that gives every station its turn, and computes what they collect together."""
+"""The engine: one thread that collects samples from all streams, and scores those of one model as a batch."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
-import torch
 
-from monitor.streaming.ensemble import Ensemble, Lane, Portion
 from monitor.core.errors import MonitorError
-from monitor.runtime.latency import BusyShare, Rhythm
-from monitor.model.device import listening_precision
-from monitor.core.thread_pool import Processors
+from monitor.core.snapshot import Snapshot
+from monitor.core.thread_pool import ThreadPool, limit_torch_to_one_thread, single_threaded_blas
+from monitor.core.types import FloatArray
 from monitor.outputs.sink import Sink
-from monitor.core.snapshot import FloatArray, Snapshot
-from monitor.runtime.monitored_stream import Station
+from monitor.runtime.latency import ArrivalPredictor, BusyShare
+from monitor.runtime.monitored_stream import MonitoredStream
+from monitor.streaming.portion import Portion
 
-POLL_S = 0.002
-TURN_S = 0.01  # of several streams: each turn of a stream costs something however little sound it brings
-SNAPSHOT_S = 0.1  # from one snapshot of a stream to the next
-SNAPSHOT_PER_STATION_S = 0.01  # with many streams, from the snapshot of one to that of another
-ALONE = 64  # streams that one processor computes: of twice as many each processor computes its share
-ACCELERATED = 2.0  # times real time: from there on nobody waits for the next sound
+POLL_S = 0.002  # sleep between turns in which no stream had samples
+TURN_S = 0.01  # minimum time of a turn with several live streams, because the overhead of a turn is constant
+SNAPSHOT_S = 0.1  # time between two snapshots of a stream
+CLOSE_S = 60.0  # longest time that sinks may take to close; a `BackgroundSink` needs less
+SNAPSHOT_SPACING_S = 0.01  # minimum time between snapshots of any two streams
+ACCELERATED = 2.0  # times real time: a faster stream is not paced, but scored as fast as possible
 
 _T = TypeVar("_T")
 
 
 class Engine:
-    """Computes any number of stations on a thread of its own, those of one model as one batch.
+    """Scores any number of streams on a thread of its own, those of one model as one batch.
 
-    In a turn each station hands over what has come, half a second of it at most where it is heard live, so that
-    none starves another. A station whose sound ends or that fails is finished; the others go on.
+    In each turn the engine collects the new samples of every stream, scores them, and passes the results back. The
+    samples of a stream in a turn are limited, so that no stream delays the others. A stream that ends or fails is
+    finished; the others continue.
 
     Args:
-        stations: each with its source; they start and stop with the engine.
-        device: where to compute.
-        precision: as `listening.precision`.
+        streams: with their sources, which the engine starts and stops.
+        pool: threads that share the computation; the engine closes it.
     """
 
-    def __init__(
-        self, stations: Sequence[Station], device: torch.device | str = "cpu", precision: str = "float32"
-    ) -> None:
-        self.stations = tuple(stations)
-        self._paced = all(station.source.speed <= ACCELERATED for station in self.stations)
-        threads = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
-        # What is heard as it comes leaves time enough, unless it is much: to share it would only burn power.
-        count = min(threads, len(self.stations) // ALONE) if self._paced else threads
-        self._processors = Processors(count) if count > 1 else None
-        _join(self.stations, device, precision, self._processors)
+    def __init__(self, streams: Sequence[MonitoredStream], pool: ThreadPool | None = None) -> None:
+        self.streams = tuple(streams)
+        self._pool = pool
+        self._paced = is_paced(self.streams)
         self._failure: MonitorError | None = None
-        self._listening = list(self.stations)
-        self._busy, self._rhythm = BusyShare(), Rhythm()
-        self._published, self._shown = 0.0, 0  # until when, and which stream is the next
+        self._active = list(self.streams)  # streams that are not finished
+        self._commands: deque[Callable[[], None]] = deque()  # from other threads, to be run between two turns
+        self._busy, self._arrivals = BusyShare(), ArrivalPredictor()
+        self._published, self._next_published = 0.0, 0  # snapshots are up to date until then; index of the next stream
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     @property
     def latest(self) -> tuple[Snapshot, ...]:
-        """The newest snapshot of each station."""
-        return tuple(station.latest for station in self.stations)
+        """The newest snapshot of each stream."""
+        return tuple(stream.latest for stream in self.streams)
 
     @property
     def error(self) -> MonitorError | None:
-        """What ended a station early, or what a sink could not write; the first of them."""
-        errors = [self._failure, *(one.error for one in self.stations), *(sink.error for sink in self._sinks)]
+        """The first error of the engine, of a stream, or of a sink."""
+        errors = [self._failure, *(one.error for one in self.streams), *(sink.error for sink in self._sinks)]
         return next((error for error in errors if error), None)
 
     @property
     def anomalies(self) -> int:
-        """How many anomalies there have been, of all stations."""
-        return sum(station.anomalies for station in self.stations)
-
-    def start(self) -> None:
-        """Starts the sources and the worker."""
-        for station in self.stations:
-            station.source.start()
-        self._thread.start()
-
-    def wait(self) -> None:
-        """Until all sources have ended and all of it is judged."""
-        self._thread.join()
-
-    def stop(self) -> None:
-        """Ends the worker and the sources; what has been heard is scored, events are ended and sinks are closed."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        """The number of anomalies so far, in all streams."""
+        return sum(stream.anomalies for stream in self.streams)
 
     @property
     def finished(self) -> bool:
-        """Whether the worker has ended."""
+        """Whether the engine's thread has ended."""
         return self._thread.ident is not None and not self._thread.is_alive()
+
+    def start(self) -> None:
+        """Starts the sources and the engine's thread."""
+        for stream in self.streams:
+            stream.source.start()
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Waits until all sources have ended and all samples are scored."""
+        self._thread.join()
+
+    def stop(self) -> None:
+        """Stops the sources and the thread. Remaining samples are scored, ongoing events ended, and sinks closed."""
+        self._stopping.set()
+        for sink in self._sinks:
+            self._guarded((), sink.stop_waiting, None)  # the engine may be waiting for a sink
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def scale_threshold(self, factor: float, number: int) -> None:
+        """Multiplies the thresholds of stream `number` by a factor, for this run only. May be called on any thread."""
+        self._commands.append(partial(self.streams[number].scale_threshold, factor))
 
     @property
     def _sinks(self) -> list[Sink]:
-        """Each once, though stations may share it."""
-        return list({id(sink): sink for station in self.stations for sink in station.sinks}.values())
+        """The sinks of all streams, each once, because streams may share a sink."""
+        return list({id(sink): sink for stream in self.streams for sink in stream.sinks}.values())
 
     def _run(self) -> None:
-        # OpenMP keeps the number of threads by thread: here it would be all processors, and they would wait for each
-        # other through every hiccup of the system.
-        torch.set_num_threads(1 if self._processors else torch.get_num_threads())
-        try:
-            self._listen()
-        except Exception as error:  # noqa: BLE001 - on this thread nobody else would be told
-            self._failure = _unforeseen(error)
-        finally:
-            with ThreadPoolExecutor(max(1, len(self._listening))) as pool:  # one that is stalled delays no other
-                list(pool.map(lambda station: station.source.stop(), self._listening))
-            for station in list(self._listening):
-                self._finish(station)
-            for sink in self._sinks:
-                sink.close()
-            if self._processors:
-                self._processors.close()
+        limit_torch_to_one_thread()  # several threads would all wait if the system delays one of them
+        with single_threaded_blas():
+            try:
+                self._loop()
+            except Exception as error:  # noqa: BLE001 - an error would end this thread without a message
+                self._failure = _unforeseen(error)
+            finally:
+                self._end()
 
-    def _listen(self) -> None:
-        turn_s = TURN_S if self._paced and len(self.stations) > 1 else 0.0
-        while self._listening and not self._stopping.is_set():
+    def _end(self) -> None:
+        with ThreadPoolExecutor(max(1, len(self._active))) as pool:  # so that a stalled source does not delay others
+            list(pool.map(lambda stream: stream.source.stop(), self._active))
+        for stream in list(self._active):
+            self._finish(stream)
+        self._close_sinks()
+        if self._pool:
+            self._pool.close()
+
+    def _close_sinks(self) -> None:
+        """Closes all sinks at once. One that does not return in time is left behind, so that the program can end."""
+
+        def close(sink: Sink) -> None:
+            try:
+                sink.close()
+            except Exception as error:  # noqa: BLE001 - the other sinks are to be closed
+                sink.error = sink.error or MonitorError(f"{type(sink).__name__} could not be closed: {error}.")
+
+        closing = [(sink, threading.Thread(target=close, args=(sink,), daemon=True)) for sink in self._sinks]
+        for _, thread in closing:
+            thread.start()
+        deadline = time.monotonic() + CLOSE_S
+        for sink, thread in closing:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                sink.error = MonitorError(f"{type(sink).__name__} did not close within {CLOSE_S:.0f} s.")
+
+    def _loop(self) -> None:
+        turn_s = TURN_S if self._paced and len(self.streams) > 1 else 0.0
+        while self._active and not self._stopping.is_set():
             began = time.monotonic()
             worked = self.take_turns()
             now = time.monotonic()
             if worked:
                 self._busy.worked(now - began)
                 if (rest := began + turn_s - now) > 0:
-                    self._sleep(rest)
-            elif self._listening:
-                self._rhythm.sleep() if self._alone_and_live else time.sleep(POLL_S)
+                    time.sleep(rest)
+                    self._busy.waited(rest)
+            elif self._active:
+                self._arrivals.sleep() if self._alone_and_live else time.sleep(POLL_S)
                 self._busy.waited(time.monotonic() - began)
             self._publish(began)
 
     def _publish(self, now: float) -> None:
-        """Makes the snapshots that are due, those of many streams a few at a time."""
-        count = len(self._listening)
+        """Publishes the snapshots that are due: each stream in turn, so that many streams do not delay a turn."""
+        count = len(self._active)
         if not count:
             return
-        each_s = max(SNAPSHOT_S / count, SNAPSHOT_PER_STATION_S)
+        each_s = max(SNAPSHOT_S / count, SNAPSHOT_SPACING_S)
         due = min(count, int((now - self._published) / each_s))
-        for station in (self._listening[(self._shown + i) % count] for i in range(due)):
-            self._guarded((station,), partial(station.publish, self._busy.share), None)
-        self._shown = (self._shown + due) % count
+        for stream in [self._active[(self._next_published + i) % count] for i in range(due)]:
+            self._guarded((stream,), partial(stream.publish, self._busy.share), None)
+        self._next_published = (self._next_published + due) % count
         self._published = max(self._published + due * each_s, now - each_s * count)
 
     @property
     def _alone_and_live(self) -> bool:
-        return len(self.stations) == 1 and self.stations[0].source.live
-
-    def _sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-        self._busy.waited(seconds)
+        """Whether there is only one stream, which is live."""
+        return len(self.streams) == 1 and self.streams[0].source.live
 
     def take_turns(self) -> bool:
-        """Collects from every station once, and computes what there is; whether there was anything."""
-        batches: dict[tuple[int, int], list[tuple[Station, FloatArray]]] = defaultdict(list)
-        for station in list(self._listening):
+        """Runs one turn: collects samples from every stream and scores them. Returns whether there were any."""
+        while self._commands:
+            self._commands.popleft()()
+        batches: dict[tuple[int, int], list[tuple[MonitoredStream, FloatArray]]] = defaultdict(list)
+        for stream in list(self._active):
             hops: FloatArray = np.zeros(0, np.float32)
-            if not station.ended:
-                hops = self._guarded((station,), station.collect, hops)
-            if station.ended:
-                self._finish(station)
+            if not stream.ended:
+                hops = self._guarded((stream,), stream.collect, hops)
+            if stream.ended:
+                self._finish(stream)
             elif len(hops):
-                self._rhythm.came(station.written_at)
-                batches[id(station.lane.ensemble), len(hops)].append((station, hops))
-        computed: list[tuple[list[Station], Callable[[], list[Portion]]]] = []
+                self._arrivals.arrived(stream.written_at)
+                batches[id(stream.batch), len(hops)].append((stream, hops))
+        computed: list[tuple[list[MonitoredStream], Callable[[], list[Portion]]]] = []
         for batch in batches.values():
-            stations = [station for station, _ in batch]
-            if self._processors is None or len(batch) == 1:
-                computed.append((stations, partial(_push, batch)))
+            streams = [stream for stream, _ in batch]
+            if self._pool is None or len(batch) == 1:
+                computed.append((streams, partial(_push, batch)))
                 continue
-            size = -(-len(batch) // self._processors.count)
+            size = -(-len(batch) // self._pool.count)
             for first in range(0, len(batch), size):
                 part = slice(first, first + size)
-                computed.append((stations[part], self._processors.begin(_push, batch[part])))
-        for stations, result in computed:
-            portions: list[Portion] = self._guarded(stations, result, [])
-            for station, portion in zip(stations, portions, strict=False):  # there is nothing where it failed
-                self._guarded((station,), partial(station.use, portion), None)
+                computed.append((streams[part], self._pool.submit(_push, batch[part])))
+        for streams, result in computed:
+            portions: list[Portion] = self._guarded(streams, result, [])
+            for stream, portion in zip(streams, portions, strict=False):  # a failed batch has no portions
+                self._guarded((stream,), partial(stream.process, portion), None)
         return bool(batches)
 
-    def _finish(self, station: Station) -> None:
-        self._listening.remove(station)
-        self._guarded((station,), station.finish, None)
-        self._guarded((station,), partial(station.publish, self._busy.share, finished=True), None)
+    def _finish(self, stream: MonitoredStream) -> None:
+        self._active.remove(stream)
+        self._guarded((stream,), stream.finish, None)
+        self._guarded((stream,), partial(stream.publish, self._busy.share, finished=True), None)
 
-    def _guarded(self, stations: Sequence[Station], action: Callable[[], _T], otherwise: _T) -> _T:
-        """Does it for these stations: where it fails, they end, and no other does."""
+    def _guarded(self, streams: Sequence[MonitoredStream], action: Callable[[], _T], otherwise: _T) -> _T:
+        """Returns `action()`; if it raises an error, only these streams fail, and `otherwise` is returned."""
         try:
             return action()
         except MonitorError as error:
-            for station in stations:
-                station.fail(error)
-        except Exception as error:  # noqa: BLE001 - on this thread nobody else would be told
-            for station in stations:
-                station.fail(_unforeseen(error), beyond_repair=True)
+            for stream in streams:
+                stream.fail(error)
+        except Exception as error:  # noqa: BLE001 - an error would end the monitoring of all streams
+            for stream in streams:
+                stream.fail(_unforeseen(error), beyond_repair=True)
         return otherwise
 
 
-def _join(
-    stations: Sequence[Station], device: torch.device | str, precision: str, processors: Processors | None
-) -> None:
-    """Makes an ensemble for each model; every station gets its lane."""
-    of_model: dict[str, list[Station]] = defaultdict(list)
-    for station in stations:
-        of_model[station.bundle.digest].append(station)
-    for members in of_model.values():
-        computed_in = listening_precision(precision, len(members), device)
-        ensemble = Ensemble(members[0].bundle, len(members), device, computed_in, processors)
-        for number, station in enumerate(members):
-            station.join(Lane(ensemble, number))
+def is_paced(streams: Sequence[MonitoredStream]) -> bool:
+    """Whether all sources deliver sound at about the speed of real time."""
+    return all(stream.source.speed <= ACCELERATED for stream in streams)
 
 
-def _push(batch: Sequence[tuple[Station, FloatArray]]) -> list[Portion]:
-    """What the hops of these stations of one model, the same number of each, come to."""
-    samples = torch.from_numpy(np.stack([hops for _, hops in batch]))
-    lanes = [station.lane for station, _ in batch]
-    return lanes[0].ensemble.push(samples, [lane.number for lane in lanes])
+def _push(batch: Sequence[tuple[MonitoredStream, FloatArray]]) -> list[Portion]:
+    """Scores the hops of streams of one batch, the same number of hops for each stream."""
+    streams = [stream.number for stream, _ in batch]
+    return batch[0][0].batch.push(np.stack([hops for _, hops in batch]), streams).portions()
 
 
 def _unforeseen(error: Exception) -> MonitorError:
-    return MonitorError(f"The monitoring ended by an unforeseen error, {type(error).__name__}: {error}.")
+    return MonitorError(f"The monitoring was ended by an unforeseen error, {type(error).__name__}: {error}.")

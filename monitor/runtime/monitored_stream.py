@@ -1,220 +1,235 @@
-"""A station: all of one stream but the computing. Ring -> whole hops; frames and scores -> snapshots and events."""
+"""One stream from its source to its events and snapshots; the scores are computed by a batch of streams."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
+from monitor.audio.level import LevelMeter
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
-from monitor.detection.drift import DriftKeeper
-from monitor.streaming.ensemble import Lane, Portion
 from monitor.core.errors import MonitorError
-from monitor.scoring.attribution import threshold_note
-from monitor.sources.preprocess import Intake
-from monitor.runtime.latency import Latencies, algorithmic_s
-from monitor.audio.level import LevelMeter
-from monitor.sources.gap_detector import Hole
+from monitor.core.events import Event, State
+from monitor.core.snapshot import Snapshot
+from monitor.core.types import FloatArray
+from monitor.detection.detector import Detector, Recording, RecordingResult
+from monitor.detection.drift import Drift
+from monitor.outputs.event_tracker import EventTracker
 from monitor.outputs.sink import Sink
-from monitor.core.snapshot import Event, FloatArray, Snapshot, State
+from monitor.runtime.latency import Latencies, algorithmic_delay_s
+from monitor.sources.gap_detector import Interruption
+from monitor.sources.preprocess import Preprocessor
 from monitor.sources.source import Mark, Source
-from monitor.detection.detector import RecordingResult, Verdicts
-from monitor.sources.stream_health import Watch
+from monitor.sources.stream_health import StreamHealth
+from monitor.streaming.hops import HopCutter
+from monitor.streaming.portion import Portion
+from monitor.streaming.stream_batch import StreamBatch
 
-LIVE_CHUNK_S = 0.5  # taken at once: short, so that the screen follows
-FAST_CHUNK_S = 4.0  # taken at once where nobody waits for it
-PORTION_S = 0.0003  # without another block: the device has handed over all that it has for now
-SPREAD_S = 2.0  # between looks at how the latencies are spread
-_NONE = np.zeros(0, np.float32)
+LIVE_CHUNK_S = 0.5  # most sound collected at once up to twice real time: short, so that the dashboard is up to date
+FAST_CHUNK_S = 4.0  # most sound collected at once in a faster replay
+DELIVERY_S = 0.0003  # after so long without a further block, a delivery of the device is complete
+SPREAD_S = 2.0  # time between two updates of the latency statistics
+_NO_HOPS = np.zeros(0, np.float32)
 
 
-class Station:
-    """Listens to one source with one bundle. It has no thread: `monitor.runtime.engine.Engine` gives it its turns.
+class MonitoredStream:
+    """Monitors one source with one model. It has no thread: `monitor.runtime.engine.Engine` calls its methods.
 
-    `latest` is the newest Snapshot; `error` is what ended it early. `tap` is shown the samples that are judged, (n,) at
-    the model's rate; it must not make the engine wait. Nothing else here waits either, but a sink that is told to.
-
-    Every sample that was captured is accounted for: `captured` = `scored` + `discarded`, in the source's samples.
+    `latest` is the newest snapshot. No method blocks, unless a sink waits (`BackgroundSink` with `wait`). At the end
+    `captured` equals `scored` + `discarded`, in samples of the source.
 
     Args:
-        name: of the stream, empty where it is the only one.
+        batch: the batch that scores the stream.
+        number: number of the stream in the batch.
+        source: the source.
+        config: the settings in force.
+        model_name: display name of the model.
+        name: name of the stream if there are several.
+        sinks: receive samples, frames, events and scores.
+        drift: offsets of the reference distribution, which are updated; None: the reference is fixed.
     """
 
     def __init__(
         self,
-        bundle: Bundle,
+        batch: StreamBatch,
+        number: int,
         source: Source,
         config: Config,
         *,
         model_name: str,
         name: str = "",
         sinks: Sequence[Sink] = (),
-        tap: Callable[[FloatArray], None] = lambda _: None,
-        drift: DriftKeeper | None = None,
+        drift: Drift | None = None,
     ) -> None:
-        features = bundle.config.features
-        self.bundle, self.source, self.name = bundle, source, name
-        self.sinks = [*sinks, *([drift] if drift else [])]
-        self.ended = False  # there is no more sound
-        self.processing = Latencies()  # from a window's last sample in the ring to its score with alarm and sinks
+        bundle, features = batch.bundle, batch.bundle.config.features
+        self.batch, self.number, self.source, self.name = batch, number, source, name
+        self.sinks = tuple(sinks)
+        self.ended = False  # whether the source has ended or the stream has failed
+        self.processing = Latencies()  # from the arrival of a window's last sample to the end of alarm and sinks
         self._error: MonitorError | None = None
-        self._tap = tap
-        self._hop, self._hop_s, self._rate = features.hop_length, features.hop_s, features.sample_rate
-        self._scored = self._discarded = 0  # of rings that have been left
-        self._attend_ring()
-        self._watch = Watch(source, self._intake) if source.live else None
-        self._dropped = 0
+        self._hop_s, self._rate = features.hop_s, features.sample_rate
+        self._scored_before = self._discarded_before = 0  # samples of earlier rings, before the source was reopened
+        self._attach_ring()
+        self._health = StreamHealth(source, self._preprocessor) if source.live else None
+        self._interruptions: dict[str, Event] = {}  # ongoing interruptions by kind
+        self._lost_s = 0.0
         self._began = time.monotonic()
         self._spread, self._spread_at = self.processing.spread(), 0.0
-        self._samples, self._rest = 0, _NONE  # of this recording; what is not yet a whole hop
-        self._open = True  # the recording has not ended yet
-        self._verdicts = Verdicts(
-            bundle, config, Mark(0, "recording", source.name), stream=name, stream_speed=source.speed,
-            recordings=not source.live, sinks=self.sinks, drift=drift,
+        self._samples, self._cutter = 0, HopCutter(features.hop_length)  # of the current recording
+        self._open = True  # whether the current recording has not ended
+        self._tracker = EventTracker(sinks)
+        self._detector = Detector(
+            bundle, config, batch, number, self._tracker, stream=name, speed=source.speed,
+            keep_recording_scores=not source.live, drift=drift,
         )  # fmt: skip
-        self.latest = Snapshot(
-            state=State.LISTENING, source=source.name, model=model_name, score_kind=bundle.config.score.kind,
-            threshold=self._verdicts.threshold, threshold_note=threshold_note(bundle, config),
-            error_threshold=self._verdicts.error_threshold,
-            error=np.nan, score=np.nan, level_dbfs=-np.inf, peak_dbfs=-np.inf, position_s=0.0, duration_s=None,
-            uptime_s=0.0, speed=source.speed, load=0.0, dropped_samples=0, slot_s=self._verdicts.history.slot_s,
-            first_slot=0, error_history=np.empty(0, np.float32), score_history=np.empty(0, np.float32),
-            spectrogram=np.empty((0, features.n_mels), np.float32), band_hz=self._verdicts.band_hz,
-            band_score=self._verdicts.band_score, algorithmic_s=algorithmic_s(features), stream=name,
-        )  # fmt: skip
+        self._detector.begin(Recording(source.name))
+        self.latest = self._first_snapshot(bundle, config, model_name)
 
-    def join(self, lane: Lane) -> None:
-        """From here on this is where the stream is computed."""
-        self.lane = lane
-        self._verdicts.join(lane)
+    @property
+    def bundle(self) -> Bundle:
+        """The model."""
+        return self.batch.bundle
 
     @property
     def error(self) -> MonitorError | None:
-        """What ended it early, or what a source or a sink could not do."""
+        """The error that ended the stream, or an error of its source."""
         return self._error or self.source.error
 
     @property
     def events(self) -> deque[Event]:
         """The last hundred events, oldest first."""
-        return self._verdicts.journal.events
+        return self._tracker.events
 
     @property
     def anomalies(self) -> int:
-        """How many anomalies there have been."""
-        return self._verdicts.journal.anomalies
+        """The number of anomalies so far."""
+        return self._detector.anomalies
 
     @property
     def results(self) -> list[RecordingResult]:
-        """What the recordings that have ended came to."""
-        return self._verdicts.results
+        """The results of the recordings that have ended."""
+        return self._detector.results
 
     @property
     def captured(self) -> int:
-        """Samples that the source has written, of all rings that it had."""
-        return self._scored + self._discarded + self._intake.scored + self._intake.discarded + self._intake.waiting
+        """The number of samples that the source has written."""
+        return self.scored + self.discarded + self._preprocessor.waiting
 
     @property
     def scored(self) -> int:
-        """Samples of them that were judged."""
-        return self._scored + self._intake.scored
+        """The number of captured samples that have been passed on to be scored."""
+        return self._scored_before + self._preprocessor.scored
 
     @property
     def discarded(self) -> int:
-        """Samples of them that were not: said to be lost, or part of a silence."""
-        return self._discarded + self._intake.discarded
+        """The number of captured samples that are not scored: lost samples, and silence."""
+        return self._discarded_before + self._preprocessor.discarded
 
     @property
     def written_at(self) -> float:
-        """The monotonic clock when sound came last."""
-        return self._intake.ring.written_at
+        """The time on the monotonic clock at which the newest samples arrived."""
+        return self._preprocessor.reader.written_at
 
     def scale_threshold(self, factor: float) -> None:
-        """Multiplies the thresholds for this run."""
-        self._verdicts.scale_threshold(factor)
+        """Multiplies the thresholds by a factor, for this run only."""
+        self._detector.scale_threshold(factor)
 
     def collect(self) -> FloatArray:
-        """Looks after the source, and takes what has come: whole hops (m · hop_length,), to be answered by `use`."""
+        """Checks the source, and takes its new samples.
+
+        Returns:
+            whole hops (m · hop_length,). If there are any, their portion must be passed to `process`.
+        """
         now = time.monotonic()
-        if self._watch is not None:
-            self._watch_over(self._watch, now)
-        intake, ring, marks = self._intake, self._intake.ring, self.source.marks
-        while marks and ring.read >= marks[0].index:
+        if self._health is not None:
+            self._check_source(self._health, now)
+        preprocessor, reader, marks = self._preprocessor, self._preprocessor.reader, self.source.marks
+        while marks and reader.read >= marks[0].index:
             mark = marks.popleft()
             if mark.kind == "end":
                 self.ended = True
-                return _NONE
-            self._pass_mark(mark)
-        chunk = max(1, int((LIVE_CHUNK_S if self.source.speed <= 2 else FAST_CHUNK_S) * intake.ring_rate))
-        limit = min(chunk, marks[0].index - ring.read) if marks else chunk
-        if self._watch is not None and self._watch.deaf:
-            intake.discard()
-            return _NONE
-        hop = max(1, int(self._hop_s * intake.ring_rate))
-        if ring.available < min(hop, limit) or (self.source.live and now - ring.written_at < PORTION_S):
-            return _NONE
+                return _NO_HOPS
+            self._apply_mark(mark)
+        chunk = max(1, int((LIVE_CHUNK_S if self.source.speed <= 2 else FAST_CHUNK_S) * preprocessor.ring_rate))
+        limit = min(chunk, marks[0].index - reader.read) if marks else chunk
+        if self._health is not None and self._health.unusable:
+            preprocessor.discard()
+            return _NO_HOPS
+        hop = max(1, int(self._hop_s * preprocessor.ring_rate))
+        if reader.available < min(hop, limit) or (self.source.live and now - reader.written_at < DELIVERY_S):
+            return _NO_HOPS
         return self._take(limit)
 
-    def use(self, portion: Portion) -> None:
-        """Takes what the hops came to that were collected last."""
-        if self._verdicts.use(portion):
+    def process(self, portion: Portion) -> None:
+        """Passes the portion of the hops that were collected last to the detector."""
+        if self._detector.push(portion):
             self.processing.add(time.monotonic() - self._arrived)
-        self._judge_silence()
+        self._check_silence()
 
     def fail(self, error: MonitorError, *, beyond_repair: bool = False) -> None:
-        """It cannot go on; where the reason is not known, the rest of the recording would only fail again."""
+        """Ends the stream with an error.
+
+        Args:
+            error: the error.
+            beyond_repair: whether `finish` must not score the remaining samples, because that would fail again.
+        """
         self._error = self._error or error
         self.ended = True
         self._open = self._open and not beyond_repair
 
     def finish(self) -> None:
-        """Judges what has still come in, ends what lasts, and ends the source."""
+        """Stops the source, scores the remaining samples, and ends ongoing events."""
         self.source.stop()
-        if self._watch is not None:
-            if not self._watch.deaf and self._open:
-                hops = self._take(self._intake.ring.available)
+        if self._health is not None:
+            if not self._health.unusable and self._open:
+                hops = self._take(self._preprocessor.reader.available)
                 if len(hops):
-                    self.use(self.lane.push(torch.from_numpy(hops)))
-            self._tell_holes(self._watch.end(time.monotonic()))
+                    self.process(self._push(hops))
+            self._report(self._health.finish(time.monotonic()))
         self._end_recording()
-        self._intake.discard()
+        self._preprocessor.discard()
 
     def publish(self, load: float, *, finished: bool = False) -> None:
-        """Makes the newest Snapshot; `load` is the engine's."""
-        verdicts = self._verdicts
-        verdicts.judge()
-        first_slot, error_history, score_history, spectrogram = verdicts.history.view()
-        state = self._watch.state if self._watch is not None else None
+        """Updates `latest`.
+
+        Args:
+            load: share of time that the engine is busy, 0 to 1.
+            finished: whether the stream has ended.
+        """
+        detector = self._detector
+        detector.decide()
+        first_slot, error_history, score_history, spectrogram = detector.timeline.view()
+        state = self._health.state if self._health is not None else None
         failure = str(self.error) if finished and self.error else ""
         now = time.monotonic()
         if now - self._spread_at > SPREAD_S:
             self._spread_at, self._spread = now, self.processing.spread()
         self.latest = replace(
             self.latest,
-            state=State.LOST if failure else state or verdicts.state,
-            source=verdicts.mark.name,
-            threshold=verdicts.threshold,
-            error_threshold=verdicts.error_threshold,
-            error=verdicts.last[0],
-            score=verdicts.last[1],
+            state=State.LOST if failure else state or detector.state,
+            source=detector.recording.name,
+            threshold=detector.threshold,
+            error_threshold=detector.error_threshold,
+            error=detector.last[0],
+            score=detector.last[1],
             level_dbfs=self._level.rms_dbfs,
             peak_dbfs=self._level.peak_dbfs,
             position_s=self._samples / self._rate,
-            duration_s=verdicts.mark.duration_s,
+            duration_s=detector.recording.duration_s,
             uptime_s=now - self._began,
             load=load,
-            dropped_samples=self._dropped,
+            lost_s=self._lost_s,
             first_slot=first_slot,
             error_history=error_history,
             score_history=score_history,
             spectrogram=spectrogram,
-            band_score=verdicts.band_score,
-            evidence=verdicts.evidence,
-            events=verdicts.shown_events,
+            band_contribution=detector.band_contribution(),
+            lasting_sum=detector.lasting_sum,
+            events=self._tracker.current(detector.anomaly),
             anomalies=self.anomalies,
             processing_s=self._spread.median,
             processing_p99_s=self._spread.p99,
@@ -222,97 +237,124 @@ class Station:
             failure=failure,
         )
 
+    def _first_snapshot(self, bundle: Bundle, config: Config, model_name: str) -> Snapshot:
+        features, detector = bundle.config.features, self._detector
+        by_hand = config.alarm.threshold is not None
+        empty = np.empty(0, np.float32)
+        return Snapshot(
+            state=State.LISTENING, source=self.source.name, model=model_name, score_kind=bundle.config.score.kind,
+            threshold=detector.threshold,
+            threshold_note="set by hand" if by_hand else bundle.thresholds["score"].age_note(),
+            error_threshold=detector.error_threshold, error=np.nan, score=np.nan, level_dbfs=-np.inf,
+            peak_dbfs=-np.inf, position_s=0.0, duration_s=None, uptime_s=0.0, speed=self.source.speed, load=0.0,
+            lost_s=0.0, slot_s=detector.timeline.slot_s, first_slot=0, error_history=empty, score_history=empty,
+            spectrogram=np.empty((0, features.n_mels), np.float32), band_hz=detector.band_hz,
+            band_contribution=np.zeros(features.n_mels, np.float32),
+            algorithmic_delay_s=algorithmic_delay_s(features), stream=self.name,
+        )  # fmt: skip
+
+    def _push(self, hops: FloatArray) -> Portion:
+        """Scores whole hops (m · hop_length,) of this stream alone."""
+        return self.batch.push(hops[None], (self.number,)).portions()[0]
+
     def _take(self, limit: int) -> FloatArray:
-        intake, ring = self._intake, self._intake.ring
-        chunk = intake.take(limit)
-        self._arrived = ring.written_at - ring.available / intake.ring_rate
+        """Takes at most `limit` samples of the ring; returns whole hops (m · hop_length,)."""
+        preprocessor, reader = self._preprocessor, self._preprocessor.reader
+        chunk = preprocessor.take(limit)
+        self._arrived = reader.written_at - reader.available / preprocessor.ring_rate
         if chunk.lost:
-            self._break()
-            self._gap(chunk.lost / intake.ring_rate, time.time())
-        if len(chunk.heard):
-            self._level.push(chunk.heard)
-        hops = _NONE
+            self._interrupt()
+            self._resume_after_gap("gap", chunk.lost / preprocessor.ring_rate, time.time())
+        if len(chunk.captured):
+            self._level.push(chunk.captured)
+        hops = _NO_HOPS
         if len(chunk.samples):
             self._samples += len(chunk.samples)
-            self._tap(chunk.samples)
-            hops = self._whole_hops(chunk.samples)
+            self._tracker.samples(chunk.samples)
+            hops = self._cutter.push(chunk.samples)
         if not len(hops):
-            self._judge_silence()
+            self._check_silence()
         return hops
 
-    def _whole_hops(self, samples: FloatArray) -> FloatArray:
-        """Of these samples, behind those that were left over before, as many as make whole hops."""
-        sound = np.concatenate((self._rest, samples)) if len(self._rest) else samples
-        whole = len(sound) // self._hop * self._hop
-        self._rest = sound[whole:]
-        return sound[:whole]
-
-    def _pass_mark(self, mark: Mark) -> None:
+    def _apply_mark(self, mark: Mark) -> None:
+        """Starts a new recording, or renames the current one."""
         if mark.kind == "recording":
             self._end_recording()
-            self._samples, self._rest, self._open = 0, _NONE, True
-            self._verdicts.begin(mark)
+            self._samples, self._open = 0, True
+            self._cutter.reset()
+            self._detector.begin(Recording(mark.name, mark.duration_s))
         else:
-            self._verdicts.rename(mark.name)
+            self._detector.rename(mark.name)
 
     def _end_recording(self) -> None:
+        """Scores the last frames and windows of the current recording, and ends it."""
         if not self._samples or not self._open:
             return
         self._open = False
-        hops = self._whole_hops(self._intake.flush())
+        hops = self._cutter.push(self._preprocessor.flush())
         if len(hops):
-            self._verdicts.use(self.lane.push(torch.from_numpy(hops)))
-        self._verdicts.use(self.lane.flush(torch.from_numpy(self._rest)))
-        self._verdicts.end(self._samples / self._rate)
+            self._detector.push(self._push(hops))
+        self._detector.push(self.batch.flush(self.number, self._cutter.remainder))
+        self._detector.end(self._samples / self._rate)
 
-    def _attend_ring(self) -> None:
-        """Takes from the source's ring, from where it is written now."""
+    def _attach_ring(self) -> None:
+        """Starts to read from the present ring of the source."""
         source = self.source
-        self._intake = Intake(source.ring, source.sample_rate, self._rate, source.channel, hold_silence=source.live)
+        self._preprocessor = Preprocessor(source.reader, source.sample_rate, self._rate, hold_silence=source.live)
         self._level = LevelMeter(source.sample_rate)
 
-    def _watch_over(self, watch: Watch, now: float) -> None:
+    def _check_source(self, health: StreamHealth, now: float) -> None:
+        """Changes to the new ring of a source that was reopened, and reports interruptions."""
         source = self.source
-        fresh = source.ring is not self._intake.ring and source.lost_since is None
-        if fresh:
-            self._intake.discard()
-            self._scored += self._intake.scored
-            self._discarded += self._intake.discarded
-            self._attend_ring()
-            self._verdicts.rename(source.name)
-        self._tell_holes(watch.look(now))
-        if fresh:
-            watch.attend(self._intake)
+        reopened = source.reader is not self._preprocessor.reader and source.lost_since is None
+        if reopened:
+            self._preprocessor.discard()
+            self._scored_before += self._preprocessor.scored
+            self._discarded_before += self._preprocessor.discarded
+            self._attach_ring()
+            self._detector.rename(source.name)
+        self._report(health.check(now))
+        if reopened:
+            health.attach(self._preprocessor)
 
-    def _judge_silence(self) -> None:
-        if self._watch is not None:
-            self._tell_holes(self._watch.judge(time.monotonic()))
+    def _check_silence(self) -> None:
+        if self._health is not None:
+            self._report(self._health.after_portion(time.monotonic()))
 
-    def _tell_holes(self, holes: list[Hole]) -> None:
-        for hole in holes:
-            self._break()
-            wall_time = time.time() - (time.monotonic() - hole.began)
-            if hole.ended is None:
-                if hole.kind != "gap":  # which is told when its length is known
-                    at = self._samples / self._rate
-                    self._verdicts.journal.tell(Event(hole.kind, at, None, wall_time, self._verdicts.mark.name))
-            else:
-                self._gap(hole.ended - hole.began, wall_time, hole.kind)
+    def _report(self, interruptions: list[Interruption]) -> None:
+        """Reports the beginnings and ends of interruptions as events."""
+        for one in interruptions:
+            self._interrupt()
+            wall_time = time.time() - (time.monotonic() - one.began)
+            if one.ended is not None:
+                self._resume_after_gap(one.kind, one.ended - one.began, wall_time)
+            elif one.kind != "gap":  # a gap is reported when its length is known
+                at, name = self._samples / self._rate, self._detector.recording.name
+                event = Event(one.kind, at, None, wall_time, name, stream=self.name)
+                self._interruptions[one.kind] = event
+                self._tracker.event(event)
 
-    def _break(self) -> None:
-        """Nothing is computed across what comes now: a hole in the sound."""
-        self._verdicts.cut()
-        self.lane.reset()
-        self._intake.reset()
-        self._rest = _NONE
+    def _interrupt(self) -> None:
+        """Restarts everything that depends on earlier samples, so that no score spans a gap."""
+        self._detector.interrupt()
+        self.batch.reset((self.number,))
+        self._preprocessor.reset()
+        self._cutter.reset()
 
-    def _gap(self, seconds: float, wall_time: float, kind: str = "gap") -> None:
-        """A hole is over: the stream goes on behind it."""
+    def _resume_after_gap(self, kind: str, seconds: float, wall_time: float) -> None:
+        """Ends an interruption of this kind with an event, and skips its time in the recording.
+
+        Args:
+            kind: "gap", "lost" or "no signal".
+            seconds: its length.
+            wall_time: Unix time at which it began.
+        """
         at = self._samples / self._rate
-        lost = round(seconds * self._intake.ring_rate)
-        self._dropped += lost
-        self._verdicts.journal.tell(
-            Event(kind, at, at + seconds, wall_time, self._verdicts.mark.name, lost_samples=lost)
+        lost = round(seconds * self._preprocessor.ring_rate)
+        self._lost_s += seconds
+        begun = self._interruptions.pop(kind, None) or Event(
+            kind, at, None, wall_time, self._detector.recording.name, stream=self.name
         )
+        self._tracker.event(replace(begun, end_s=begun.start_s + seconds, lost_samples=lost))
         self._samples += round(seconds * self._rate)
-        self._verdicts.resume(self._samples / self._rate)
+        self._detector.resume(self._samples / self._rate)

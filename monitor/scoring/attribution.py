@@ -1,82 +1,72 @@
-"""What is said about a score: which frequencies carry it, and where its threshold comes from."""
+"""Attribution: the frequency ranges that contribute to an anomaly score, each with new or missing sound."""
 
 from __future__ import annotations
 
-import datetime
-import math
 from collections.abc import Iterator
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from monitor.bundle.bundle import Bundle
-from monitor.config.schema import Config
-from monitor.core.snapshot import Band, FloatArray
-from monitor.core.text import counted
+from monitor.core.events import Band
+from monitor.core.types import BoolArray, DoubleArray, FloatArray
 
-MOST_BANDS = 4
-LEAST_SHARE = 0.05
+MAX_RANGES = 4
+MIN_SHARE = 0.05  # of the score: smaller ranges are not reported
+TINY = 1e-300
 
 
-def explain(share: Tensor, more: Tensor, band_hz: FloatArray) -> tuple[Band, ...]:
-    """The ranges of frequencies that carry a score, the largest share first.
+def contributing_ranges(share: DoubleArray, direction: DoubleArray, band_hz: FloatArray) -> tuple[Band, ...]:
+    """The frequency ranges that contribute to a score, the largest share first; at most `MAX_RANGES`.
 
-    Neighbouring bands with the same sign are one range, as long as each has a part in it that is worth naming.
+    Neighbouring mel bands with the same direction make one range, as long as the share of each is significant.
 
     Args:
-        share: of each band (n_mels,), as `monitor.scoring.scorer.Scorer.shares` gives it; negative ones carry nothing.
-        more: (n_mels,) above 0 where there is more of the band than in normal sound.
+        share: (n_mels,) share of each band, as `monitor.scoring.scorer.Scorer.shares` returns it; negative shares count
+            as 0.
+        direction: (n_mels,) > 0 for bands with more sound than normal, < 0 for bands with less.
         band_hz: (n_mels,) centre of each band.
     """
-    shares, signs = share.clamp_min(0).double().numpy(), (more > 0).numpy()
-    shares = shares / max(float(shares.sum()), 1e-300)
-    found = [
-        Band(*_edges(band_hz, first, last), float(shares[first : last + 1].sum()), "new" if signs[first] else "missing")
-        for first, last in _ranges(shares, signs)
+    shares, new = np.maximum(share, 0.0), direction > 0
+    shares = shares / max(float(shares.sum()), TINY)
+    ranges = [
+        Band(*_edges(band_hz, first, last), float(shares[first : last + 1].sum()), "new" if new[first] else "missing")
+        for first, last in _ranges(shares, new)
     ]
-    worth = [band for band in sorted(found, key=lambda band: -band.share) if band.share >= LEAST_SHARE]
-    return tuple(worth[:MOST_BANDS])
+    reported = [band for band in sorted(ranges, key=lambda band: -band.share) if band.share >= MIN_SHARE]
+    return tuple(reported[:MAX_RANGES])
 
 
-def band_scores(share: Tensor, more: Tensor, score: float) -> FloatArray:
-    """What each band adds to a score, in its units: (n_mels,), negative where sound is missing rather than new.
+def signed_contributions(share: DoubleArray, direction: DoubleArray, score: DoubleArray) -> FloatArray:
+    """The contribution of each band to scores, in units of the score; negative for bands with missing sound.
 
-    Without their signs they add up to the score; all are 0 where there is no score yet, or no band carries it.
+    The absolute values add up to the score. All are 0 if there is no score yet (NaN), or if no share is positive.
 
     Args:
-        share, more: (n_mels,), as in `explain`.
+        share: (…, n_mels), as in `contributing_ranges`.
+        direction: (…, n_mels), as in `contributing_ranges`.
+        score: (…).
+
+    Returns:
+        contributions (…, n_mels).
     """
-    carried = share.clamp_min(0).nan_to_num().double()
-    carried = carried * (score if math.isfinite(score) else 0.0) / carried.sum().clamp_min(1e-300)
-    signed: FloatArray = torch.where(more < 0, -carried, carried).float().numpy()
+    positive = np.nan_to_num(np.maximum(share, 0.0))
+    scale = np.nan_to_num(score, posinf=0.0) / np.maximum(positive.sum(axis=-1), TINY)
+    positive *= scale[..., None]
+    signed: FloatArray = np.where(direction < 0, -positive, positive).astype(np.float32)
     return signed
 
 
-def _ranges(shares: NDArray[np.float64], signs: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    worth = shares >= 0.25 / len(shares)
+def _ranges(shares: DoubleArray, new: BoolArray) -> Iterator[tuple[int, int]]:
+    """The first and the last band of each run of bands with a significant share and the same direction."""
+    significant = shares >= 0.25 / len(shares)  # a quarter of the mean share
     first = 0
     for i in range(1, len(shares) + 1):
-        if i == len(shares) or worth[i] != worth[first] or signs[i] != signs[first]:
-            if worth[first]:
+        if i == len(shares) or significant[i] != significant[first] or new[i] != new[first]:
+            if significant[first]:
                 yield first, i - 1
             first = i
 
 
 def _edges(band_hz: FloatArray, first: int, last: int) -> tuple[float, float]:
-    """Half-way to the neighbouring bands."""
+    """The limits of a range in Hz: half-way to the centres of the neighbouring bands."""
     padded = np.concatenate(([0.0], band_hz, [2 * band_hz[-1] - band_hz[-2]])).astype(np.float64)
     return float(padded[first : first + 2].mean()), float(padded[last + 1 : last + 3].mean())
-
-
-def threshold_note(bundle: Bundle, config: Config, today: datetime.date | None = None) -> str:
-    """Where the threshold of the score comes from, and how old it is."""
-    if config.alarm.threshold is not None:
-        return "set by hand"
-    threshold = bundle.thresholds["score"]
-    try:
-        days = ((today or datetime.date.today()) - datetime.date.fromisoformat(threshold.date)).days
-    except ValueError:
-        return threshold.note
-    return f"{threshold.note}, {'today' if days <= 0 else counted(days, 'day') + ' ago'}"

@@ -1,304 +1,183 @@
-"""Reconstruction error, residual, rolling anomaly score, score of a recording: the only definition of each."""
+"""The anomaly score: the distances of the score parts, each relative to normal sound, fused into one number."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from monitor.config.schema import Features, Score
-
-CHANGE_S = 0.032  # between the two frames whose difference is a frame's change
-PARTS: dict[str, tuple[str, ...]] = {
-    "fused": ("residual", "spectrum"),
-    "mahalanobis": ("residual",),
-    "spectrum": ("spectrum",),
-    "error": (),
-}
-
-
-def band_errors(windows: Tensor, reconstructions: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
-    """What the model could not reconstruct, by band.
-
-    Args:
-        windows, reconstructions: (…, W · n_mels).
-
-    Returns:
-        the residual, mean of x̂ - x over the window's W frames, and the squared error, mean of (x̂ - x)² over them:
-        both (…, n_mels) float32. The mean of the latter over the bands is the reconstruction error.
-    """
-    return by_band(reconstructions - windows, n_mels)
-
-
-def by_band(difference: Tensor, n_mels: int) -> tuple[Tensor, Tensor]:
-    """As `band_errors`, of x̂ - x (…, W · n_mels), which is used up."""
-    by_frame = difference.reshape(*difference.shape[:-1], -1, n_mels)
-    return by_frame.mean(dim=-2), by_frame.square_().mean(dim=-2)
-
-
-def frame_and_change(windows: Tensor, features: Features) -> tuple[Tensor, Tensor]:
-    """A window's own frame, and how much it differs from the one CHANGE_S before, as the model sees them.
-
-    The mean level of a machine says what it sounds like; the mean change says how rough it sounds, which a mean level
-    cannot (a rattle and a hum can be equally loud).
-
-    Args:
-        windows: (…, W · n_mels) of frames t - W/2 … t + W/2 - 1.
-
-    Returns:
-        frame t, and |frame t - frame t - lag|: both (…, n_mels).
-    """
-    n_mels, own = features.n_mels, features.window_frames // 2
-    lag = min(own, max(1, round(CHANGE_S / features.hop_s)))
-    frame = windows[..., own * n_mels : (own + 1) * n_mels]
-    return frame, (frame - windows[..., (own - lag) * n_mels : (own - lag + 1) * n_mels]).abs()
-
-
-def row_width(score: Score, features: Features) -> int:
-    """Numbers that are kept of a window: residual and band error, and frame and change where the score wants them."""
-    return (4 if "spectrum" in PARTS[score.kind] else 2) * features.n_mels
-
-
-def part_of(rows: Tensor, part: str, n_mels: int) -> Tensor:
-    """The columns of rows (…, row_width) that a part of the score is made of: (…, n_mels), or (…, 2 · n_mels)."""
-    return rows[..., :n_mels] if part == "residual" else rows[..., 2 * n_mels : 4 * n_mels]
-
-
-class RollingMean:
-    """The mean of the last `length` rows of N streams; NaN until there are so many.
-
-    It never subtracts: the rows are cut into blocks of `length`, and the last `length` rows are always the end of
-    one block and the beginning of the next (van Herk, 1992). So a loud moment leaves no rounding error behind, and
-    the result depends on the rows alone, not on how they were pushed.
-    """
-
-    def __init__(self, length: int, width: int, streams: int = 1, device: torch.device | str = "cpu") -> None:
-        self._length = length
-        self._block = torch.zeros(streams, length, width, dtype=torch.float64, device=device)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets all rows."""
-        self._filled = 0  # rows in the current block
-        self._prefix = torch.zeros_like(self._block[:, :1])  # their sum
-        self._suffix = torch.full_like(self._block, torch.nan)  # row j: sum of the previous block from j + 1
-        self._suffix[:, -1] = 0.0
-
-    def push(self, rows: Tensor) -> Tensor:
-        """Rows (N, k, width) in, for each the mean of the last `length` up to it: (N, k, width) float64."""
-        means = torch.empty_like(rows, dtype=torch.float64)
-        done = 0
-        while done < rows.shape[1]:
-            start, stop = self._filled, min(self._length, self._filled + rows.shape[1] - done)
-            of_part = slice(done, done + stop - start)
-            prefix = rows[:, of_part].to(torch.float64, copy=True)
-            self._block[:, start:stop] = prefix
-            prefix[:, :1] += self._prefix
-            torch.cumsum(prefix, dim=1, out=prefix)
-            torch.add(self._suffix[:, start:stop], prefix, out=means[:, of_part]).mul_(1 / self._length)
-            self._prefix, self._filled = prefix[:, -1:], stop
-            done += stop - start
-            if stop == self._length:
-                self._start_block()
-        return means
-
-    def _start_block(self) -> None:
-        to_suffixes(self._block)
-        self._suffix[:, :-1] = self._block[:, 1:]
-        self._prefix = torch.zeros_like(self._prefix)
-        self._filled = 0
-
-
-def to_suffixes(blocks: Tensor) -> None:
-    """Replaces row j of each block (n, length, width) by the sum of its rows from j on, in place.
-
-    In groups of √length rows, all groups at once, then the sums of whole groups: a few dozen calls, where one by one
-    would take `length`, and `cumsum` goes through memory column by column.
-    """
-    length = blocks.shape[1]
-    size = max(1, math.isqrt(length))
-    odd = length % size  # rows before the first whole group
-    groups = blocks[:, odd:].view(len(blocks), -1, size, blocks.shape[2])
-    for row in range(size - 2, -1, -1):
-        groups[:, :, row].add_(groups[:, :, row + 1])
-    for group in range(groups.shape[1] - 2, -1, -1):
-        groups[:, group].add_(groups[:, group + 1, :1])
-    for row in range(odd - 1, -1, -1):
-        blocks[:, row].add_(blocks[:, row + 1])
-
-
-@dataclass(frozen=True, slots=True)
-class Normal:
-    """What a mean statistic of p numbers is on normal sound, and how far from it normal sound usually is.
-
-    `centre` (p,) and `precision` (p, p); `usual` (2, 2): mean and deviation of ln d² on normal sound that neither was
-    fitted on, of score.window_s (first row) and of whole recordings (second). All float64.
-    """
-
-    centre: Tensor
-    precision: Tensor
-    usual: Tensor
-
-    def distance(self, mean: Tensor) -> Tensor:
-        """The squared Mahalanobis distance d² of mean statistics (…, p) from normal: (…)."""
-        offset = mean.double() - self.centre
-        return (offset @ self.precision).mul_(offset).sum(dim=-1)
-
-    def shares(self, mean: Tensor) -> tuple[Tensor, Tensor]:
-        """How much of d² each number carries (…, p), adding up to 1, and its offset from normal (…, p).
-
-        The terms of the sum over i of offset_i · (precision · offset)_i; single ones can be negative.
-        """
-        offset = mean.double() - self.centre
-        terms = (offset @ self.precision) * offset
-        return terms / terms.sum(dim=-1, keepdim=True).clamp_min(1e-300), offset
-
-    def of(self, streams: Tensor) -> Normal:
-        """What is normal of some streams (n,), where each has a centre of its own: (N, 1, p)."""
-        return replace(self, centre=self.centre[streams]) if self.centre.dim() > 1 else self
-
-    def to(self, device: torch.device | str) -> Normal:
-        """The same on another device."""
-        return Normal(self.centre.to(device), self.precision.to(device), self.usual.to(device))
+from monitor.config.schema import Config, Features, Score
+from monitor.core.array_backend import NUMPY, ArrayBackend, namespace
+from monitor.core.types import Array, DoubleArray, FloatArray, IndexArray
+from monitor.scoring.attribution import signed_contributions
+from monitor.scoring.gaussian import TINY, Reference
+from monitor.scoring.score_parts import SCORE_KINDS
+from monitor.scoring.window_stats import reconstruction_error
 
 
 class Scorer:
-    """Turns rolled or averaged rows (…, row_width) into anomaly scores, as `score.kind` says.
+    """Computes anomaly scores from mean rows of window statistics, as `score.kind` says.
 
-    `error`: the mean reconstruction error. The others: the squared Mahalanobis distance of each part from normal, over
-    what it usually is (the geometric mean on normal sound), and of two such ratios the geometric mean, where a part
-    whose distances vary less on normal sound weighs more. So 1 is usual, whatever the machine and the kind.
+    Kind `error` is the mean reconstruction error. The other kinds have one or more parts. The squared Mahalanobis
+    distance of each part is divided by its geometric mean on normal sound, and the score is the weighted geometric mean
+    of these ratios: a part whose distance varies less on normal sound has a larger weight. So a score of 1 is typical
+    of normal sound, for every machine and kind.
+
+    Args:
+        config: settings of the model.
+        references: reference distributions by the name of the part.
+        usual_band_error: (n_mels,) mean squared error of each band on normal sound.
+        streams: number of streams, each with its own centres, which `recentre` can move. 0: no streams are
+            distinguished, and all rows are scored with the model's centres.
+        backend: where scores are computed. Shares and contributions are computed in host memory.
+
+    Raises:
+        ValueError: if the reference distribution of a part is missing.
     """
 
     def __init__(
-        self, score: Score, features: Features, normals: Mapping[str, Normal], usual_band_error: Tensor
+        self,
+        config: Config,
+        references: Mapping[str, Reference],
+        usual_band_error: FloatArray,
+        *,
+        streams: int = 0,
+        backend: ArrayBackend = NUMPY,
     ) -> None:
-        self.kind, self._n_mels, self._usual_error = score.kind, features.n_mels, usual_band_error.double()
-        if missing := [part for part in PARTS[score.kind] if part not in normals]:
-            raise ValueError(f"the {score.kind} score needs to know what is normal of: {', '.join(missing)}")
-        self._normals = [(part, normals[part]) for part in PARTS[score.kind]]
-        self._centres = {part: normal.centre for part, normal in self._normals}
+        self.kind, self.parts = config.score.kind, SCORE_KINDS[config.score.kind]
+        self._n_mels, self._backend = config.features.n_mels, backend
+        self._usual_error = usual_band_error.astype(np.float64)
+        if missing := [part.name for part in self.parts if part.name not in references]:
+            raise ValueError(f"the {self.kind} score needs reference distributions of: {', '.join(missing)}")
+        self._fitted = [references[part.name] for part in self.parts]
+        self._on_host = [one.for_streams(streams) if streams else one for one in self._fitted]
+        # With numpy these share the arrays of `_on_host`, so that a moved centre changes in both.
+        self._on_device = [one.uploaded(backend) for one in self._on_host]
+        # The mean of ln d² of each part, and the weights of the parts: for means over score.window_s, and over whole
+        # recordings.
+        stats = np.stack([one.log_distance for one in self._fitted], axis=1) if self._fitted else np.zeros((2, 0, 2))
+        self._fusion = [(backend.upload(one[:, 0].copy()), backend.upload(part_weights(one))) for one in stats]
 
-    def __call__(self, rows: Tensor, *, whole: bool = False, streams: Tensor | None = None) -> Tensor:
-        """Means of rows over score.window_s, or over whole recordings: (…, row_width) to scores (…) float64.
+    def __call__(self, means: Array, *, whole_recordings: bool = False, streams: IndexArray | None = None) -> Array:
+        """Computes the anomaly scores of mean rows.
 
-        `streams` (n,) says which of the N that were recentred the rows (n, k, row_width) are of; None: all of them.
-        """
-        if self.kind == "error":
-            return rows[..., self._n_mels : 2 * self._n_mels].double().mean(dim=-1)
-        normals = self._normals
-        if streams is not None:
-            normals = [(part, normal.of(streams)) for part, normal in normals]
-        distances = [normal.distance(part_of(rows, part, self._n_mels)) for part, normal in normals]
-        return fuse(torch.stack(distances, dim=-1).clamp_min(1e-300).log(), self._usual(whole))
-
-    def shares(self, rows: Tensor, *, whole: bool = False) -> tuple[Tensor, Tensor]:
-        """Which bands carry the score of rows (…, row_width).
+        Args:
+            means: (…, row_width) means of rows of window statistics; (n, k, row_width) if `streams` is given.
+            whole_recordings: whether the means are over whole recordings, not over score.window_s.
+            streams: (n,) numbers of the streams, if each stream has its own centres.
 
         Returns:
-            share of each band (…, n_mels), adding up to 1 (of the error: in absolute value, of what it is beyond the
-            usual), and (…, n_mels) > 0 where the sound has more of a band than normal sound, < 0 where it has less.
+            scores (…) float64.
+        """
+        xp = namespace(means)
+        if self.kind == "error":
+            return xp.astype(reconstruction_error(means, self._n_mels), xp.float64)
+        indices = None if streams is None else self._backend.upload(streams)
+        columns = [part.slice(self._n_mels) for part in self.parts]
+        squared = xp.stack(
+            [
+                reference.squared_distance(means[..., part_columns], indices)
+                for reference, part_columns in zip(self._on_device, columns, strict=True)
+            ],
+            axis=-1,
+        )
+        mean_log, weights = self._fusion[int(whole_recordings)]
+        return xp.exp((xp.log(xp.clip(squared, TINY, None)) - mean_log) @ weights)
+
+    def shares(
+        self, means: FloatArray | DoubleArray, *, whole_recordings: bool = False, stream: int | None = None
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """The share of each band in the scores of mean rows, and whether the band has new or missing sound.
+
+        Args:
+            means: (…, row_width).
+            whole_recordings: as in `__call__`.
+            stream: number of the stream, if each stream has its own centres.
+
+        Returns:
+            shares (…, n_mels), which add up to 1; single ones can be negative. For kind `error` they are shares in the
+            excess over the usual band error, and their absolute values add up to 1.
+            directions (…, n_mels): > 0 for bands with more sound than normal, < 0 for bands with less.
         """
         bands = self._n_mels
-        residual, band_error = rows[..., :bands].double(), rows[..., bands : 2 * bands].double()
+        means = means.astype(np.float64)
         if self.kind == "error":
-            beyond = band_error - self._usual_error
-            return beyond / beyond.abs().sum(dim=-1, keepdim=True).clamp_min(1e-300), -residual
-        total = torch.zeros_like(residual)
-        more = torch.zeros_like(residual)
-        for (part, normal), weight in zip(self._normals, weights(self._usual(whole)), strict=True):
-            share, offset = normal.shares(part_of(rows, part, bands))
-            total += weight * share.reshape(*share.shape[:-1], -1, bands).sum(dim=-2)
-            # What is missing is reconstructed all the same: the residual x̂ - x is positive. The first half of the
-            # spectrum's numbers are levels.
-            more = -offset if part == "residual" else offset[..., :bands]
-        return total, more
+            excess = means[..., bands : 2 * bands] - self._usual_error
+            total = np.maximum(np.abs(excess).sum(axis=-1, keepdims=True), TINY)
+            return excess / total, -means[..., :bands]
+        share, direction = np.zeros((*means.shape[:-1], bands)), np.zeros((*means.shape[:-1], bands))
+        stats = np.stack([one.log_distance[int(whole_recordings)] for one in self._fitted])
+        for part, reference, weight in zip(self.parts, self._on_host, part_weights(stats), strict=True):
+            own_reference = reference if stream is None else _of_stream(reference, stream)
+            part_share, offset = own_reference.shares(means[..., part.slice(bands)])
+            share += weight * part_share.reshape(*part_share.shape[:-1], len(part.statistics), bands).sum(axis=-2)
+            direction = part.sign_of_new * offset[..., :bands]
+        return share, direction
 
-    def recentre(self, offsets: Mapping[str, Tensor], stream: int | None = None) -> None:
-        """Moves what is normal of each part: to its centre (p,) plus an offset (p,), or (N, 1, p) for N streams.
+    def contributions(
+        self,
+        means: FloatArray | DoubleArray,
+        score: DoubleArray | float,
+        *,
+        whole_recordings: bool = False,
+        stream: int | None = None,
+    ) -> FloatArray:
+        """The contribution of each band to scores, in units of the score; negative for bands with missing sound.
 
-        With `stream`, that of this one of the N alone, by offsets (p,).
+        The absolute values add up to the score. They are 0 if there is no score (NaN).
+
+        Args:
+            means: (…, row_width).
+            score: (…) scores of `means`.
+            whole_recordings: as in `__call__`.
+            stream: as in `shares`.
+
+        Returns:
+            contributions (…, n_mels).
         """
-        device = self._usual_error.device
-        if stream is not None:
-            for part, normal in self._normals:
-                normal.centre[stream, 0] = self._centres[part] + offsets[part].to(device)
-            return
-        self._normals = [
-            (part, replace(normal, centre=self._centres[part] + offsets[part].to(device)))
-            for part, normal in self._normals
-        ]
+        shares = self.shares(means, whole_recordings=whole_recordings, stream=stream)
+        return signed_contributions(*shares, np.asarray(score))
 
-    def to(self, device: torch.device | str) -> Scorer:
-        """Moves what is normal to a device."""
-        self._normals = [(part, normal.to(device)) for part, normal in self._normals]
-        self._centres = {part: centre.to(device) for part, centre in self._centres.items()}
-        self._usual_error = self._usual_error.to(device)
-        return self
-
-    def _usual(self, whole: bool) -> Tensor:
-        return torch.stack([normal.usual[int(whole)] for _, normal in self._normals])
+    def recentre(self, offsets: Mapping[str, DoubleArray], stream: int) -> None:
+        """Sets the centres of one stream to the model's centres plus an offset (p,) for each part, by its name."""
+        for part, fitted, host, device in zip(self.parts, self._fitted, self._on_host, self._on_device, strict=True):
+            host.centre[stream] = fitted.centre + offsets[part.name]
+            if device.centre is not host.centre:
+                device.centre[stream] = self._backend.upload(host.centre[stream])
 
 
-def weights(usual: Tensor) -> Tensor:
-    """The weight of each part (parts,), adding up to 1, from mean and deviation of its ln d² (parts, 2)."""
-    inverse = 1 / usual[:, 1].clamp_min(1e-3)
-    return inverse / inverse.sum()
+def part_weights(normal_stats: DoubleArray) -> DoubleArray:
+    """The weights of the parts in the fused score: inverse to the standard deviation of ln d² on normal sound.
+
+    Args:
+        normal_stats: (parts, 2) mean and standard deviation of ln d² of each part.
+
+    Returns:
+        weights (parts,), which add up to 1.
+    """
+    inverse: DoubleArray = 1 / np.maximum(normal_stats[:, 1], 1e-3)
+    return inverse / inverse.sum() if len(inverse) else inverse
 
 
-def fuse(log_distances: Tensor, usual: Tensor) -> Tensor:
-    """ln d² of each part (…, parts) to scores (…)."""
-    return ((log_distances - usual[:, 0]) @ weights(usual)).exp()
+def fuse(log_distances: DoubleArray, normal_stats: DoubleArray) -> DoubleArray:
+    """Fuses the distances of the parts into scores.
+
+    Args:
+        log_distances: (…, parts) ln d² of each part.
+        normal_stats: (parts, 2) mean and standard deviation of ln d² of each part on normal sound.
+
+    Returns:
+        scores (…).
+    """
+    scores: DoubleArray = np.exp((log_distances - normal_stats[:, 0]) @ part_weights(normal_stats))
+    return scores
 
 
 def rolling_length(score: Score, features: Features) -> int:
-    """Frames that the anomaly score of a stream is a mean over, 1 at least."""
+    """The number of frames that the anomaly score of a stream averages over; at least 1."""
     return max(1, round(score.window_s / features.hop_s))
 
 
-class RecordingScore:
-    """The score of one whole recording, from the same frames a stream is scored by.
-
-    `mean`: the score of the mean row of all frames. `max`: the highest score of any frame, the article's way.
-    `cut_frames` at each end are left out of either. Memory does not grow with the recording.
-    """
-
-    def __init__(self, score: Score, scorer: Scorer, width: int) -> None:
-        self._score, self._scorer = score, scorer
-        self._skip = score.cut_frames
-        # The last cut_frames: they count if more come.
-        self._rows_waiting = torch.empty(0, width)
-        self._scores_waiting = torch.empty(0, dtype=torch.float64)
-        self._sum = torch.zeros(width, dtype=torch.float64)
-        self._max = -torch.inf
-        self.frames = 0
-
-    def push(self, rows: Tensor, scores: Tensor) -> None:
-        """Takes rows of one stream (k, row_width) and their rolling scores (k,), NaN before the first."""
-        rows, scores = rows.cpu(), scores.double().cpu()
-        if self._score.cut_frames:
-            skipped = min(self._skip, len(rows))
-            self._skip -= skipped
-            rows = torch.cat((self._rows_waiting, rows[skipped:]))
-            scores = torch.cat((self._scores_waiting, scores[skipped:]))
-            ready = max(0, len(rows) - self._score.cut_frames)
-            self._rows_waiting, self._scores_waiting = rows[ready:], scores[ready:]
-            rows, scores = rows[:ready], scores[:ready]
-        if len(rows):
-            self.frames += len(rows)
-            self._sum += rows.sum(dim=0, dtype=torch.float64)
-            scored = scores[~scores.isnan()]
-            self._max = max(self._max, float(scored.max()) if len(scored) else -torch.inf)
-
-    def mean(self) -> Tensor:
-        """The mean row so far (row_width,); NaN if no frame counts yet."""
-        return self._sum / self.frames if self.frames else torch.full_like(self._sum, torch.nan)
-
-    def value(self) -> float:
-        """The score so far; NaN if no frame counts yet."""
-        if self._score.recording == "max":
-            return self._max if self._max > -torch.inf else float("nan")
-        return float(self._scorer(self.mean(), whole=True)) if self.frames else float("nan")
+def _of_stream(reference: Reference, stream: int) -> Reference:
+    """The reference distribution of one stream, with a centre (p,)."""
+    return Reference(reference.centre[stream], reference.inverse_covariance, reference.log_distance)

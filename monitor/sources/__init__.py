@@ -1,1 +1,13 @@
-"""TODO."""
+"""Sources of sound: recordings, generated sound and microphones; and the detection of gaps and lost sources."""
+
+__all__ = [
+    "device",
+    "file_replay",
+    "gap_detector",
+    "generated",
+    "paced",
+    "preprocess",
+    "recording_session",
+    "source",
+    "stream_health",
+]

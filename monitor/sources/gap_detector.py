@@ -1,7 +1,7 @@
-"""Whether sound comes as fast as time passes: what never came, or came in a burst, is seen by the clock alone.
+"""Detects gaps: samples that a device never delivered, or delivered late in a burst.
 
-No status flag of any audio library tells of it. Of a microphone the ring's index and the monotonic clock are compared;
-the device's own clock may be wrong by a thousandth.
+No audio library reports these gaps in a status flag, so the number of samples written to the ring is compared with the
+monotonic clock. The device's own clock may deviate by up to 0.1 %.
 """
 
 from __future__ import annotations
@@ -9,64 +9,70 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from monitor.audio.ring_buffer import Readable
+from monitor.audio.ring_buffer import RingReader
 
-STALL_S = 0.5  # without a sample, after which what comes may have a hole in it; sound comes in portions of up to 0.1 s
-PROBE_S = 0.25  # time in which it is seen whether a burst is over
-BURST = 2.0  # times real time: more is a burst
-MISSING_S = 0.1  # that have never come, which is told
-CLOCK_ERROR = 1e-3  # of a sound card, at most
-BUCKET_S = 1.0
+STALL_S = 0.5  # time without samples that is a stall; devices deliver portions of up to 0.1 s
+PROBE_S = 0.25  # interval over which the rate of delivery is measured after a stall
+BURST = 2.0  # times real time: a faster delivery is a burst
+MISSING_S = 0.1  # a gap without a stall is reported if at least this much sound is missing
+CLOCK_ERROR = 1e-3  # maximum deviation of a sound card's clock
+BUCKET_S = 1.0  # the minimum offset is taken over this time, because portions arrive irregularly
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
-    """Time of which there is no sound that could be judged. Times are of the monotonic clock."""
+class Interruption:
+    """A time span without sound that can be scored; times are those of the monotonic clock."""
 
-    kind: str  # "gap" or "lost"
+    kind: str  # "gap", "lost" or "no signal"
     began: float
-    ended: float | None  # None while it lasts
+    ended: float | None  # None if it is ongoing
 
 
-class Pace:
-    """Watches one ring. After a stall nothing counts until the sound comes at its pace again."""
+class GapDetector:
+    """Detects gaps in the samples of one ring. After a stall samples are ignored until they arrive in real time again.
 
-    def __init__(self, ring: Readable, sample_rate: int) -> None:
-        self._ring, self._rate = ring, sample_rate
-        self.settling = False  # what comes now is old, and to be thrown away
-        self._began = 0.0
-        self._seen, self._seen_at = ring.written, 0.0
+    Args:
+        reader: a reader of the ring.
+        sample_rate: sample rate of the ring in Hz.
+    """
+
+    def __init__(self, reader: RingReader, sample_rate: int) -> None:
+        self._reader, self._rate = reader, sample_rate
+        self.settling = False  # after a stall: the samples that arrive now are late, and must be discarded
+        self.began = 0.0  # beginning of the gap before it
+        self._written, self._written_at = reader.written, 0.0
         self._probe = (0.0, 0)
         self.restart()
 
     def restart(self) -> None:
-        """Forgets how late the sound has been."""
-        self._usual = math.nan  # the least time of arrival minus samples / rate: what it is without holes
-        self._least = math.inf  # the same in this bucket
+        """Forgets the usual offset between the clock and the number of samples."""
+        self._usual_offset = math.nan  # offset = time of arrival - samples / rate: its minimum while there are no gaps
+        self._bucket_min = math.inf  # minimum offset in the current bucket
         self._bucket_end = 0.0
 
-    def look(self, now: float) -> Hole | None:
-        """What has come to be known since the last look: a hole that is over, or none."""
-        written, written_at = self._ring.written, self._ring.written_at
+    def check(self, now: float) -> Interruption | None:
+        """Checks the samples that have arrived since the last call; returns a gap that has ended, or None."""
+        written, written_at = self._reader.written, self._reader.written_at
         if self.settling:
             return self._settle(now, written)
-        if written == self._seen:
+        if written == self._written:
             return None
-        stalled = self._seen_at and written_at - self._seen_at > STALL_S
+        stalled = self._written_at and written_at - self._written_at > STALL_S
         if stalled:
-            self.settling, self._began = True, self._seen_at
+            self.settling, self.began = True, self._written_at
             self._probe = (now, written)
-        self._seen, self._seen_at = written, written_at
+        self._written, self._written_at = written, written_at
         return None if stalled else self._compare(written_at, written_at - written / self._rate)
 
-    def overflowed(self, now: float) -> Hole:
-        """The device says that it lost samples: how many, as far as the clock tells."""
-        late = self._seen_at - self._seen / self._rate - self._usual
+    def overflowed(self, now: float) -> Interruption:
+        """Returns the gap after the device has reported lost samples; its length is estimated from the clock."""
+        late = self._written_at - self._written / self._rate - self._usual_offset
         missing = max(0.0, late) if math.isfinite(late) else 0.0
         self.restart()
-        return Hole("gap", now - missing, now)
+        return Interruption("gap", now - missing, now)
 
-    def _settle(self, now: float, written: int) -> Hole | None:
+    def _settle(self, now: float, written: int) -> Interruption | None:
+        """Returns the gap as soon as samples arrive in real time again."""
         since, before = self._probe
         if now - since < PROBE_S:
             return None
@@ -74,24 +80,26 @@ class Pace:
         if not 0 < written - before <= BURST * self._rate * (now - since):
             return None
         self.settling = False
-        self._seen, self._seen_at = written, self._ring.written_at
+        self._written, self._written_at = written, self._reader.written_at
         self.restart()
-        return Hole("gap", self._began, now)
+        return Interruption("gap", self.began, now)
 
-    def _compare(self, at: float, offset: float) -> Hole | None:
-        self._least = min(self._least, offset)
+    def _compare(self, at: float, offset: float) -> Interruption | None:
+        """Compares the minimum offset of each bucket with the usual one; returns a gap if samples are missing."""
+        self._bucket_min = min(self._bucket_min, offset)
         if at < self._bucket_end:
             return None
-        least, self._least = self._least, math.inf
+        least, self._bucket_min = self._bucket_min, math.inf
         first, self._bucket_end = not self._bucket_end, at + BUCKET_S
         if first:
             return None
-        if not math.isfinite(self._usual):
-            self._usual = least
-        missing = least - self._usual
+        if not math.isfinite(self._usual_offset):
+            self._usual_offset = least
+        missing = least - self._usual_offset
         if missing > MISSING_S:
-            self._usual = least
-            return Hole("gap", at - missing, at)
+            self._usual_offset = least
+            return Interruption("gap", at - missing, at)
         allowed = CLOCK_ERROR * BUCKET_S
-        self._usual = least if missing < -MISSING_S else self._usual + min(max(missing, -allowed), allowed)
+        drift = min(max(missing, -allowed), allowed)  # of the device's clock
+        self._usual_offset = least if missing < -MISSING_S else self._usual_offset + drift
         return None

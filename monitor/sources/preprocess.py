@@ -1,4 +1,4 @@
-"""From what a source's ring holds to the samples the model hears: channel, rate, and whether it is sound at all."""
+"""Reads samples from a ring for scoring: resamples them, and discards the constant signal of a dead microphone."""
 
 from __future__ import annotations
 
@@ -6,97 +6,100 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.audio.reader import Resampler, select_channel
-from monitor.config.schema import Channel
-from monitor.audio.ring_buffer import Readable
-from monitor.core.snapshot import FloatArray
+from monitor.audio.resampling import Resampler
+from monitor.audio.ring_buffer import RingReader
+from monitor.core.types import FloatArray
 
-SILENT_S = 0.5  # of one and the same number: no microphone that hears does that
-TAIL_S = 0.01  # of it, at the end of a portion, are kept back until it is known how they go on
+SILENT_S = 0.5  # a signal that is constant for this long is silent; no working microphone delivers that
+TAIL_S = 0.01  # a constant end of at least this length is held back until it is known whether the signal stays constant
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What was taken at once."""
+    """Samples that were read in one call."""
 
-    heard: FloatArray  # (n,) the channel that counts, at the ring's rate
-    samples: FloatArray  # (m,) of it what is to be judged, at the model's rate
-    lost: int = 0  # samples before it that the ring had no room for
+    captured: FloatArray  # (n,) as read, at the ring's sample rate
+    samples: FloatArray  # (m,) samples to be scored, at the model's sample rate
+    lost: int = 0  # number of samples just before them that were overwritten in the ring
 
 
-class Intake:
-    """Takes from one ring. Counts what it handed over and what it threw away, in samples of the ring.
+class Preprocessor:
+    """Reads samples from one ring for scoring, and counts the scored and the discarded ones, in samples of the ring.
 
     Args:
-        ring_rate: samples a second in the ring.
-        sample_rate: samples a second that the model wants.
-        hold_silence: keep back what does not change (all zeros, or a constant), for up to SILENT_S, and throw it
-            away where it lasts: `silent` says so. A microphone that is dead or muted is not to be judged.
+        reader: a reader of the ring.
+        ring_rate: sample rate of the ring in Hz.
+        sample_rate: sample rate of the model in Hz.
+        hold_silence: hold back a constant signal (zeros, or any other value) for up to SILENT_S, and discard it if it
+            lasts longer; `silent` is then set. Thus a dead or muted microphone is not scored.
     """
 
-    def __init__(
-        self, ring: Readable, ring_rate: int, sample_rate: int, channel: Channel, *, hold_silence: bool
-    ) -> None:
-        self.ring, self.ring_rate = ring, ring_rate
-        self.scored = 0  # samples handed over
-        self.discarded = 0  # samples thrown away, or overrun
+    def __init__(self, reader: RingReader, ring_rate: int, sample_rate: int, *, hold_silence: bool) -> None:
+        self.reader, self.ring_rate = reader, ring_rate
+        self.scored = 0  # number of samples returned for scoring
+        self.discarded = 0  # number of samples discarded or overwritten
         self.silent = False
-        self._sample_rate, self._channel, self._hold_silence = sample_rate, channel, hold_silence
-        self._none = np.zeros(0, np.float32)
-        self._value = 0.0  # what is held, or silent, consists of
+        self._sample_rate, self._hold_silence = sample_rate, hold_silence
+        self._empty = np.zeros(0, np.float32)
+        self._newest = 0.0  # value of the newest sample
+        self._held_count = 0
         self.reset()
 
     def reset(self) -> None:
-        """What comes next is another sound: nothing of before is kept."""
+        """Starts again after a gap: restarts the resampler, and discards the samples held back."""
+        self.discarded += self._held_count
         self._resampler = Resampler(self.ring_rate, self._sample_rate)
         self._held: list[FloatArray] = []
         self._held_count = 0
+        self._constant_run = 0  # number of samples up to the newest one that have its value
 
     @property
     def waiting(self) -> int:
-        """Samples in the ring, or kept back."""
-        return self.ring.available + self._held_count
+        """Number of samples in the ring or held back."""
+        return self.reader.available + self._held_count
 
-    def take(self, most: int) -> Chunk:
-        """The next samples, at most `most` of the ring's."""
-        taken = self.ring.take(most)
+    def take(self, max_count: int) -> Chunk:
+        """Reads the next samples, at most `max_count` of the ring."""
+        taken = self.reader.take(max_count)
         if taken.lost:
-            self.discarded += taken.lost + self._held_count
+            self.discarded += taken.lost
             self.reset()
-        mono = select_channel(taken.samples, self._channel)
-        judged = self._alive(mono) if self._hold_silence and len(mono) else mono
-        self.scored += len(judged)
-        return Chunk(mono, self._resampler.push(judged) if len(judged) else self._none, taken.lost)
+        samples = taken.samples
+        usable = self._without_silence(samples) if self._hold_silence and len(samples) else samples
+        self.scored += len(usable)
+        return Chunk(samples, self._resampler.push(usable) if len(usable) else self._empty, taken.lost)
 
     def flush(self) -> FloatArray:
-        """What the resampler still holds at the end of the sound: (m,)."""
-        return self._resampler.push(self._none, last=True)
+        """Returns the samples (m,) that the resampler still holds at the end of the sound."""
+        return self._resampler.push(self._empty, last=True)
 
     def discard(self) -> int:
-        """Throws away all that waits; returns how much that was."""
-        count = self.ring.skip() + self._held_count
-        self.discarded += count
+        """Discards all waiting samples; returns their number."""
+        skipped, held = self.reader.skip(), self._held_count
+        self.discarded += skipped
         self.reset()
-        return count
+        return skipped + held
 
-    def _alive(self, mono: FloatArray) -> FloatArray:
-        """Of a portion, with what was kept back before it, what is known to be sound."""
-        changes = mono != mono[-1]
-        tail = int(changes[::-1].argmax()) if changes.any() else len(mono)
-        long = tail >= TAIL_S * self.ring_rate
-        goes_on = float(mono[0]) == self._value if self._held or self.silent else long
-        if tail == len(mono) and goes_on:
-            self._value = float(mono[0])
-            self._held.append(mono)
+    def _without_silence(self, samples: FloatArray) -> FloatArray:
+        """Returns the samples to score of a portion, preceded by the samples held back before it."""
+        changes = samples != samples[-1]
+        tail = int(changes[::-1].argmax()) if changes.any() else len(samples)
+        constant = tail == len(samples)
+        continues = float(samples[0]) == self._newest
+        self._constant_run = tail + (self._constant_run if constant and continues else 0)
+        self._newest = float(samples[-1])
+        long = self._constant_run >= TAIL_S * self.ring_rate
+        if constant and (continues if self._held or self.silent else long):
+            self._held.append(samples)
             self._held_count += tail
             self.silent = self.silent or self._held_count >= SILENT_S * self.ring_rate
             if self.silent:
                 self.discarded += self._held_count
                 self._held, self._held_count = [], 0
-            return self._none
+            return self._empty
         self.silent = False
         before, self._held, self._held_count = self._held, [], 0
         if long:
-            self._held, self._held_count, self._value = [mono[len(mono) - tail :]], tail, float(mono[-1])
-            mono = mono[: len(mono) - tail]
-        return np.concatenate((*before, mono)) if before else mono
+            self._held, self._held_count = [samples[len(samples) - tail :]], tail
+            samples = samples[: len(samples) - tail]
+        return np.concatenate((*before, samples)) if before else samples

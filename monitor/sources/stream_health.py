@@ -1,109 +1,124 @@
-"""Watches over the sound of a microphone for the engine: when there is none that can be judged, and when again."""
+"""Interruptions of a live source: times in which its sound cannot be scored."""
 
 from __future__ import annotations
 
 import math
 from typing import Protocol
 
-from monitor.sources.preprocess import SILENT_S, Intake
-from monitor.sources.gap_detector import Hole, Pace
-from monitor.core.snapshot import State
+from monitor.core.events import State
+from monitor.sources.gap_detector import GapDetector, Interruption
+from monitor.sources.preprocess import SILENT_S, Preprocessor
 
-BEHIND_S = 5.0  # of unread sound: less is caught up with in a moment, more is not worth it
+BEHIND_S = 5.0  # if more sound is unread, it is discarded; less can be scored in a moment
 
 
 class WatchedSource(Protocol):
-    """What is asked of a source that is paced by hardware."""
+    """The part of a live source that `StreamHealth` uses."""
 
     @property
     def lost_since(self) -> float | None:
-        """Since when there is no sound, on the monotonic clock."""
+        """Time on the monotonic clock since which the source has been lost; None if it is not lost."""
 
     @property
     def overflows(self) -> int:
-        """How often the device said that it lost samples."""
+        """How often the device has reported lost samples."""
 
 
-class Watch:
-    """Tells of holes: with `ended` None when one begins, and again when it is over.
+class StreamHealth:
+    """Detects the interruptions of a live source.
 
-    At most one is open; a gap that is only seen when it is over is told once.
+    An interruption is returned when it begins, with `ended` None, and again when it ends. At most one is ongoing. A gap
+    that is only detected after its end is returned once.
     """
 
-    def __init__(self, source: WatchedSource, intake: Intake) -> None:
+    def __init__(self, source: WatchedSource, preprocessor: Preprocessor) -> None:
         self._source = source
-        self.open: Hole | None = None
-        self.attend(intake)
+        self.open: Interruption | None = None
+        self._newest_end = -math.inf  # end of the latest interruption, because interruptions do not overlap
+        self.attach(preprocessor)
 
-    def attend(self, intake: Intake) -> None:
-        """From here on this is what is taken from: of a stream that has just been opened."""
-        self._intake = intake
-        self._pace = Pace(intake.ring, intake.ring_rate)
+    def attach(self, preprocessor: Preprocessor) -> None:
+        """Continues with the preprocessor of a device stream that has just been opened."""
+        self._preprocessor = preprocessor
+        self._gaps = GapDetector(preprocessor.reader, preprocessor.ring_rate)
         self._overflows = self._source.overflows
 
     @property
-    def deaf(self) -> bool:
-        """Whether nothing is to be taken now."""
-        return self._pace.settling or (self.open is not None and self.open.kind == "lost")
+    def unusable(self) -> bool:
+        """Whether the samples that arrive now must be discarded."""
+        return self._gaps.settling or (self.open is not None and self.open.kind == "lost")
 
     @property
     def state(self) -> State | None:
-        """What there is to say of the sound, None where it can be judged."""
+        """The state if the sound cannot be scored, else None."""
         if self.open is None or self.open.kind == "gap":
             return None
         return State.LOST if self.open.kind == "lost" else State.NO_SIGNAL
 
-    def look(self, now: float) -> list[Hole]:
-        """What has come to be known by `now` (monotonic)."""
-        told: list[Hole] = []
+    def check(self, now: float) -> list[Interruption]:
+        """Returns the interruptions that have begun or ended by `now` on the monotonic clock."""
+        found: list[Interruption] = []
         lost_since = self._source.lost_since
+        lost = self.open is not None and self.open.kind == "lost"
         if lost_since is not None:
-            if self.open is None or self.open.kind != "lost":
+            if not lost:
                 began = lost_since
                 if self.open is not None and self.open.kind == "gap":
                     began = min(began, self.open.began)
                     self.open = None
-                self._close(now, told)
-                self._begin("lost", began, told)
-            return told
-        if self.open is not None and self.open.kind == "lost":
-            self._close(now, told)
-        elif (hole := self._pace.look(now)) is not None:
-            self.open = None if self.open and self.open.kind == "gap" else self.open
-            self._close(hole.began, told)
-            told.append(hole)
-        elif self._pace.settling:  # what comes in a burst, or does not fit the ring, is part of the same hole
-            if self.open is None or self.open.kind != "gap":
-                self._close(now, told)
-                self._begin("gap", now, told)
-        elif self._source.overflows != self._overflows:
+                self._close(began, found)
+                self._begin("lost", began, found)
+        elif lost:
+            self._close(now, found)
+        else:
+            self._check_for_gap(now, found)
+        return found
+
+    def _check_for_gap(self, now: float, found: list[Interruption]) -> None:
+        gap = self._gaps.check(now)
+        within_gap = self.open is not None and self.open.kind == "gap"
+        if self._gaps.settling:  # a burst, or an overrun of the ring, belongs to the same gap
+            if not within_gap:
+                self._close(self._gaps.began, found)
+                self._begin("gap", now, found)
+            return
+        preprocessor = self._preprocessor
+        if gap is None and self._source.overflows != self._overflows:
             self._overflows = self._source.overflows
-            told.append(self._pace.overflowed(now))
-        elif self._intake.ring.available > BEHIND_S * self._intake.ring_rate:
-            told.append(Hole("gap", now - self._intake.discard() / self._intake.ring_rate, now))
-        return told
+            gap = self._gaps.overflowed(now)
+        elif gap is None and preprocessor.reader.available > BEHIND_S * preprocessor.ring_rate:
+            gap = Interruption("gap", now - preprocessor.discard() / preprocessor.ring_rate, now)
+        if gap is not None:
+            if within_gap:
+                self.open = None
+            self._close(gap.began, found)
+            before = self._newest_end
+            self._newest_end = max(self._newest_end, gap.ended or now)
+            found.append(Interruption("gap", max(gap.began, before), self._newest_end))
 
-    def judge(self, now: float) -> list[Hole]:
-        """To be asked after each portion: whether it was sound."""
-        told: list[Hole] = []
+    def after_portion(self, now: float) -> list[Interruption]:
+        """To be called after each portion that was read: returns the beginning or the end of silence."""
+        found: list[Interruption] = []
         silent = self.open is not None and self.open.kind == "no signal"
-        if self._intake.silent and not silent:
-            self._begin("no signal", now - SILENT_S, told)
-        elif silent and not self._intake.silent:
-            self._close(now, told)
-        return told
+        if self._preprocessor.silent and not silent:
+            self._begin("no signal", max(now - SILENT_S, self._newest_end), found)
+        elif silent and not self._preprocessor.silent:
+            self._close(now, found)
+        return found
 
-    def end(self, now: float) -> list[Hole]:
-        """The monitoring ends: so does what lasts."""
-        told: list[Hole] = []
-        self._close(now, told)
-        return told
+    def finish(self, now: float) -> list[Interruption]:
+        """Ends the ongoing interruption, because the monitoring ends."""
+        found: list[Interruption] = []
+        self._close(now, found)
+        return found
 
-    def _begin(self, kind: str, began: float, told: list[Hole]) -> None:
-        self.open = Hole(kind, began if math.isfinite(began) else 0.0, None)
-        told.append(self.open)
+    def _begin(self, kind: str, began: float, found: list[Interruption]) -> None:
+        self.open = Interruption(kind, began if math.isfinite(began) else 0.0, None)
+        found.append(self.open)
 
-    def _close(self, now: float, told: list[Hole]) -> None:
+    def _close(self, ended: float, found: list[Interruption]) -> None:
+        """Ends the ongoing interruption, if any."""
         if self.open is not None:
-            told.append(Hole(self.open.kind, self.open.began, now))
+            self._newest_end = max(self.open.began, ended)
+            found.append(Interruption(self.open.kind, self.open.began, self._newest_end))
             self.open = None

@@ -1,6 +1,6 @@
-"""What the recorded scores in tests/golden were made from: sound and a network that any version of numpy makes alike.
+"""Inputs of the recorded scores in tests/golden: sound and a network, the same with every version of numpy.
 
-`numpy.random.RandomState` is frozen: unlike that of `default_rng`, its output never changes.
+They use `numpy.random.RandomState`, whose output never changes, unlike that of `default_rng`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SMALL = (
     "train.precision=float32",
 )
 KINDS = ("fused", "mahalanobis", "spectrum", "error")
-CHUNKS = (37, 160, 1, 1600, 911, 5000, 160, 8000, 3)  # samples that come at once, as from a microphone
-EVERY = 7  # of the recorded rows one is kept
+CHUNKS = (37, 160, 1, 1600, 911, 5000, 160, 8000, 3)  # numbers of samples that arrive at once, as from a microphone
+EVERY = 7  # only every so many rows are recorded
 
 
 def sound(seconds: float, seed: int, *, fault_from_s: float | None = None, rate: int = RATE) -> np.ndarray:
@@ -57,7 +57,7 @@ def data_set(root: Path) -> Path:
 
 
 def recordings(root: Path) -> list[Path]:
-    """What is replayed: a fault that sets in, and 44.1 kHz in stereo."""
+    """Recordings for replay: one with a fault that sets in, and a stereo one at 44.1 kHz."""
     stereo = np.stack([sound(4.0, 301, rate=44_100), sound(4.0, 302, rate=44_100)], axis=1)
     return [
         write(root / "fault.wav", sound(12.0, 300, fault_from_s=6.0)),
@@ -66,7 +66,7 @@ def recordings(root: Path) -> list[Path]:
 
 
 def hall(root: Path, bundle: Path, count: int = 40) -> Path:
-    """Settings with so many streams of one model, each of another length, every fifth with a fault."""
+    """Settings with `count` streams of one model, of different lengths, every fifth with a fault."""
     lines = ["streams:"]
     for number in range(count):
         fault = 1.5 if number % 5 == 0 else None
@@ -78,7 +78,7 @@ def hall(root: Path, bundle: Path, count: int = 40) -> Path:
 
 
 def full_size_weights() -> dict[str, np.ndarray]:
-    """The numbers of a network of the default size (1280-512-256-128-256-512-1280) that nobody trained."""
+    """Weights of an untrained network of the default size (1280-512-256-128-256-512-1280)."""
     random = np.random.RandomState(7)
     sizes = {
         "dense_enc1": (512, 1280), "dense_enc2": (256, 512), "dense_enc3": (128, 256),
@@ -98,7 +98,7 @@ def full_size_weights() -> dict[str, np.ndarray]:
 
 
 def full_size_references() -> dict[str, dict[str, np.ndarray]]:
-    """By part of the score: centre (p,), inverse covariance (p, p), and mean and deviation of ln d² (2, 2)."""
+    """For each part of the score: centre (p,), inverse covariance (p, p), and mean and deviation of ln d² (2, 2)."""
     random = np.random.RandomState(8)
     found: dict[str, dict[str, np.ndarray]] = {}
     for part, size in (("residual", 64), ("spectrum", 128)):

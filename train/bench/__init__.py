@@ -1,8 +1,10 @@
-"""The sections of `monitor bench` on what is done offline: frames of many recordings, and training."""
+"""The sections of `monitor bench` on offline work: computing frames of many recordings, training, and a GPU."""
 
 from __future__ import annotations
 
 from monitor.bench import Sections
 from train.bench import cache, gpu, training
+
+__all__ = ["SECTIONS", "cache", "gpu", "precision", "training"]
 
 SECTIONS: Sections = {"cache": cache.measure, "training": training.measure, "gpu": gpu.measure}

@@ -1,4 +1,4 @@
-"""The frames of many recordings, kept on disk, beside the article's way: librosa, file by file."""
+"""Measures how fast frames of many recordings are computed and cached, compared with the article's librosa script."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from monitor.bench.timing import Section, against, race
+from monitor.bench.timing import Section, ratio_text, time_all
 from monitor.config.schema import Config
 from monitor.core.errors import ConfigError
-from monitor.core.snapshot import FloatArray
-from train.data.feature_cache import FrameCache, usable
+from monitor.core.types import FloatArray
+from train.data.feature_cache import FeatureCache, usable_frames
 
 FILES, FILE_S = 200, 10.0
-LARGE_H, LARGE_FILES, LARGE_RATE = 540, 60, 48_000  # hours, as ToyADMOS has; and so many of its files
+LARGE_H = 540  # hours of the ToyADMOS data set, for which the time is extrapolated
+LARGE_FILES, LARGE_RATE = 60, 48_000  # number and sample rate of the recordings that it is measured with
 ROUNDS = 3
 
 
 def measure(config: Config) -> Section:
-    """The frames of 200 recordings of ten seconds, kept on disk, beside the article's way: librosa, file by file."""
+    """Measures the cache with 200 recordings of ten seconds, and the article's librosa script if librosa is there."""
     features = config.features
     total_s = FILES * FILE_S
     with tempfile.TemporaryDirectory() as folder:
@@ -33,16 +34,16 @@ def measure(config: Config) -> Section:
         numbers = itertools.count()
 
         def ours(recordings: list[Path]) -> None:
-            kept = FrameCache(features, Path(folder) / f"cache-{next(numbers)}")
-            usable(kept, recordings, training=True, leave_out=_refuse)
+            cache = FeatureCache(features, Path(folder) / f"cache-{next(numbers)}")
+            usable_frames(cache, recordings, training=True, leave_out=_refuse)
 
-        contestants: dict[str, Callable[[], object]] = {"ours": partial(ours, paths)}
+        candidates: dict[str, Callable[[], object]] = {"ours": partial(ours, paths)}
         if importlib.util.find_spec("librosa"):
-            _article(paths[:1], config)  # compiles what it needs
-            contestants["article"] = lambda: _article(paths, config)
-        timings = race(contestants, rounds=ROUNDS, warm=False)
-        large_s = race({"large": partial(ours, large)}, rounds=ROUNDS).seconds("large")
-        again = race({"again": lambda: _again(config, Path(folder) / "cache-0", paths)}, rounds=ROUNDS)
+            _article(paths[:1], config)  # librosa compiles functions on the first call
+            candidates["article"] = lambda: _article(paths, config)
+        timings = time_all(candidates, rounds=ROUNDS, warm=False)
+        large_s = time_all({"large": partial(ours, large)}, rounds=ROUNDS).seconds("large")
+        again = time_all({"again": lambda: _again(config, Path(folder) / "cache-0", paths)}, rounds=ROUNDS)
         used = sum(file.stat().st_size for file in (Path(folder) / "cache-0").rglob("*.mel"))
     hour, large_rate = used / total_s * 3600, LARGE_FILES * FILE_S / large_s
     figures: dict[str, object] = {
@@ -59,17 +60,18 @@ def measure(config: Config) -> Section:
         f"{LARGE_H * hour / 1e9:.0f} GB",
         f"once kept   {total_s / again.seconds('again'):8,.0f} times real time",
     ]
-    if "article" in contestants:
+    if "article" in candidates:
         figures["article_times_real_time"] = total_s / timings.seconds("article")
         figures["over_article"] = timings.ratio("article", "ours")
         lines.append(
             f"the article {total_s / timings.seconds('article'):8,.0f} times real time; ours "
-            f"{against(timings.ratio('article', 'ours'), 5)}"
+            f"{ratio_text(timings.ratio('article', 'ours'), 5)}"
         )
     return Section(figures, lines)
 
 
 def _recordings(folder: Path, count: int, rate: int) -> list[Path]:
+    """Writes recordings of white noise."""
     folder.mkdir()
     generator = np.random.default_rng(0)
     paths = [folder / f"{number:03d}.wav" for number in range(count)]
@@ -79,8 +81,9 @@ def _recordings(folder: Path, count: int, rate: int) -> list[Path]:
 
 
 def _again(config: Config, folder: Path, paths: list[Path]) -> None:
-    kept = FrameCache(config.features, folder)
-    usable(kept, paths, training=True, leave_out=_refuse)
+    """Reads frames that are cached already."""
+    cache = FeatureCache(config.features, folder)
+    usable_frames(cache, paths, training=True, leave_out=_refuse)
 
 
 def _refuse(why: str) -> None:
@@ -88,16 +91,16 @@ def _refuse(why: str) -> None:
 
 
 def _article(paths: list[Path], config: Config) -> FloatArray:
-    """As the article's script prepares its features: every file's frames are added to one growing array."""
+    """Computes frames as the article's script does: the frames of each file are appended to a growing array."""
     import librosa
 
     f = config.features
-    gathered: FloatArray | None = None
+    frames: FloatArray | None = None
     for path in paths:
         sound, _ = librosa.load(path, sr=f.sample_rate)
         power = librosa.feature.melspectrogram(
             y=sound, sr=f.sample_rate, n_fft=f.n_fft, hop_length=f.hop_length, n_mels=f.n_mels
         ).T.astype(np.float32)
-        gathered = power if gathered is None else np.concatenate((gathered, power))
-    assert gathered is not None
-    return gathered
+        frames = power if frames is None else np.concatenate((frames, power))
+    assert frames is not None
+    return frames

@@ -1,37 +1,41 @@
-"""The section of `monitor bench` on a GPU: streams computed at once, copies there and back included, and training."""
+"""The section of `monitor bench` on a GPU: many streams at once, including the copies to and from it, and training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
-from monitor.bench.latency import untrained_bundle
-from monitor.bench.peak_flops import window_operations
-from monitor.bench.timing import Section, race
+from monitor.bench.timing import Section, time_all
+from monitor.bench.untrained import untrained_bundle
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
-from monitor.features.mel import Scale
-from monitor.streaming.stream_batch import Lanes
+from monitor.core.types import FloatArray
+from monitor.features.normalization import Normalization
+from monitor.model.cuda_transfer import TorchBackend
 from monitor.model.device import native_bfloat16
+from monitor.model.folded_inference import window_operations
+from monitor.model.network import Compute
 from monitor.runtime.monitored_stream import LIVE_CHUNK_S
-from monitor.model.cuda_transfer import Transfers
-from train.bench.training import invented
+from monitor.streaming.stream_batch import StreamBatch
+from train.bench.training import random_recordings
+from train.data.window_dataset import WindowDataset
 from train.fitting.loop import Trainer
-from train.data.window_dataset import WorkSet
 
 COUNTS, STREAMS_AIM = (1000, 10_000, 30_000), 30_000
 FILES, BATCHES, WINDOWS_AIM = 2500, (512, 8192), 1_000_000
-SIZE = 8192  # of the square matrices
-SETTLE = 5  # turns that do not count: the first scores are two seconds late
+SIZE = 8192  # size of the square matrices
+SETTLE = 5  # turns before the measurement, because scores begin after two seconds of sound
 
 
 def measure(config: Config) -> Section:
-    """Streams that the GPU keeps up with, by how many there are, and windows a second of an epoch, by batch."""
+    """Measures how many streams the GPU can process in real time, and the speed of training, by batch size."""
     if not torch.cuda.is_available():
         return Section({}, ["there is no GPU here that torch can use"])
     device = torch.device("cuda")
-    work = WorkSet(invented(config, FILES), Scale(config.features), config, device)
+    normalization = Normalization(config.features, backend=TorchBackend(device))
+    windows = WindowDataset(random_recordings(config, FILES), normalization, config, device)
     precision = "bfloat16" if native_bfloat16(device) else "float32"
     bundle, flop = untrained_bundle(config), window_operations(config)
     peak = _peak(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)
@@ -49,8 +53,8 @@ def measure(config: Config) -> Section:
     for batch in BATCHES:
         settings = config.train.model_copy(update={"batch_size": batch, "precision": precision})
         trainer = Trainer(config.model_copy(update={"train": settings}), 10**9, device)
-        timings = race({"epoch": _waited(lambda trainer=trainer: trainer.epoch(1, work), device)})  # type: ignore[misc]
-        speed = len(work) / timings.seconds("epoch")
+        timings = time_all({"epoch": _synchronized(lambda trainer=trainer: trainer.epoch(1, windows), device)})  # type: ignore[misc]
+        speed = len(windows) / timings.seconds("epoch")
         figures[f"training_{batch}"] = {"windows_per_second": speed, "share_of_peak": 3 * flop * speed / peak}
         lines.append(
             f"training, batch {batch:5,}: {speed:11,.0f} windows/s (aim: {WINDOWS_AIM:,}), "
@@ -60,40 +64,44 @@ def measure(config: Config) -> Section:
 
 
 def _peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a large product."""
+    """The floating-point operations a second of a large matrix product."""
     left = torch.randn(SIZE, SIZE, device=device, dtype=dtype)
-    timings = race({"product": _waited(lambda: left @ left, device)})
+    timings = time_all({"product": _synchronized(lambda: left @ left, device)})
     return 2 * SIZE**3 / timings.seconds("product")
 
 
 def _turn(bundle: Bundle, count: int, device: torch.device, precision: str) -> tuple[float, float]:
-    """Seconds for half a second of sound of every stream, from the CPU and back; and for the copies alone."""
+    """The seconds to process LIVE_CHUNK_S of sound of all streams, including copies; and the seconds of the copies."""
     features = bundle.config.features
-    lanes, transfers, which = Lanes(bundle, count, device, precision), Transfers(device), torch.arange(count)
-    samples = 0.03 * torch.randn(count, round(LIVE_CHUNK_S / features.hop_s) * features.hop_length)
+    batch, backend = StreamBatch(bundle, count, compute=Compute.on(device, precision)), TorchBackend(device)
+    streams = np.arange(count)
+    samples_each = round(LIVE_CHUNK_S / features.hop_s) * features.hop_length
+    samples = 0.03 * np.random.default_rng(0).standard_normal((count, samples_each), np.float32)
 
     def turn() -> None:
-        heard = lanes.push(samples, which)
-        found.update(frames=heard.frames, rows=heard.scores.rows, rolling=heard.scores.rolling)
+        result = batch.push(samples, streams)
+        found.update(frames=result.frames, rows=result.rows, means=result.means)
 
     def copy() -> None:
-        transfers.up(samples)
-        for there, here in pairs:
-            transfers.down(there, here)
-        transfers.finish()
+        backend.upload(samples)
+        for on_device, on_host in pairs:
+            backend.download(on_device, on_host)
+        backend.synchronize()
         torch.cuda.synchronize(device)
 
-    found: dict[str, torch.Tensor] = {}
+    found: dict[str, FloatArray] = {}
     for _ in range(SETTLE):
         turn()
-    pairs = [(here.to(device), here) for here in found.values()]
-    timings = race({"turn": turn, "copies": copy})
+    pairs = [(torch.from_numpy(on_host).to(device), on_host) for on_host in found.values()]
+    timings = time_all({"turn": turn, "copies": copy})
     return timings.seconds("turn"), timings.seconds("copies")
 
 
-def _waited(run: Callable[[], object], device: torch.device) -> Callable[[], object]:
-    def done() -> None:
+def _synchronized(run: Callable[[], object], device: torch.device) -> Callable[[], object]:
+    """A function that calls `run`, and waits until the GPU has finished."""
+
+    def run_and_wait() -> None:
         run()
         torch.cuda.synchronize(device)
 
-    return done
+    return run_and_wait

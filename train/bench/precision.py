@@ -1,4 +1,4 @@
-"""What a reduced precision changes of the scores of real recordings."""
+"""Measures how much bfloat16 changes the scores of recordings."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from monitor.bench.timing import Section
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
-from monitor.scoring.scorer import RecordingScore, row_width
-from monitor.core.snapshot import FloatArray
-from monitor.streaming.stream import ScoreStream
-from train.calibration.thresholds import scores_of
+from monitor.core.types import DoubleArray
+from monitor.scoring.recording_score import RecordingScore
+from train.calibration.observations import offline_batch, portions_of
 from train.data.discovery import LOOKED_FOR, find_recordings
-from train.data.feature_cache import FrameCache, Frames, cache_folder
+from train.data.feature_cache import FeatureCache, Frames, cache_folder
 
 
 def measure(bundle: Bundle, data: Path, config: Config) -> Section:
-    """What bfloat16 changes of the scores of test recordings, and of how well they tell normal and anomalous apart.
+    """Measures how much bfloat16 changes the scores of test recordings and, with labels, their AUC.
+
+    Args:
+        bundle: the model.
+        data: the data set.
+        config: settings of the cache.
 
     Raises:
-        DataError: if there is none that can be used.
+        DataError: if there is no test recording, or one cannot be used.
     """
     found = find_recordings(data)
-    cache = FrameCache(bundle.config.features, cache_folder(config))
+    cache = FeatureCache(bundle.config.features, cache_folder(config))
     paths = [*found.test_normal, *found.test_anomaly]
     recordings = [cache.frames(path) for path in paths]
     if not recordings:
@@ -46,14 +50,14 @@ def measure(bundle: Bundle, data: Path, config: Config) -> Section:
     return Section(figures, lines)
 
 
-def _scores(bundle: Bundle, recordings: list[Frames], name: str) -> tuple[FloatArray, FloatArray]:
-    """All rolling scores of recordings, and the score of each of them."""
-    stream, features = ScoreStream(bundle, precision=name), bundle.config.features
-    rolling, whole = [], []
-    for recording in recordings:
-        total = RecordingScore(bundle.config.score, bundle.scorer(), row_width(bundle.config.score, features))
-        for scores in scores_of(stream, recording):
-            total.push(scores.rows[0], scores.score[0])
-            rolling.append(scores.score[0].numpy())
-        whole.append(total.value())
+def _scores(bundle: Bundle, recordings: list[Frames], name: str) -> tuple[DoubleArray, DoubleArray]:
+    """The scores of all windows (n,), and of all whole recordings (m,), computed in precision `name`."""
+    rolling, whole, scorer = [], [], bundle.scorer()
+    with offline_batch(bundle, "cpu", name) as batch:
+        for recording in recordings:
+            total = RecordingScore(bundle.config.score, scorer, batch.row_width)
+            for portion in portions_of(batch, recording):
+                total.push(portion.rows, portion.score)
+                rolling.append(portion.score)
+            whole.append(total.value())
     return np.concatenate(rolling), np.array(whole)

@@ -1,4 +1,4 @@
-"""Training: an epoch beside its bare steps and beside a DataLoader, and windows that are read from disk."""
+"""Measures the speed of training, compared with bare training steps, a DataLoader, and windows read from disk."""
 
 from __future__ import annotations
 
@@ -12,48 +12,51 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from monitor.bench.peak_flops import window_operations
-from monitor.bench.timing import Section, race
+from monitor.bench.timing import Section, time_all
 from monitor.config.schema import Config
-from monitor.features.mel import Scale
+from monitor.core.atomic_io import write_atomically
+from monitor.features.normalization import Normalization
+from monitor.model.cuda_transfer import TorchBackend
 from monitor.model.device import native_bfloat16
-from train.fitting.loop import Trainer
-from train.data.feature_store import FrameFile, encoded, footer, write_quickly
+from monitor.model.folded_inference import window_operations
 from train.data.feature_cache import Frames
-from train.data.window_dataset import WorkSet
+from train.data.feature_store import StoredFrames, encoded, footer
+from train.data.window_dataset import WindowDataset
+from train.fitting.loop import Trainer
 
 FRAMES_A_FILE, FILES = 640, 25
-LARGE_H = 540  # of sound, as ToyADMOS has
+LARGE_H = 540  # hours of the ToyADMOS data set, for which the time of an epoch is extrapolated
 ROUNDS = 3
+PRODUCT = 2048  # size of the square matrices whose product measures the peak speed
 
 
 def measure(config: Config) -> Section:
-    """An epoch beside its bare steps and beside a DataLoader; bfloat16 beside float32; memory beside disk."""
-    recordings = invented(config, FILES)
-    work = WorkSet(recordings, Scale(config.features), config)
-    figures: dict[str, object] = {"windows": len(work)}
+    """Compares an epoch with bare steps and with a DataLoader, bfloat16 with float32, and memory with disk."""
+    recordings = random_recordings(config, FILES)
+    dataset = WindowDataset(recordings, _normalization(config), config)
+    figures: dict[str, object] = {"windows": len(dataset)}
     lines: list[str] = []
-    native = native_bfloat16(torch.device("cpu"))
+    native = native_bfloat16("cpu")
     for batch in (100, 512):
         for precision in ("float32", "bfloat16") if native and batch >= 512 else ("float32",):
-            speed, share = _epoch_beside_steps(config, work, batch, precision)
+            speed, share = _epoch_beside_steps(config, dataset, batch, precision)
             figures[f"epoch_{batch}_{precision}"] = {"windows_per_second": speed, "share_of_bare_step": share}
             lines.append(
                 f"epoch, batch {batch:4}, {precision:8} {speed:8,.0f} windows/s: {share:6.1%} of the bare step "
                 "(aim: 95 %)"
             )
-    figures["loader"] = loader = _beside_loader(config, work, recordings)
+    figures["loader"] = loader = _beside_loader(config, dataset, recordings)
     lines.append(
         f"DataLoader, batch 100          {loader['windows_per_second']:8,.0f} windows/s; ours "
         f"{loader['over_loader_100']:.2f} times as fast (aim: 1.3), at batch 512 {loader['over_loader_512']:.2f} (1.7)"
     )
     for batch in (512, 2048) if native else ():
-        figures[f"bfloat16_{batch}"] = gain = _bfloat16_beside_float32(config, work, batch)
+        figures[f"bfloat16_{batch}"] = gain = _bfloat16_beside_float32(config, dataset, batch)
         lines.append(
             f"bfloat16, batch {batch:4}           {gain['windows_per_second']:8,.0f} windows/s: "
             f"{gain['over_float32']:5.2f} times float32, {gain['share_of_peak']:.0%} of the matrix product's peak"
         )
-    speed, ratio = _from_disk(config, work, recordings)
+    speed, ratio = _from_disk(config, dataset, recordings)
     epoch_h = LARGE_H * 3600 / config.features.hop_s / speed / 3600
     figures["from_disk"] = {"windows_per_second": speed, "share_of_memory": ratio, "epoch_of_540_hours_h": epoch_h}
     lines.append(
@@ -63,35 +66,42 @@ def measure(config: Config) -> Section:
     return Section(figures, lines)
 
 
+def _normalization(config: Config) -> Normalization:
+    return Normalization(config.features, backend=TorchBackend("cpu"))
+
+
 def _trainer(config: Config, batch: int, precision: str) -> Trainer:
     settings = config.train.model_copy(update={"batch_size": batch, "precision": precision})
-    # As if there were many windows: the size of a step is what is measured here.
+    # With a large number of windows, the trainer does not reduce the batch size.
     return Trainer(config.model_copy(update={"train": settings}), 10**9, torch.device("cpu"))
 
 
-def _resident_batch(work: WorkSet, batch: int) -> Tensor:
-    [portion] = work.portions(work.plan())
+def _resident_batch(dataset: WindowDataset, batch: int) -> Tensor:
+    """Random windows (batch, window_size) in memory."""
+    [portion] = dataset.portions(dataset.plan())
     return portion.gather(torch.randperm(len(portion))[:batch])
 
 
-def _epoch_beside_steps(config: Config, work: WorkSet, batch: int, precision: str) -> tuple[float, float]:
-    """Windows a second of an epoch, and its share of the speed of as many steps on a batch that is there already."""
+def _epoch_beside_steps(config: Config, dataset: WindowDataset, batch: int, precision: str) -> tuple[float, float]:
+    """The windows a second of an epoch, and its speed relative to as many steps on a batch in memory."""
     trainer = _trainer(config, batch, precision)
-    windows, rest = _resident_batch(work, batch), _resident_batch(work, len(work) % batch)
+    windows, rest = _resident_batch(dataset, batch), _resident_batch(dataset, len(dataset) % batch)
 
     def bare() -> None:
-        for _ in range(len(work) // batch):
+        for _ in range(len(dataset) // batch):
             trainer.step(windows)
         if len(rest) > 1:
             trainer.step(rest)
 
-    timings = race({"epoch": lambda: trainer.epoch(1, work), "bare": bare}, rounds=5)
-    return len(work) / timings.seconds("epoch"), timings.ratio("bare", "epoch")
+    timings = time_all({"epoch": lambda: trainer.epoch(1, dataset), "bare": bare})
+    return len(dataset) / timings.seconds("epoch"), timings.ratio("bare", "epoch")
 
 
 class _ArticlesDataset(Dataset[Tensor]):
-    """The article's Dataset, which cuts a window from the frames for every item; its conversion of the whole array
-    to a tensor for each of them is mended, or it would take minutes."""
+    """The article's Dataset, which cuts each window from the frames when it is requested.
+
+    The article converts the whole array to a tensor for each item, which would take minutes; here it is converted once.
+    """
 
     def __init__(self, frames: Tensor, size: int) -> None:
         self._frames, self._size = frames, size
@@ -103,11 +113,11 @@ class _ArticlesDataset(Dataset[Tensor]):
         return self._frames[number : number + self._size].flatten()
 
 
-def _beside_loader(config: Config, work: WorkSet, recordings: list[Frames]) -> dict[str, float]:
-    """How many times as fast epochs are as one with a DataLoader, batch 100; and the loader's windows a second."""
+def _beside_loader(config: Config, dataset: WindowDataset, recordings: list[Frames]) -> dict[str, float]:
+    """The windows a second with a DataLoader of batch size 100, and the speed of own epochs relative to it."""
     trainer, larger = _trainer(config, 100, "float32"), _trainer(config, 512, "auto")
-    scale = Scale(config.features)
-    frames = scale(torch.from_numpy(np.concatenate([np.array(recording.power) for recording in recordings])))
+    power = np.concatenate([np.array(recording.power) for recording in recordings])
+    frames = torch.from_numpy(Normalization(config.features)(power))
     data = _ArticlesDataset(frames, config.features.window_frames)
     loader = DataLoader(data, batch_size=100, shuffle=True)
 
@@ -115,15 +125,16 @@ def _beside_loader(config: Config, work: WorkSet, recordings: list[Frames]) -> d
         for windows in loader:
             trainer.step(windows)
 
-    ours = {"100": lambda: trainer.epoch(1, work), "512": lambda: larger.epoch(1, work)}
-    timings = race({"loader": loaded, **ours}, rounds=ROUNDS)
+    ours = {"100": lambda: trainer.epoch(1, dataset), "512": lambda: larger.epoch(1, dataset)}
+    timings = time_all({"loader": loaded, **ours}, rounds=ROUNDS)
     ratios = {f"over_loader_{batch}": timings.ratio("loader", batch) for batch in ours}
     return {"windows_per_second": len(data) / timings.seconds("loader"), **ratios}
 
 
-def _bfloat16_beside_float32(config: Config, work: WorkSet, batch: int) -> dict[str, float]:
+def _bfloat16_beside_float32(config: Config, dataset: WindowDataset, batch: int) -> dict[str, float]:
+    """The speed of steps in bfloat16, relative to float32 and to the peak speed of a matrix product."""
     trainers = {precision: _trainer(config, batch, precision) for precision in ("float32", "bfloat16")}
-    windows = _resident_batch(work, batch)
+    windows = _resident_batch(dataset, batch)
     steps = max(2, 6000 // batch)
 
     def steps_of(trainer: Trainer) -> Callable[[], None]:
@@ -133,41 +144,41 @@ def _bfloat16_beside_float32(config: Config, work: WorkSet, batch: int) -> dict[
 
         return run
 
-    left = torch.randn(2048, 2048).bfloat16()
-    contestants: dict[str, Callable[[], object]] = {name: steps_of(trainer) for name, trainer in trainers.items()}
-    timings = race(contestants | {"product": lambda: left @ left}, rounds=5)
+    left = torch.randn(PRODUCT, PRODUCT).bfloat16()
+    candidates: dict[str, Callable[[], object]] = {name: steps_of(trainer) for name, trainer in trainers.items()}
+    timings = time_all(candidates | {"product": lambda: left @ left})
     speed = steps * batch / timings.seconds("bfloat16")
-    peak = 2 * 2048**3 / timings.seconds("product")
+    peak = 2 * PRODUCT**3 / timings.seconds("product")
     return {
         "windows_per_second": speed,
         "over_float32": timings.ratio("float32", "bfloat16"),
-        # Forward is one product, backward two: by the weights, and by what came in.
+        # The forward pass has one product a layer, the backward pass two: gradients of the weights and of the input.
         "share_of_peak": 3 * window_operations(config) * speed / peak,
     }
 
 
-def _from_disk(config: Config, work: WorkSet, recordings: list[Frames]) -> tuple[float, float]:
-    """Windows a second of an epoch that reads kept frames in portions, and its share of the speed of one from memory.
+def _from_disk(config: Config, dataset: WindowDataset, recordings: list[Frames]) -> tuple[float, float]:
+    """The windows a second of an epoch that reads frames from files in portions, and its speed relative to memory.
 
-    The files are fresh, so the system has them in memory still: what is measured is everything but the disk.
+    The files have just been written and are still in the system's cache, so the disk itself is not measured.
     """
     trainer = _trainer(config, 512, "auto")
     n_mels = config.features.n_mels
-    little = config.train.model_copy(update={"memory_gb": 1e-6})
+    little_memory = config.train.model_copy(update={"memory_gb": 1e-6})
     with tempfile.TemporaryDirectory() as folder:
-        kept: list[Frames] = []
+        stored: list[Frames] = []
         for recording in recordings:
             file = Path(folder) / f"{recording.path}.mel"
-            codes = encoded(torch.from_numpy(np.array(recording.power)))
-            write_quickly(file, (codes.tobytes(), footer(len(codes), n_mels, 1.0, 0.0)), "bench")
-            kept.append(replace(recording, power=FrameFile(file, 0, (len(codes), n_mels))))
-        on_disk = WorkSet(kept, Scale(config.features), config.model_copy(update={"train": little}))
-        timings = race({"memory": lambda: trainer.epoch(1, work), "disk": lambda: trainer.epoch(1, on_disk)}, rounds=5)
-    return len(work) / timings.seconds("disk"), timings.ratio("memory", "disk")
+            codes = encoded(np.array(recording.power))
+            write_atomically(file, (codes.tobytes(), footer(len(codes), n_mels, 1.0, 0.0)), durable=False)
+            stored.append(replace(recording, power=StoredFrames(file, 0, (len(codes), n_mels))))
+        on_disk = WindowDataset(stored, _normalization(config), config.model_copy(update={"train": little_memory}))
+        timings = time_all({"memory": lambda: trainer.epoch(1, dataset), "disk": lambda: trainer.epoch(1, on_disk)})
+    return len(dataset) / timings.seconds("disk"), timings.ratio("memory", "disk")
 
 
-def invented(config: Config, count: int) -> list[Frames]:
-    """Recordings of 6.4 s, as frames."""
+def random_recordings(config: Config, count: int) -> list[Frames]:
+    """Frames of recordings of 6.4 s, with random values."""
     generator = np.random.default_rng(0)
     shape = (FRAMES_A_FILE, config.features.n_mels)
     return [

@@ -1,1 +1,3 @@
-"""TODO."""
+"""Calibration on normal sound: window statistics, reference distributions, thresholds, and their uncertainty."""
+
+__all__ = ["microphone", "observations", "reference", "tail_model", "thresholds"]

@@ -1,60 +1,51 @@
-"""Thresholds from what a microphone hears where the machine stands."""
+"""Captures normal sound from a microphone, to calibrate with."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
-from monitor.bundle.bundle import Bundle
-from monitor.sources.recording_session import Show, collect
-from monitor.config.schema import Channel, Config
+from monitor.audio.quality import Defect, QualityCheck
+from monitor.config.schema import Audio, Channel, Features
 from monitor.core.errors import DataError
-from monitor.features.mel import FrameStream
-from monitor.core.snapshot import FloatArray
-from monitor.audio.quality import Soundness
-from train.commands.evaluate import calibrated_on
+from monitor.core.types import FloatArray
+from monitor.features.mel import MelTransform, centred_frames
+from monitor.sources.recording_session import ShowLevel, capture_pieces
 from train.data.feature_cache import Frames
 
-LEAST_MINUTES = 0.5  # three pieces
 
+def capture_frames(audio: Audio, features: Features, channel: Channel, minutes: float, show: ShowLevel) -> list[Frames]:
+    """Captures sound from a microphone, and computes its mel frames.
 
-def calibrate_by_ear(
-    bundle: Bundle,
-    config: Config,
-    channel: Channel | None,
-    minutes: float,
-    show: Show,
-    notice: Callable[[str], None],
-    *,
-    relearn: bool = False,
-) -> Bundle:
-    """The bundle with new thresholds from so many minutes of the microphone of the settings.
+    Args:
+        audio: settings of the microphone.
+        features: settings of the frames.
+        channel: channel of the microphone.
+        minutes: duration.
+        show: shows the level meanwhile.
+
+    Returns:
+        the frames of each ten seconds, as one recording each.
 
     Raises:
-        DataError: if the sound was silent, clipped, or not steady enough to trust.
-        MonitorError: as `monitor.sources.recording_session.collect`.
+        DataError: if the sound is silent, clipped, or unsteady.
+        MonitorError: as `monitor.sources.recording_session.capture_pieces`.
     """
-    features = bundle.config.features
-    soundness = Soundness(features.sample_rate)
+    quality, transform = QualityCheck(features.sample_rate), MelTransform(features)
     recordings: list[Frames] = []
-    wanted = features.channel if channel is None else channel
-    for piece in collect(config.audio, features.sample_rate, wanted, minutes, show, notice):
-        if doubt := soundness.doubt(piece):
-            raise _refusal(doubt)
-        recordings.append(_frames(bundle, piece, len(recordings)))
-    if doubt := soundness.unsteadiness():
-        raise _refusal(doubt)
-    return calibrated_on(bundle, config, recordings, relearn=relearn)
+    for piece in capture_pieces(audio, features.sample_rate, channel, minutes, show):
+        if defect := quality.defect_of(piece):
+            raise _refusal(defect)
+        recordings.append(_frames(transform, piece, len(recordings)))
+    if defect := quality.unsteadiness():
+        raise _refusal(defect)
+    return recordings
 
 
-def _refusal(doubt: str) -> DataError:
-    return DataError(f"Not calibrated, and nothing written. The sound cannot be trusted: {doubt}")
+def _refusal(defect: Defect) -> DataError:
+    return DataError(f"Not calibrated, and nothing written. The sound cannot be trusted: {defect.advice}")
 
 
-def _frames(bundle: Bundle, samples: FloatArray, number: int) -> Frames:
-    stream = FrameStream(bundle.config.features)
-    power = torch.cat((stream.push(torch.from_numpy(samples)[None]), stream.flush()), dim=1)[0].numpy()
+def _frames(transform: MelTransform, samples: FloatArray, number: int) -> Frames:
+    power = centred_frames(samples[None], transform)[0]
     return Frames(Path(f"microphone-{number}"), power, hashlib.sha256(power.tobytes()).hexdigest())

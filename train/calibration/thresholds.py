@@ -1,238 +1,275 @@
-"""The thresholds: how high normal sound scores, how much evidence it gathers, and how sure that is."""
+"""Determines the thresholds of scores and of their cumulative sum from normal sound, with their uncertainty."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from monitor.detection.alarm import DRIFT, MOST, accumulate, decision_rows, evidence_every, persistent, surprise
-from monitor.bundle.bundle import Bundle, Threshold
+from monitor.bundle.bundle import Bundle
+from monitor.bundle.threshold import Threshold
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
-from monitor.scoring.scorer import RecordingScore, rolling_length, row_width
-from monitor.streaming.stream import Scores, ScoreStream
-from monitor.core.text import counted, heard
+from monitor.core.text import counted, duration_text
+from monitor.core.types import DoubleArray, FloatArray
+from monitor.detection.alarm import decisions_per_window, kth_of_last, rows_per_decision
+from monitor.detection.cusum import CUSUM_SLACK, SURPRISE_CAP, cusum_step, surprise
+from monitor.scoring.recording_score import RecordingScore
+from monitor.scoring.scorer import rolling_length
+from train.calibration.observations import PIECE_S, Observation, observe, offline_batch, portions_of
+from train.calibration.reference import NormalPool, errors_of, fit_references, pieces_needed, scores_by
+from train.calibration.tail_model import cusum_limit, seconds_to_prove, tail_threshold, upper_rate
 from train.data.feature_cache import Frames
-from train.calibration.reference import PIECE_S, Observed, Pool, chunks, errors_of, fit_normal, judge, observe, pieces_wanted
-from train.calibration.tail_model import evidence_limit, seconds_to_prove, tail_threshold, upper_rate
 
-LEAST_EVIDENCE = 3 * (MOST - DRIFT)  # so that no three moments alone make an anomaly, however generous the budget
-MOST_S = 36_000.0  # of sound that is trained on, and of held-out sound, to learn what is normal from
-KEPT_SCORES = 2000  # of normal sound: more tell nothing more about one in twenty
+if TYPE_CHECKING:
+    import torch
 
-Array = NDArray[np.float64]
+MIN_CUSUM_LIMIT = 3 * (SURPRISE_CAP - CUSUM_SLACK)  # so that three scores alone are no anomaly, whatever the budget
+MAX_S = 36_000.0  # duration of training sound, and of held-out sound, that reference distributions are fitted to
+MAX_NORMAL_SCORES = 2000  # scores of normal sound in a bundle: more do not make a p-value of 1/20 more accurate
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredRecording:
-    """A recording and its score as a whole; NaN if it is too short for score.cut_frames."""
+    """A recording and its score."""
 
     frames: Frames
-    score: float
-    seconds: float
+    score: float  # of the whole recording; NaN if it is too short for score.cut_frames
+    seconds: float  # length
 
 
-def scores_of(stream: ScoreStream, frames: Frames) -> Iterator[Scores]:
-    """The scores of one recording, in pieces, from its mel frames; a new stream begins and ends with it."""
-    stream.reset()
-    for chunk in chunks(frames):
-        yield stream.push_frames(chunk)
-    yield stream.flush_frames()
-
-
-def score_recordings(bundle: Bundle, recordings: Iterable[Frames], device: torch.device) -> list[ScoredRecording]:
-    """Scores recordings one by one, each as a stream of its own."""
-    stream = ScoreStream(bundle, 1, device)
-    score, features = bundle.config.score, bundle.config.features
+def score_recordings(bundle: Bundle, recordings: Iterable[Frames], device: torch.device | str) -> list[ScoredRecording]:
+    """Scores recordings, each as a separate stream."""
+    features, scorer = bundle.config.features, bundle.scorer()
     scored: list[ScoredRecording] = []
-    for frames in recordings:
-        whole = RecordingScore(score, bundle.scorer(), row_width(score, features))
-        for scores in scores_of(stream, frames):
-            whole.push(scores.rows[0], scores.score[0])
-        scored.append(ScoredRecording(frames, whole.value(), len(frames.power) * features.hop_s))
+    with offline_batch(bundle, device) as batch:
+        for frames in recordings:
+            whole = RecordingScore(bundle.config.score, scorer, batch.row_width)
+            for portion in portions_of(batch, frames):
+                whole.push(portion.rows, portion.score)
+            scored.append(ScoredRecording(frames, whole.value(), len(frames.power) * features.hop_s))
     return scored
 
 
-def usual_band_error(observed: Sequence[Observed], n_mels: int) -> Tensor:
-    """The mean squared error of each band on normal recordings: (n_mels,)."""
+def usual_band_error(observed: Sequence[Observation], n_mels: int) -> FloatArray:
+    """The mean squared error (n_mels,) of each band on normal recordings."""
     pieces = np.concatenate([o.pieces for o in observed])
-    return torch.from_numpy(pieces[:, n_mels : 2 * n_mels].mean(axis=0)).float()
+    mean: FloatArray = pieces[:, n_mels : 2 * n_mels].mean(axis=0).astype(np.float32)
+    return mean
 
 
-def learn_normal(
-    bundle: Bundle, training: Sequence[Frames], held_out: Sequence[Frames], device: torch.device
+def calibrate_new(
+    bundle: Bundle, training: Sequence[Frames], held_out: Sequence[Frames], device: torch.device | str
 ) -> Bundle:
-    """The bundle with what is normal to its autoencoder, and thresholds.
+    """Fits the reference distributions and thresholds of an autoencoder that has just been trained.
+
+    Args:
+        bundle: the model without reference distributions and thresholds.
+        training: recordings that the autoencoder was trained on.
+        held_out: other normal recordings.
+        device: where the network computes.
+
+    Returns:
+        the complete bundle.
 
     Raises:
         DataError: if there is too little normal sound.
     """
     config = bundle.config
-    held_out, training = (_at_most(part, config) for part in (held_out, training))
+    held_out, training = (_sample(part, config) for part in (held_out, training))
     held = observe(bundle, held_out, device, trained=False)
     bundle = replace(bundle, usual_band_error=usual_band_error(held, config.features.n_mels))
     if config.score.kind == "error":
-        bundle = replace(bundle, normals={})
-        return with_thresholds(bundle, _worst_moments(bundle, held_out, device, judge(bundle, held)), len(held))
+        bundle = replace(bundle, references={})
+        pool = _with_max_scores(bundle, held_out, device, scores_by(bundle, held))
+        return with_thresholds(bundle, pool, len(held))
     observed = [*observe(bundle, training, device, trained=True), *held]
-    normals, pool = fit_normal(observed, config)
-    bundle = replace(bundle, normals=normals)
-    # The errors of recordings that were trained on cannot be evened out by one number: those of others count.
+    references, pool = fit_references(observed, config)
+    bundle = replace(bundle, references=references)
+    # Errors of training recordings are too low, and a single number cannot correct them: use held-out ones only.
     pool = replace(pool, errors=errors_of(held, config))
-    return with_thresholds(bundle, _worst_moments(bundle, held_out, device, pool), len(observed))
+    return with_thresholds(bundle, _with_max_scores(bundle, held_out, device, pool), len(observed))
 
 
-def _at_most(recordings: Sequence[Frames], config: Config) -> Sequence[Frames]:
-    """The recordings, or MOST_S of them, drawn by the seed: more sound than that makes nothing surer."""
-    order = np.random.default_rng(config.train.seed).permutation(len(recordings))
-    seconds = np.cumsum([len(recordings[i].power) * config.features.hop_s for i in order])
-    chosen = order[: 1 + int(np.searchsorted(seconds, MOST_S))]
-    return [recordings[i] for i in sorted(chosen)]
-
-
-def calibrate(bundle: Bundle, recordings: Sequence[Frames], device: torch.device, *, relearn: bool = False) -> Bundle:
-    """The bundle with thresholds from these normal recordings, which it must not have been trained on.
+def recalibrate(
+    bundle: Bundle, recordings: Sequence[Frames], device: torch.device | str, *, relearn: bool = False
+) -> Bundle:
+    """Returns the bundle with new thresholds.
 
     Args:
-        relearn: what is normal to the autoencoder is learnt from them, too.
+        bundle: a complete model.
+        recordings: normal recordings that the autoencoder was not trained on.
+        device: where the network computes.
+        relearn: whether to fit new reference distributions to the recordings, too.
 
     Raises:
         DataError: if there is too little sound.
     """
     observed = observe(bundle, recordings, device, trained=False)
     if relearn and bundle.config.score.kind != "error":
-        minutes = pieces_wanted(bundle.config) * PIECE_S / 60
-        if sum(len(o.pieces) for o in observed) < pieces_wanted(bundle.config):
+        minutes = pieces_needed(bundle.config) * PIECE_S / 60
+        if sum(len(o.pieces) for o in observed) < pieces_needed(bundle.config):
             raise DataError(
-                f"To learn anew what is normal takes {minutes:.0f} minutes of sound, and there are "
+                f"New references need {minutes:.0f} minutes of normal sound, and there are "
                 f"{sum(o.seconds for o in observed) / 60:.0f}: record more, or calibrate without --relearn."
             )
-        normals, pool = fit_normal(observed, bundle.config)
+        references, pool = fit_references(observed, bundle.config)
         usual = usual_band_error(observed, bundle.config.features.n_mels)
-        bundle = replace(bundle, normals=normals, usual_band_error=usual)
+        bundle = replace(bundle, references=references, usual_band_error=usual)
     else:
-        pool = judge(bundle, observed)
-    return with_thresholds(bundle, _worst_moments(bundle, recordings, device, pool), len(recordings))
+        pool = scores_by(bundle, observed)
+    return with_thresholds(bundle, _with_max_scores(bundle, recordings, device, pool), len(recordings))
 
 
-def _worst_moments(bundle: Bundle, recordings: Sequence[Frames], device: torch.device, pool: Pool) -> Pool:
-    """The pool with the scores that whole recordings have where their worst moment is their score."""
+def with_thresholds(bundle: Bundle, pool: NormalPool, recordings: int) -> Bundle:
+    """Returns the bundle with thresholds of the score, error and cumulative sum of streams, and of recordings.
+
+    Sudden and lasting anomalies have half of the budget of false alarms a day each.
+
+    Args:
+        bundle: a model with reference distributions.
+        pool: scores of normal sound.
+        recordings: number of recordings in the pool.
+
+    Raises:
+        DataError: if no recording is long enough, or there is no sound.
+    """
+    config = bundle.config
+    common = Threshold(
+        value=0.0, method="normal", recordings=recordings, seconds=float(pool.seconds), expected=0.0,
+        date=datetime.date.today().isoformat(),
+    )  # fmt: skip
+    whole = pool.wholes[~np.isnan(pool.wholes)]
+    recording = _recording_threshold(whole, config.calibration.fpr, common)
+    bundle = replace(bundle, normal_dbfs=pool.dbfs)
+    no_cusum = common.model_copy(update={"note": "lasting anomalies are switched off"})
+    if config.score.recording == "max":
+        # The score of a recording is its highest window score, so streams have the same threshold.
+        found = {"score": recording, "error": recording, "recording": recording, "cusum": no_cusum}
+        return replace(bundle, thresholds=found, normal_scores=np.empty(0))
+    budget = config.calibration.false_alarms_per_day
+    budget_each = budget / 2 if config.alarm.lasting else budget
+    scores = _non_empty(pool.scores, whole)
+    sudden = sudden_threshold(scores, config, budget_each)
+    normal_scores, limit = _cusum(scores, config, budget_each) if config.alarm.lasting else (np.empty(0), np.inf)
+    alarms = sum(_has_alarm(one, sudden, limit, normal_scores, config) for one in pool.scores)
+    common = common.model_copy(update={"expected": float(budget), "note": _note(pool, budget, alarms)})
+    confidence = {
+        "upper": upper_rate(alarms, pool.seconds),
+        "more_s": seconds_to_prove(budget, alarms, pool.seconds),
+    }
+    errors = sudden_threshold(_non_empty(pool.errors, np.array([np.nan])), config, budget)
+    found = {
+        "score": common.model_copy(update={"value": sudden, **confidence}),
+        "error": common.model_copy(update={"value": errors}),
+        "recording": recording,
+        "cusum": common.model_copy(update={"value": limit, **confidence}) if config.alarm.lasting else no_cusum,
+    }
+    return replace(bundle, thresholds=found, normal_scores=normal_scores)
+
+
+def sudden_threshold(scores: Sequence[DoubleArray], config: Config, per_day: float) -> float:
+    """The threshold that k of the last n scores of normal sound exceed `per_day` times a day.
+
+    Args:
+        scores: (d,) of each recording, at the decisions of the alarm.
+        config: settings of the model.
+        per_day: times a day.
+    """
+    alarm, apart = config.alarm, _decisions_apart(config)
+    highest = [
+        np.maximum.reduceat(kth_of_last(s, min(alarm.k, len(s)), min(alarm.n, len(s))), np.arange(0, len(s), apart))
+        for s in scores
+    ]
+    return tail_threshold(np.concatenate(highest), _step_s(config), per_day)
+
+
+def _sample(recordings: Sequence[Frames], config: Config) -> Sequence[Frames]:
+    """A random sample of about MAX_S of the recordings, because more sound does not improve the result."""
+    order = np.random.default_rng(config.train.seed).permutation(len(recordings))
+    seconds = np.cumsum([len(recordings[i].power) * config.features.hop_s for i in order])
+    chosen = order[: 1 + int(np.searchsorted(seconds, MAX_S))]
+    return [recordings[i] for i in sorted(chosen)]
+
+
+def _with_max_scores(
+    bundle: Bundle, recordings: Sequence[Frames], device: torch.device | str, pool: NormalPool
+) -> NormalPool:
+    """The pool; if `score.recording` is `max`, with the highest window scores as the scores of whole recordings."""
     if bundle.config.score.recording != "max":
         return pool
     return replace(pool, wholes=np.array([r.score for r in score_recordings(bundle, recordings, device)]))
 
 
-def with_thresholds(bundle: Bundle, pool: Pool, recordings: int) -> Bundle:
-    """The bundle with thresholds of a stream's score, error and evidence, and of a recording, from normal sound.
-
-    Half of the false alarms that there may be a day are the sudden ones', and half those of the evidence.
-
-    Raises:
-        DataError: if no recording is long enough, or there is no sound.
-    """
-    config, calibration = bundle.config, bundle.config.calibration
-    today = datetime.date.today().isoformat()
-    common = Threshold(0.0, "normal", recordings, pool.seconds, 0.0, date=today)
-    whole = pool.wholes[~np.isnan(pool.wholes)]
+def _recording_threshold(whole: DoubleArray, fpr: float, common: Threshold) -> Threshold:
+    """The threshold of recordings, which a share `fpr` of the scores `whole` (n,) exceeds."""
     if not len(whole):
         raise DataError("No recording is long enough to be scored: make score.cut_frames smaller, or record longer.")
-    # Just above a score that was seen: that recording is not an anomaly.
-    value = float(np.nextafter(np.quantile(whole, 1 - calibration.fpr, method="higher"), np.inf))
+    # Just above the score of a normal recording, because a score equal to the threshold counts as anomalous.
+    value = float(np.nextafter(np.quantile(whole, 1 - fpr, method="higher"), np.inf))
     if not 0 < value < np.inf:
-        raise DataError("Normal sound gives no score to set a threshold by: is there sound in all of these recordings?")
+        raise DataError("Normal sound gives no score to set a limit by: is there sound in all of these recordings?")
     above = int((whole >= value).sum())
     note = f"{counted(len(whole), 'normal recording')}, {above} of them above"
-    recording = replace(common, value=value, expected=above / len(whole), note=note)
-    none = replace(common, note="evidence does not count")
-    bundle = replace(bundle, normal_dbfs=pool.dbfs)
-    if config.score.recording == "max":
-        # The score of a recording is its worst moment, so a moment is judged by the same threshold.
-        found = {"score": recording, "error": recording, "recording": recording, "evidence": none}
-        return replace(bundle, thresholds=found, normal_scores=torch.empty(0, dtype=torch.float64))
-    budget = calibration.false_alarms_per_day
-    shared = budget / 2 if config.alarm.evidence else budget
-    sudden = sudden_threshold(_long_enough(pool.scores, whole), config, shared)
-    found = {"recording": recording, "evidence": none}
-    normal_scores = np.empty(0)
-    limit = np.inf
-    if config.alarm.evidence:
-        sequences = _apart(_long_enough(pool.scores, whole), config)
-        normal_scores = np.sort(np.concatenate(sequences))
-        limit = evidence_limit([surprise(s, normal_scores) for s in sequences], _evidence_s(config), shared)
-        limit = max(limit, LEAST_EVIDENCE) if limit else limit
-        if len(normal_scores) > KEPT_SCORES:
-            normal_scores = np.quantile(normal_scores, np.linspace(0, 1, KEPT_SCORES))
-    alarms = sum(_alarms(scores, sudden, limit, normal_scores, config) for scores in pool.scores)
-    common = replace(common, expected=budget, note=_note(pool, budget, alarms))
-    sure = replace(
-        common, upper=upper_rate(alarms, pool.seconds), more_s=seconds_to_prove(budget, alarms, pool.seconds)
-    )
-    found["score"] = replace(sure, value=sudden)
-    errors = _long_enough(pool.errors, np.array([np.nan]))
-    found["error"] = replace(common, value=sudden_threshold(errors, config, budget))
-    if config.alarm.evidence:
-        found["evidence"] = replace(sure, value=limit)
-    return replace(bundle, thresholds=found, normal_scores=torch.from_numpy(normal_scores))
+    return common.model_copy(update={"value": value, "expected": above / len(whole), "note": note})
 
 
-def _long_enough(scores: Sequence[Array], otherwise: Array) -> list[Array]:
-    """The scores of the recordings that have any; where none has, those of whole recordings are the nearest."""
+def _cusum(scores: Sequence[DoubleArray], config: Config, per_day: float) -> tuple[DoubleArray, float]:
+    """The normal scores (n,) that surprises are computed with, and the limit of the cumulative sum."""
+    sequences = _independent(scores, config)
+    normal_scores = np.sort(np.concatenate(sequences))
+    limit = cusum_limit([surprise(one, normal_scores) for one in sequences], _step_s(config), per_day)
+    limit = max(limit, MIN_CUSUM_LIMIT) if limit else limit
+    if len(normal_scores) > MAX_NORMAL_SCORES:
+        normal_scores = np.quantile(normal_scores, np.linspace(0, 1, MAX_NORMAL_SCORES))
+    return normal_scores, limit
+
+
+def _non_empty(scores: Sequence[DoubleArray], otherwise: DoubleArray) -> list[DoubleArray]:
+    """The scores of those recordings that have scores; if none has, only `otherwise`."""
     found = [s for s in scores if len(s)]
     return found or [otherwise]
 
 
-def sudden_threshold(scores: Sequence[Array], config: Config, per_day: float) -> float:
-    """What k of n decisions on normal sound exceed together `per_day` times a day.
-
-    Args:
-        scores: (d,) of each recording, at the alarm's decisions.
-    """
-    features, alarm = config.features, config.alarm
-    block = decision_rows(alarm, features.hop_s)
-    apart = evidence_every(rolling_length(config.score, features), block)
-    highest = [
-        np.maximum.reduceat(persistent(s, min(alarm.k, len(s)), min(alarm.n, len(s))), np.arange(0, len(s), apart))
-        for s in scores
-    ]
-    return tail_threshold(np.concatenate(highest), apart * block * features.hop_s, per_day)
+def _decisions_apart(config: Config) -> int:
+    """The number of decisions from one score to the next that shares no window with it."""
+    per_decision = rows_per_decision(config.alarm, config.features.hop_s)
+    return decisions_per_window(rolling_length(config.score, config.features), per_decision)
 
 
-def _evidence_s(config: Config) -> float:
-    block = decision_rows(config.alarm, config.features.hop_s)
-    apart = evidence_every(rolling_length(config.score, config.features), block)
-    return apart * block * config.features.hop_s
+def _step_s(config: Config) -> float:
+    """The seconds from one score that adds to the cumulative sum to the next."""
+    return _decisions_apart(config) * rows_per_decision(config.alarm, config.features.hop_s) * config.features.hop_s
 
 
-def _apart(scores: Sequence[Array], config: Config) -> list[Array]:
-    """Of each recording's decisions those that add evidence: they share no window."""
-    block = decision_rows(config.alarm, config.features.hop_s)
-    return [s[:: evidence_every(rolling_length(config.score, config.features), block)] for s in scores]
+def _independent(scores: Sequence[DoubleArray], config: Config) -> list[DoubleArray]:
+    """The scores of each recording that add to the cumulative sum: those that share no window."""
+    apart = _decisions_apart(config)
+    return [s[::apart] for s in scores]
 
 
-def _alarms(scores: Array, sudden: float, limit: float, normal_scores: Array, config: Config) -> int:
-    """Whether one recording raised an alarm: 0 or 1."""
+def _has_alarm(scores: DoubleArray, sudden: float, limit: float, normal_scores: DoubleArray, config: Config) -> bool:
+    """Whether the scores (d,) of one recording cause a sudden or a lasting anomaly."""
     if not len(scores):
-        return 0
+        return False
     alarm = config.alarm
-    if (persistent(scores, alarm.k, alarm.n) > sudden).any():
-        return 1
+    if (kth_of_last(scores, alarm.k, alarm.n) > sudden).any():
+        return True
     if not len(normal_scores):
-        return 0
+        return False
     total = np.zeros(1)
-    for evidence in surprise(_apart([scores], config)[0], normal_scores):
-        total = accumulate(total, np.array([evidence]), limit)
+    for one in surprise(_independent([scores], config)[0], normal_scores):
+        total = cusum_step(total, np.array([one]), limit)
         if total[0] > limit:
-            return 1
-    return 0
+            return True
+    return False
 
 
-def _note(pool: Pool, budget: float, alarms: int) -> str:
+def _note(pool: NormalPool, budget: float, alarms: int) -> str:
+    """Says in words which rate of false alarms a threshold is set for, and from how much sound."""
     alarms_a_day = f"{budget:g} false alarm{'' if budget == 1 else 's'} a day"
     found = "measured on" if upper_rate(alarms, pool.seconds) <= budget else "estimated from"
-    return f"{alarms_a_day}, {found} {heard(pool.seconds)}"
+    return f"{alarms_a_day}, {found} {duration_text(pool.seconds)}"

@@ -1,4 +1,4 @@
-"""Finds the recordings of a data set, and splits them: by recording, never within one."""
+"""Finds the recordings of a data set, and splits them into training and held-out recordings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitor.audio.reader import SUFFIXES
 from monitor.core.errors import DataError
 
 READABLE = (*SUFFIXES, ".npy")
-ANOMALOUS = ("anomal", "abnormal")  # how words begin that say that something is wrong
+ANOMALOUS = ("anomal", "abnormal")  # how the words begin that mark anomalous recordings
 LOOKED_FOR = (
     "train_normal/, test_normal/ and test_anomaly/ (ToyADMOS), train/ and test/ with normal_ and anomaly_ in the "
     "names (DCASE), or just normal recordings"
@@ -27,18 +27,21 @@ class Recordings:
     train_normal: list[Path]
     test_normal: list[Path]
     test_anomaly: list[Path]
-    unlabelled: list[Path]  # of a test folder, and neither normal nor anomaly by name
+    unlabelled: list[Path]  # recordings whose folder and name say neither normal nor anomaly; they are not used
 
     def name(self, path: Path) -> str:
-        """A recording's path below the root, for reports."""
+        """The path of a recording relative to the root, for reports."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
 
 
 def find_recordings(data: Path) -> Recordings:
-    """Looks through a folder for recordings and tells by folder and file names what they are.
+    """Finds the recordings in a folder, and assigns them to lists by the names of their folders and files.
+
+    Args:
+        data: a folder, or a single recording.
 
     Raises:
-        DataError: if the folder is missing or holds no recording.
+        DataError: if the folder is missing or contains no recording.
     """
     if not data.exists():
         raise DataError(f"{data}: there is no such folder. Looked for {LOOKED_FOR}.")
@@ -58,7 +61,7 @@ def _recordings_below(folder: Path) -> list[Path]:
 
 
 def _role(root: Path, file: Path) -> str:
-    """What the folders say of a file: a fault, if any does; else what the innermost says that says anything."""
+    """The role of a file: `test_anomaly` if any of its folders has an anomalous name, else the innermost folder's."""
     folders = [folder.lower() for folder in file.relative_to(root).parts[:-1]]
     if any(name.startswith(ANOMALOUS) or name == "test_anomaly" for name in folders):
         return "test_anomaly"
@@ -79,16 +82,23 @@ def _list_for(found: Recordings, file: Path, role: str, has_test_folder: bool) -
     if role == "test":
         return found.test_anomaly if anomalous else found.test_normal if "normal" in words else found.unlabelled
     if role == "test_anomaly" or (anomalous and role in ("plain", "train_normal")):
-        return found.test_anomaly  # whatever its folder says, a fault is not trained on
+        return found.test_anomaly  # even in a training folder: anomalous recordings are never trained on
     if role == "test_normal":
         return found.test_normal
-    # Beside a layout's own folders, loose files are somebody's leftovers, unless they are a folder of normals.
+    # In a data set with training or test folders, files outside of them have no label, except in a folder `normal`.
     parent = file.parent.name.lower()
     return found.unlabelled if role == "plain" and has_test_folder and parent != "normal" else found.train_normal
 
 
 def split(recordings: Sequence[Path], held_out: float, seed: int) -> tuple[list[Path], list[Path]]:
-    """Training and held-out recordings: sorted, shuffled by the seed, at least one in each part, each part sorted.
+    """Splits recordings at random into training and held-out recordings, each sorted and with at least one.
+
+    A recording is never divided. The result does not depend on the order of `recordings`.
+
+    Args:
+        recordings: at least two.
+        held_out: share of the recordings to hold out.
+        seed: of the random split.
 
     Raises:
         ValueError: for fewer than two recordings.
@@ -102,10 +112,10 @@ def split(recordings: Sequence[Path], held_out: float, seed: int) -> tuple[list[
 
 
 def normal_files(paths: Iterable[Path]) -> list[Path]:
-    """The recordings meant by files and folders of normal sound, for `calibrate`.
+    """The recordings of normal sound in files and folders, for `calibrate`; of a data set, those for tests if any.
 
     Raises:
-        DataError: if one is missing or there is none.
+        DataError: if a path is missing, or there is no recording.
     """
     files: list[Path] = []
     for path in paths:

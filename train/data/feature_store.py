@@ -1,11 +1,10 @@
-"""Power mel frames as a file keeps them: decibels in 16 bits, read when they are asked for.
+"""Files of power mel frames: decibels as 16-bit integers, read on demand.
 
-A power spans many decades, which float16 does not (its largest number is 65504), and float16 decibels have steps of
-0.06 dB at -100 dB. A 16-bit number of steps of 0.005 dB has the same error everywhere, 0.0025 dB or 0.06 %, far below
-what a model can tell apart, in half the room of float32.
+The range of float16 (up to 65504) is too small for powers, and decibels in float16 have steps of 0.06 dB at -100 dB.
+16-bit integers with steps of 0.005 dB have the same small error everywhere, 0.0025 dB or 0.06 %, and need half the
+space of float32.
 
-A file is opened only while it is read: a set of a hundred thousand recordings would need more memory maps than a
-system gives.
+A file is open only while it is read: memory maps of a hundred thousand recordings would exceed the system's limit.
 """
 
 from __future__ import annotations
@@ -13,34 +12,34 @@ from __future__ import annotations
 import functools
 import os
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from monitor.core.errors import DataError
-from monitor.core.snapshot import FloatArray
+from monitor.core.types import FloatArray
 
-STEP_DB, LOWEST_DB = 0.005, -150.0  # code 1 is LOWEST_DB, code 0 is no power at all, 65535 is 177.67 dB
-HIGHEST = 65535
+STEP_DB, LOWEST_DB = 0.005, -150.0  # code 0 is a power of 0, code 1 is LOWEST_DB, code 65535 is 177.67 dB
+HIGHEST = 65535  # the highest code
 MAGIC = b"melcode1"
 FOOTER = struct.Struct("<8sQIdd")  # magic, frames, bands, peak, clipped share
 
 
-def encoded(power: Tensor) -> NDArray[np.uint16]:
-    """Power, any shape, as codes. What is below -150 dB is no power, what is above 177 dB is that."""
-    steps = torch.log10(power).mul_(10 / STEP_DB).add_(1 - LOWEST_DB / STEP_DB).round_().clamp_(0, HIGHEST)
-    codes: NDArray[np.uint16] = steps.to(torch.int32).numpy().astype(np.uint16)
-    return codes
+def encoded(power: FloatArray) -> NDArray[np.uint16]:
+    """Encodes powers of any shape. Powers below -150 dB become 0, powers above 177.67 dB become 177.67 dB."""
+    with np.errstate(divide="ignore"):
+        steps = np.log10(power)
+    steps *= 10 / STEP_DB
+    steps += 1 - LOWEST_DB / STEP_DB
+    np.rint(steps, out=steps)
+    return np.clip(steps, 0, HIGHEST, out=steps).astype(np.uint16)
 
 
 def decoded(codes: NDArray[np.uint16]) -> FloatArray:
-    """Codes, any shape, as power."""
+    """The powers of codes of any shape."""
     return np.take(_powers(), codes)
 
 
@@ -52,22 +51,22 @@ def _powers() -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class FrameFile:
-    """Some consecutive frames in a file, as an array of (frames, n_mels) float32 power that is read on demand."""
+class StoredFrames:
+    """Consecutive frames in a file, which numpy reads on demand as an array (frames, n_mels) of float32 powers."""
 
     path: Path
-    start: int
-    shape: tuple[int, int]
+    start: int  # number of the first frame in the file
+    shape: tuple[int, int]  # (frames, n_mels)
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: slice) -> FrameFile:
-        """Consecutive frames of these, not read yet."""
+    def __getitem__(self, rows: slice) -> StoredFrames:
+        """A slice of the frames, which is not read yet."""
         start, stop, step = rows.indices(len(self))
         if step != 1:
             raise ValueError("frames in a file are read one after another")
-        return FrameFile(self.path, self.start + start, (max(0, stop - start), self.shape[1]))
+        return StoredFrames(self.path, self.start + start, (max(0, stop - start), self.shape[1]))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> FloatArray:
         codes = np.empty(self.shape, np.uint16)
@@ -84,21 +83,21 @@ class FrameFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What a file holds: frames, and what was noticed of the sound they were made of."""
+class Stored:
+    """The content of a file: the frames of a recording, and the peak and clipping of its samples."""
 
-    power: FrameFile
-    peak: float
-    clipped_share: float
+    power: StoredFrames
+    peak: float  # largest absolute sample
+    clipped_share: float  # share of clipped samples
 
 
 def footer(frames: int, n_mels: int, peak: float, clipped_share: float) -> bytes:
-    """What ends a file of frames; without it the file is not whole."""
+    """The last bytes of a file of frames; a file without them is incomplete."""
     return FOOTER.pack(MAGIC, frames, n_mels, peak, clipped_share)
 
 
-def opened(path: Path, n_mels: int) -> Kept | None:
-    """What is kept in a file; None if there is no such file, or it is not whole."""
+def open_stored(path: Path, n_mels: int) -> Stored | None:
+    """Opens a file of frames; returns None if it is missing, incomplete, or has another number of bands."""
     try:
         with path.open("rb", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
@@ -108,23 +107,4 @@ def opened(path: Path, n_mels: int) -> Kept | None:
         return None
     if magic != MAGIC or bands != n_mels or size != 2 * frames * n_mels + FOOTER.size:
         return None
-    return Kept(FrameFile(path, 0, (frames, n_mels)), peak, clipped_share)
-
-
-def write_quickly(path: Path, pieces: Iterable[bytes], name: str) -> None:
-    """Writes a file that can be made again: whole or not at all for readers, without waiting for the disk.
-
-    Args:
-        name: of the writer, unlike that of any other who may write the same file now.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.writelines(pieces)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return Stored(StoredFrames(path, 0, (frames, n_mels)), peak, clipped_share)

@@ -1,4 +1,4 @@
-"""The windows to train on, ready to be gathered: all of them where they fit in memory, in large portions where not."""
+"""The training windows: all of them in memory if they fit, else loaded from disk in large portions."""
 
 from __future__ import annotations
 
@@ -11,45 +11,20 @@ import torch
 from torch import Tensor
 
 from monitor.config.schema import Config
-from monitor.features.mel import Scale, overlapping_windows
-from monitor.core.snapshot import FloatArray
-from train.data.feature_store import FrameFile
+from monitor.core.array_backend import sliding_rows
+from monitor.core.types import FloatArray
+from monitor.features.normalization import Normalization
 from train.data.feature_cache import Frames
+from train.data.standardization import BLOCK
 
-BLOCK = 4096  # frames that are read at once: long enough for a disk, short enough to mix
-LEAST_BLOCKS = 16  # of a portion, however little memory there is: windows of fewer would be too much alike
-MOST_ROWS = 2**22  # frames of a portion, a gigabyte: thousands of places are mixed, and the first is read soon
-GPU_SHARE = 0.5  # of the free memory of a GPU, for windows
-
-
-def standardization(recordings: Sequence[Frames], config: Config) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each band over all frames, in the scale of the settings: both (n_mels,) float32.
-
-    Zeros and ones where `features.standardize` is off.
-    """
-    n_mels = config.features.n_mels
-    if not config.features.standardize:
-        return torch.zeros(n_mels), torch.ones(n_mels)
-    scale = Scale(config.features)
-    count, total, squares = 0, torch.zeros(n_mels, dtype=torch.float64), torch.zeros(n_mels, dtype=torch.float64)
-    # About the first recording's mean, so that the squares do not cancel.
-    pivot = scale.unstandardized(_tensor(recordings[0].power[:BLOCK])).double().mean(dim=0)
-    for frames in recordings:
-        for start in range(0, len(frames.power), BLOCK):
-            values = scale.unstandardized(_tensor(frames.power[start : start + BLOCK])).double() - pivot
-            count += len(values)
-            total += values.sum(dim=0)
-            squares += values.square().sum(dim=0)
-    mean = total / count
-    deviation = (squares / count - mean.square()).clamp_min(0).sqrt()
-    # A band without any sound has no deviation: leave it as it is instead of dividing by zero.
-    deviation = torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
-    return (mean + pivot).float(), deviation.float()
+MIN_BLOCKS = 16  # blocks in a portion, however little memory there is, so that its windows are different enough
+MAX_ROWS = 2**22  # frames in a portion (1 GB): a thousand blocks are mixed, and the first portion is loaded soon
+GPU_SHARE = 0.5  # share of the free GPU memory that windows may use
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A run of windows of one recording: those of frames `start` to `stop`."""
+    """Consecutive windows of one recording: those centred on the frames `start` to `stop` - 1."""
 
     frames: Frames
     start: int
@@ -59,7 +34,12 @@ class _Block:
         return self.stop - self.start
 
     def read(self, size: int, into: FloatArray) -> None:
-        """The power of all frames in windows of `size`, with the article's padding: into (len + size - 1, n_mels)."""
+        """Reads the powers of all frames in the block's windows, with the article's padding at the recording's ends.
+
+        Args:
+            size: frames in a window.
+            into: (len(self) + size - 1, n_mels), receives the powers.
+        """
         total, half = len(self.frames.power), size // 2
         low, high = self.start - half, self.stop + half - 1
         power = np.array(self.frames.power[max(0, low) : min(high, total)])
@@ -71,14 +51,19 @@ class _Block:
             into[-behind:] = power[-half:][::-1][:behind]
 
 
-class Portion:
-    """Windows that are in memory, of the processor or of the GPU, and can be gathered in any order.
+class WindowPortion:
+    """Windows in host or device memory, which can be gathered in any order.
 
-    Frames lie one after another, and a window is a contiguous run of them, so none is stored.
+    Only the frames are stored, one after another: a window is a contiguous view of them.
+
+    Args:
+        frames: (rows, n_mels) normalised frames of all blocks, each block with those that its windows overlap.
+        blocks: the blocks in `frames`.
+        size: frames in a window.
     """
 
     def __init__(self, frames: Tensor, blocks: Sequence[_Block], size: int) -> None:
-        self._windows = overlapping_windows(frames[None], size)[0]
+        self._windows = sliding_rows(frames[None], size)[0]
         lengths = [len(block) for block in blocks]
         offsets = np.concatenate(([0], np.cumsum(np.array(lengths) + size - 1)[:-1]))
         starts = [torch.arange(offset, offset + n) for offset, n in zip(offsets.tolist(), lengths, strict=True)]
@@ -89,72 +74,90 @@ class Portion:
 
     @property
     def device(self) -> torch.device:
-        """Where the windows are."""
-        return self._windows.device
+        """The device that holds the windows."""
+        device: torch.device = self._windows.device
+        return device
 
     def gather(self, index: Tensor, out: Tensor | None = None) -> Tensor:
-        """The windows of the given numbers (B,), scaled: (B, W · n_mels); into `out` where there is one."""
+        """Gathers normalised windows.
+
+        Args:
+            index: (B,) numbers of the windows, on `device`.
+            out: (B, size · n_mels), receives the windows if given.
+
+        Returns:
+            windows (B, size · n_mels).
+        """
         return torch.index_select(self._windows, 0, self._starts[index], out=out)
 
 
-class WorkSet:
-    """All windows of some recordings, one per frame, with the article's padding at each recording's ends.
+class WindowDataset:
+    """All windows of recordings, one for each frame, with the article's padding at the ends of each recording.
 
-    Where the frames fit in memory (`train.memory_gb`, and half of what a GPU has left) they are one portion, read
-    once. Where not, every epoch reads blocks of frames in a new order, as many at a time as fit, and windows are
-    mixed among those: a disk is read in runs of a megabyte, and a portion holds thousands of places in the set.
+    If all frames fit in memory (`train.memory_gb`, and half of the free memory of a GPU), they are loaded once, as one
+    portion. Otherwise each epoch loads blocks of frames in a new random order, as many at a time as fit, and windows
+    are shuffled within such a portion: the disk is read in blocks of up to a megabyte, and each portion mixes many
+    recordings.
     """
 
     def __init__(
         self,
         recordings: Sequence[Frames],
-        scale: Scale,
+        normalization: Normalization,
         config: Config,
         device: torch.device | str = "cpu",
         *,
         sharers: int = 1,
-        most: int | None = None,
+        max_windows: int | None = None,
     ) -> None:
-        """Reads nothing yet.
+        """Plans the blocks; frames are read later.
 
         Args:
-            sharers: processes on this machine that share the memory.
-            most: take evenly spaced blocks, about so many windows in all; None takes every window.
+            recordings: the recordings.
+            normalization: computes on `device`.
+            config: settings of the features and of the memory.
+            device: where the windows are stored.
+            sharers: number of processes on this machine that share the memory.
+            max_windows: use evenly spaced blocks with about this many windows altogether; None: all windows.
         """
         self._size, self._n_mels = config.features.window_frames, config.features.n_mels
         self._device = torch.device(device)
-        self._scale = scale.to(self._device)
+        self._normalization = normalization
         on_gpu = self._device.type == "cuda"
-        self._sending = torch.cuda.Stream(self._device) if on_gpu else None  # type: ignore[no-untyped-call]
+        self._copy_stream = torch.cuda.Stream(self._device) if on_gpu else None  # type: ignore[no-untyped-call]
         blocks = [
             _Block(frames, start, min(start + BLOCK, len(frames.power)))
             for frames in recordings
             for start in range(0, len(frames.power), BLOCK)
         ]
-        if most is not None:
-            blocks = blocks[:: max(1, sum(map(len, blocks)) // most)]
+        if max_windows is not None:
+            blocks = blocks[:: max(1, sum(map(len, blocks)) // max_windows)]
         self._blocks = blocks
         self._count = sum(map(len, blocks))
-        room = config.train.memory_gb * 1e9 / sharers
+        memory = config.train.memory_gb * 1e9 / sharers
         if on_gpu:
-            room = min(room, GPU_SHARE * torch.cuda.mem_get_info(self._device)[0])
-        rows = int(room / (4 * self._n_mels))
+            memory = min(memory, GPU_SHARE * torch.cuda.mem_get_info(self._device)[0])
+        rows = int(memory / (4 * self._n_mels))
         self.resident = self._count + len(blocks) * (self._size - 1) <= rows
-        self._rows = min(rows // 2, MOST_ROWS)  # of a portion: while one is trained on, the next is read
-        self._whole: Portion | None = None
+        self._rows = min(rows // 2, MAX_ROWS)  # of a portion: while one is trained on, the next is loaded
+        self._whole: WindowPortion | None = None
 
     def __len__(self) -> int:
         return self._count
 
     def plan(self) -> list[list[int]]:
-        """Which blocks make up each portion of an epoch, drawn from torch's generator where there are several."""
+        """Assigns blocks to the portions of an epoch; if there are several portions, at random by torch's generator.
+
+        Returns:
+            the numbers of the blocks in each portion.
+        """
         if self.resident:
             return [list(range(len(self._blocks)))]
         plan: list[list[int]] = []
         rows = 0
         for number in torch.randperm(len(self._blocks)).tolist():
             needed = len(self._blocks[number]) + self._size - 1
-            if not plan or (rows + needed > self._rows and len(plan[-1]) >= LEAST_BLOCKS):
+            if not plan or (rows + needed > self._rows and len(plan[-1]) >= MIN_BLOCKS):
                 plan.append([])
                 rows = 0
             plan[-1].append(number)
@@ -162,11 +165,11 @@ class WorkSet:
         return plan
 
     def windows(self, numbers: Sequence[int]) -> int:
-        """How many windows these blocks have."""
+        """The number of windows in the blocks of these numbers."""
         return sum(len(self._blocks[number]) for number in numbers)
 
-    def portions(self, plan: Sequence[Sequence[int]]) -> Iterator[Portion]:
-        """The portions of a plan, one after another; the next is read while one is used."""
+    def portions(self, plan: Sequence[Sequence[int]]) -> Iterator[WindowPortion]:
+        """Loads the portions of a plan one after another; the next one is loaded while one is in use."""
         if self.resident:
             if self._whole is None:
                 blocks = [self._blocks[number] for number in plan[0]]
@@ -176,47 +179,43 @@ class WorkSet:
         parts = [[self._blocks[number] for number in numbers] for numbers in plan]
         buffers = [self._buffer(max(parts, key=_rows_of(self._size))) for _ in parts[:2]]
         with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(self._read, parts[0], buffers[0])
+            loading = reader.submit(self._read, parts[0], buffers[0])
             for number, blocks in enumerate(parts):
-                frames = coming.result()
+                frames = loading.result()
                 if number + 1 < len(parts):
-                    coming = reader.submit(self._read, parts[number + 1], buffers[(number + 1) % 2])
+                    loading = reader.submit(self._read, parts[number + 1], buffers[(number + 1) % 2])
                 yield self._portion(frames, blocks)
 
     def _buffer(self, blocks: Sequence[_Block]) -> Tensor:
         rows = _rows_of(self._size)(blocks)
-        return torch.empty(rows, self._n_mels, pin_memory=self._sending is not None)
+        return torch.empty(rows, self._n_mels, pin_memory=self._copy_stream is not None)
 
     def _read(self, blocks: Sequence[_Block], buffer: Tensor) -> Tensor:
-        # Only numpy here, and the reading of files: torch would bring a second set of threads to the processors.
+        # This thread uses numpy and file reads only: torch would start a second set of computing threads for it.
         into, offset = buffer.numpy(), 0
         for block in blocks:
             rows = len(block) + self._size - 1
             block.read(self._size, into[offset : offset + rows])
             offset += rows
-        return self._sent(buffer[:offset])
+        return self._upload(buffer[:offset])
 
-    def _sent(self, power: Tensor) -> Tensor:
-        """Power on the device: on a GPU by a stream of its own, while what is there already is trained on."""
-        if self._sending is None:
+    def _upload(self, power: Tensor) -> Tensor:
+        """Copies powers to the device; to a GPU on a separate CUDA stream, so that training continues meanwhile."""
+        if self._copy_stream is None:
             return power
-        with torch.cuda.stream(self._sending):
-            there = power.to(self._device, non_blocking=True)
-        # Training reads it until after the next one has come.
-        there.record_stream(torch.cuda.current_stream(self._device))
-        self._sending.synchronize()  # the buffer is free for others
-        return there
+        with torch.cuda.stream(self._copy_stream):
+            on_device = power.to(self._device, non_blocking=True)
+        # The training stream still uses this memory when Python has released the tensor.
+        on_device.record_stream(torch.cuda.current_stream(self._device))
+        self._copy_stream.synchronize()  # then the buffer can be filled again
+        return on_device
 
-    def _portion(self, frames: Tensor, blocks: Sequence[_Block]) -> Portion:
+    def _portion(self, frames: Tensor, blocks: Sequence[_Block]) -> WindowPortion:
         for chunk in torch.split(frames, 16 * BLOCK):
-            chunk.copy_(self._scale(chunk))
-        return Portion(frames, blocks, self._size)
+            chunk.copy_(self._normalization(chunk))
+        return WindowPortion(frames, blocks, self._size)
 
 
 def _rows_of(size: int) -> Callable[[Sequence[_Block]], int]:
-    """How many frames blocks take up, with those of neighbours that their windows need."""
+    """A function that counts the frames of blocks, including those before and after that their windows overlap."""
     return lambda blocks: sum(len(block) + size - 1 for block in blocks)
-
-
-def _tensor(array: FloatArray | FrameFile) -> Tensor:
-    return torch.from_numpy(np.array(array))  # a copy: torch does not take read-only maps

@@ -1,52 +1,55 @@
-"""What alarms do on whole streams: false ones in hours of normal sound, and how soon faults are told.
+"""Simulates the alarm: counts false alarms in normal streams, and measures the delay until faults are reported.
 
-The streams are made of test recordings in random order. What the autoencoder makes of each window is computed once for
-every recording, as a stream of its own; then the rows of one recording follow those of another, and from there on
-everything is as it is when listening: the same rolling mean, score and alarm. So the recordings' ends, which no machine
-has, add nothing of their own.
+The streams consist of test recordings in random order. The window statistics of each recording are computed once, as a
+separate stream. Then these rows are concatenated, and processed as in live operation: by the same rolling mean, score
+and alarm. So the transitions between recordings, which the sound of a real machine does not have, cause no windows
+that span two recordings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from monitor.detection.alarm import Alarm, Limits
 from monitor.bundle.bundle import Bundle
 from monitor.core.errors import DataError
-from monitor.scoring.scorer import RollingMean, rolling_length
-from monitor.core.snapshot import State
-from monitor.streaming.stream import RowStream
-from train.data.feature_cache import Frames
-from train.calibration.reference import chunks
+from monitor.core.events import State
+from monitor.core.types import FloatArray
+from monitor.detection.alarm import Alarm
+from monitor.detection.cusum import Limits
+from monitor.scoring.rolling_mean import RollingMeans
+from monitor.scoring.scorer import rolling_length
+from train.calibration.observations import offline_batch, portions_of
 from train.calibration.tail_model import upper_rate
+from train.data.feature_cache import Frames
 
-STREAMS = 24  # computed in step
-ROWS = 512  # of each at once
-BEFORE_S = 60.0  # of normal sound before a fault
-MOST_BYTES = 2_000_000_000  # of rows: more recordings than that are drawn from, not all taken
+if TYPE_CHECKING:
+    import torch
+
+STREAMS = 24  # streams that are simulated together
+ROWS = 512  # rows of each stream that are processed at once
+BEFORE_S = 60.0  # duration of the normal sound before a fault
+MAX_BYTES = 2_000_000_000  # memory for rows: if all recordings need more, a random sample of them is used
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What became of faults that lasted `seconds` each."""
+    """The results of the simulated faults."""
 
-    seconds: float
-    delays_s: list[float]  # of those that were told, from the first sample of the fault
-    missed: int
-    unclear: int  # an alarm stood already
+    seconds: float  # duration of each fault
+    delays_s: list[float]  # of the reported faults, from the first sample of the fault
+    missed: int  # number of faults that were not reported
+    unclear: int  # number of faults that began during an anomaly
 
 
-def measure_streams(
+def simulate_alarms(
     bundle: Bundle,
     normal: Sequence[Frames],
     anomalous: Sequence[Frames],
-    device: torch.device,
+    device: torch.device | str,
     *,
     hours: float,
     fault_s: float,
@@ -54,13 +57,21 @@ def measure_streams(
     seed: int = 0,
     advance: Callable[[float], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """False alarms an hour on normal streams; missed faults, and how late the others are told.
+    """Simulates the alarm on normal streams, and on streams with faults.
 
     Args:
-        hours: of normal sound altogether.
-        fault_s: seconds of anomalous recordings that are spliced into each normal stream, BEFORE_S after its begin.
-        faults: how many there are.
-        advance: called with the share that is done.
+        bundle: the model.
+        normal: normal recordings.
+        anomalous: anomalous recordings; without any, no faults are simulated.
+        device: where the network computes.
+        hours: duration of the normal streams altogether.
+        fault_s: duration of each fault, which follows BEFORE_S of normal sound.
+        faults: number of faults.
+        seed: of the random order.
+        advance: is called with the completed share.
+
+    Returns:
+        the number and rate of false alarms; under `faults` the numbers of faults and their delays.
 
     Raises:
         DataError: if there is no normal recording.
@@ -74,140 +85,152 @@ def measure_streams(
     share = hours * 3600 / (hours * 3600 + (faults * (BEFORE_S + fault_s) if anomalous_rows else 0.0))
     length = max(1, round(hours * 3600 / STREAMS / hop_s))
     began = [0] * STREAMS
-    streams = [_Spliced(normal_rows, generator) for _ in range(STREAMS)]
-    for start, alarms in _listen(bundle, streams, length):
+    streams = [_RandomRecordings(normal_rows, generator) for _ in range(STREAMS)]
+    for start, alarms in _run_alarms(bundle, streams, length):
         for i, alarm in enumerate(alarms):
             began[i] += alarm.begun
         advance(share * min(1.0, (start + ROWS) / length))
-    heard_s = length * hop_s * STREAMS
+    seconds = length * hop_s * STREAMS
     count = sum(began)
     found: dict[str, Any] = {
-        "hours": heard_s / 3600,
+        "hours": seconds / 3600,
         "normal_recordings": len(normal_rows),
         "false_alarms": count,
-        "false_alarms_per_hour": count / heard_s * 3600,
-        "false_alarms_per_day": count / heard_s * 86400,
-        "false_alarms_per_day_upper": upper_rate(count, heard_s),
+        "false_alarms_per_hour": count / seconds * 3600,
+        "false_alarms_per_day": count / seconds * 86400,
+        "false_alarms_per_day_upper": upper_rate(count, seconds),
         "budget_per_day": bundle.config.calibration.false_alarms_per_day,
     }
     if anomalous_rows:
-        told = _faults(bundle, normal_rows, anomalous_rows, fault_s, faults, generator,
-                       lambda done: advance(share + (1 - share) * done))  # fmt: skip
-        clear = len(told.delays_s) + told.missed
-        found["faults"] = {
-            "seconds": told.seconds,
-            "anomalous_recordings": len(anomalous_rows),
-            "faults": clear,
-            "told": len(told.delays_s),
-            "told_share": len(told.delays_s) / clear if clear else None,
-            "missed": told.missed,
-            "alarm_stood_already": told.unclear,
-            "median_delay_s": float(np.median(told.delays_s)) if told.delays_s else None,
-            "p95_delay_s": float(np.quantile(told.delays_s, 0.95)) if told.delays_s else None,
-        }
+        found["faults"] = _fault_figures(
+            _faults(
+                bundle, normal_rows, anomalous_rows, fault_s, faults, generator,
+                lambda done: advance(share + (1 - share) * done),
+            ),
+            len(anomalous_rows),
+        )  # fmt: skip
     return found
 
 
+def _fault_figures(faults: Faults, recordings: int) -> dict[str, Any]:
+    clear = len(faults.delays_s) + faults.missed
+    return {
+        "seconds": faults.seconds,
+        "anomalous_recordings": recordings,
+        "faults": clear,
+        "reported": len(faults.delays_s),
+        "reported_share": len(faults.delays_s) / clear if clear else None,
+        "missed": faults.missed,
+        "alarm_stood_already": faults.unclear,
+        "median_delay_s": float(np.median(faults.delays_s)) if faults.delays_s else None,
+        "p95_delay_s": float(np.quantile(faults.delays_s, 0.95)) if faults.delays_s else None,
+    }
+
+
 def _rows(
-    bundle: Bundle, recordings: Sequence[Frames], device: torch.device, generator: np.random.Generator
-) -> Iterator[Tensor]:
-    """The rows (T, row_width) of recordings, in random order, until there are MOST_BYTES of them."""
-    stream = RowStream(bundle, 1, device)
-    taken = 0
-    for i in generator.permutation(len(recordings)):
-        stream.reset()
-        parts = [stream.push(chunk)[0].cpu() for chunk in chunks(recordings[i])]
-        rows = torch.cat((*parts, stream.flush()[0].cpu()))
-        if len(rows):
-            yield rows
-        taken += rows.numel() * rows.element_size()
-        if taken > MOST_BYTES:
-            return
+    bundle: Bundle, recordings: Sequence[Frames], device: torch.device | str, generator: np.random.Generator
+) -> Iterator[FloatArray]:
+    """The rows (T, row_width) of recordings, in random order, up to MAX_BYTES altogether."""
+    size = 0
+    with offline_batch(bundle, device) as batch:
+        for i in generator.permutation(len(recordings)):
+            rows = np.concatenate([portion.rows for portion in portions_of(batch, recordings[i])])
+            if len(rows):
+                yield rows
+            size += rows.nbytes
+            if size > MAX_BYTES:
+                return
 
 
-class _Spliced:
-    """Recordings one after another, drawn at random, without end."""
+class _RandomRecordings:
+    """An endless stream of the rows of randomly drawn recordings."""
 
-    def __init__(self, recordings: Sequence[Tensor], generator: np.random.Generator) -> None:
+    def __init__(self, recordings: Sequence[FloatArray], generator: np.random.Generator) -> None:
         self._recordings, self._generator = recordings, generator
         self._rest = recordings[0][:0]
 
-    def take(self, count: int) -> Tensor:
+    def take(self, count: int) -> FloatArray:
         """The next rows (count, row_width)."""
         parts = [self._rest]
         while sum(len(part) for part in parts) < count:
             parts.append(self._recordings[int(self._generator.integers(len(self._recordings)))])
-        joined = torch.cat(parts)
+        joined = np.concatenate(parts)
         self._rest = joined[count:]
         return joined[:count]
 
 
-class _Then:
-    """One source of rows, and from a row on another."""
+class _StreamWithFault:
+    """A stream with `onset` normal rows, followed by anomalous rows."""
 
-    def __init__(self, first: _Spliced, rows: int, then: _Spliced) -> None:
-        self._first, self._left, self._then = first, rows, then
+    def __init__(self, normal: _RandomRecordings, onset: int, anomalous: _RandomRecordings) -> None:
+        self._normal, self._before, self._anomalous = normal, onset, anomalous
 
-    def take(self, count: int) -> Tensor:
+    def take(self, count: int) -> FloatArray:
         """The next rows (count, row_width)."""
-        before = min(count, self._left)
-        self._left -= before
-        return torch.cat((self._first.take(before), self._then.take(count - before)))
+        before = min(count, self._before)
+        self._before -= before
+        return np.concatenate((self._normal.take(before), self._anomalous.take(count - before)))
 
 
 @dataclass(slots=True)
-class _Judged:
-    """An alarm and what it told lately."""
+class _SimulatedAlarm:
+    """An alarm, and the anomalies that it reported for the newest rows."""
 
     alarm: Alarm
-    begun: int = 0  # anomalies that the last rows began
-    told_at: int | None = None  # the row of the last of them
+    begun: int = 0  # number of anomalies that began in the newest rows
+    reported_at: int | None = None  # number of the row at which the last of them was reported
 
 
-def _listen(bundle: Bundle, streams: Sequence[_Spliced | _Then], length: int) -> Iterator[tuple[int, list[_Judged]]]:
-    """Listens to streams in step: after each portion its first row's number, and what the alarms told of it."""
+def _run_alarms(
+    bundle: Bundle, streams: Sequence[_RandomRecordings | _StreamWithFault], length: int
+) -> Iterator[tuple[int, list[_SimulatedAlarm]]]:
+    """Runs the alarm on `length` rows of each stream; yields the first row of each portion, and its alarms."""
     config = bundle.config
     window = rolling_length(config.score, config.features)
-    rolling = RollingMean(window, streams[0].take(1).shape[1], len(streams))
-    scorer = bundle.scorer()
-    limits = Limits.of(bundle, config.alarm)
-    alarms = [_Judged(Alarm(config.alarm, limits, config.features.hop_s, window)) for _ in streams]
+    rolling = RollingMeans(window, streams[0].take(1).shape[1], len(streams))
+    every, scorer, limits = np.arange(len(streams)), bundle.scorer(), Limits.of(bundle, config.alarm)
+    alarms = [_SimulatedAlarm(Alarm(config.alarm, limits, config.features.hop_s, window)) for _ in streams]
     for start in range(0, length, ROWS):
-        rows = torch.stack([stream.take(min(ROWS, length - start)) for stream in streams])
-        scores = scorer(rolling.push(rows)).numpy()
-        for judged, of_stream in zip(alarms, scores, strict=True):
-            told = [anomaly for anomaly in judged.alarm.update(of_stream) if anomaly.end is None]
-            fresh = [anomaly.told for anomaly in told if not anomaly.reminders]
-            judged.begun, judged.told_at = len(fresh), fresh[-1] if fresh else None
+        rows = np.stack([stream.take(min(ROWS, length - start)) for stream in streams])
+        means = np.empty_like(rows)
+        rolling.push(rows, every, means)
+        means[:, : max(0, window - 1 - start)] = np.nan  # the rolling mean is not complete yet
+        for simulated, scores in zip(alarms, scorer(means), strict=True):
+            begun = [one.reported for one in simulated.alarm.push(scores) if one.end is None and not one.reminders]
+            simulated.begun, simulated.reported_at = len(begun), begun[-1] if begun else None
         yield start, alarms
 
 
 def _faults(
     bundle: Bundle,
-    normal: Sequence[Tensor],
-    anomalous: Sequence[Tensor],
+    normal: Sequence[FloatArray],
+    anomalous: Sequence[FloatArray],
     fault_s: float,
     faults: int,
     generator: np.random.Generator,
     advance: Callable[[float], None],
 ) -> Faults:
+    """Simulates faults; the arguments are those of `simulate_alarms`, with rows in place of recordings."""
     hop_s = bundle.config.features.hop_s
     onset, length = round(BEFORE_S / hop_s), round((BEFORE_S + fault_s) / hop_s)
     delays: list[float] = []
     missed = unclear = 0
     for first in range(0, faults, STREAMS):
         count = min(STREAMS, faults - first)
-        streams = [_Then(_Spliced(normal, generator), onset, _Spliced(anomalous, generator)) for _ in range(count)]
-        told: list[int | None] = [None] * count
-        stood = [False] * count
-        for start, alarms in _listen(bundle, streams, length):
-            for i, judged in enumerate(alarms):
-                if judged.told_at is not None and judged.told_at >= onset and told[i] is None:
-                    told[i] = judged.told_at
+        streams = [
+            _StreamWithFault(_RandomRecordings(normal, generator), onset, _RandomRecordings(anomalous, generator))
+            for _ in range(count)
+        ]
+        reported: list[int | None] = [None] * count
+        anomaly_before = [False] * count  # whether the fault begins during an anomaly
+        for start, alarms in _run_alarms(bundle, streams, length):
+            for i, one in enumerate(alarms):
+                if one.reported_at is not None and one.reported_at >= onset and reported[i] is None:
+                    reported[i] = one.reported_at
                 if start <= onset < start + ROWS:
-                    stood[i] = told[i] is None and judged.alarm.state is State.ANOMALY
-        for row, already in zip(told, stood, strict=True):
-            if already:
+                    anomaly_before[i] = reported[i] is None and one.alarm.state is State.ANOMALY
+        for row, before in zip(reported, anomaly_before, strict=True):
+            if before:
                 unclear += 1
             elif row is None:
                 missed += 1

@@ -1,14 +1,12 @@
-"""The score beside others on the same recordings: its parts alone, the plain error, and what needs no network."""
+"""Compares the score with baselines: single score parts, the reconstruction error, and scores without a network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
@@ -16,46 +14,61 @@ from sklearn.neighbors import NearestNeighbors
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
-from monitor.scoring.scorer import Scorer, part_of
-from train.evaluation.metrics import MAX_FPR
+from monitor.core.types import DoubleArray
+from monitor.scoring.score_parts import PARTS
+from monitor.scoring.scorer import Scorer
+from train.calibration.observations import Observation, observe
+from train.calibration.reference import fit_references
 from train.data.feature_cache import Frames
-from train.calibration.reference import Observed, fit_normal, observe
+from train.evaluation.metrics import MAX_FPR
 
-Array = NDArray[np.float64]
-Judge = Callable[[Array, bool], Array]  # mean rows (n, row_width), whether of whole recordings -> scores (n,)
+if TYPE_CHECKING:
+    import torch
+
+# From mean rows (n, row_width), and whether they are means over whole recordings, to scores (n,).
+Score = Callable[[DoubleArray, bool], DoubleArray]
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """The recordings of a data set that a comparison needs."""
+class ComparisonData:
+    """The recordings that a comparison needs."""
 
-    training: Sequence[Frames]  # that the autoencoder was trained on
-    held_out: Sequence[Frames]  # normal ones that it was not
-    normal: Sequence[Frames]
-    anomalous: Sequence[Frames]
+    training: Sequence[Frames]  # recordings that the autoencoder was trained on
+    held_out: Sequence[Frames]  # other normal recordings to fit reference distributions to
+    normal: Sequence[Frames]  # for the test
+    anomalous: Sequence[Frames]  # for the test
 
 
-def compare(bundle: Bundle, material: Material, device: torch.device) -> list[dict[str, Any]]:
-    """AUC and pAUC of whole recordings, and AUC from any `score.window_s` of them, one row for each way to score.
+def compare_scores(bundle: Bundle, data: ComparisonData, device: torch.device | str) -> list[dict[str, Any]]:
+    """Evaluates the score and its baselines on the same recordings.
+
+    Args:
+        bundle: the model.
+        data: the recordings.
+        device: where the network computes.
+
+    Returns:
+        for each kind of score its name, AUC and pAUC of whole recordings, and AUC of any `score.window_s` of them.
 
     Raises:
         DataError: if there are no normal, or no anomalous recordings.
     """
-    if not material.normal or not material.anomalous or not (material.training or material.held_out):
+    if not data.normal or not data.anomalous or not (data.training or data.held_out):
         raise DataError("A comparison needs normal recordings to learn from, and normal and anomalous ones to test.")
     full = replace(bundle, config=_of_kind(bundle.config, "fused"))
-    learnt = [
-        *observe(full, material.training, device, trained=True),
-        *observe(full, material.held_out, device, trained=False),
+    reference = [
+        *observe(full, data.training, device, trained=True),
+        *observe(full, data.held_out, device, trained=False),
     ]
-    normal = observe(full, material.normal, device, trained=False)
-    anomalous = observe(full, material.anomalous, device, trained=False)
-    return [{"score": name, **_figures(judge, normal, anomalous)} for name, judge in _judges(full, learnt)]
+    normal = observe(full, data.normal, device, trained=False)
+    anomalous = observe(full, data.anomalous, device, trained=False)
+    return [{"score": name, **_figures(score, normal, anomalous)} for name, score in _scores(full, reference)]
 
 
-def _judges(bundle: Bundle, learnt: Sequence[Observed]) -> list[tuple[str, Judge]]:
-    judges: list[tuple[str, Judge]] = [
-        (name, _scorer(bundle, learnt, kind))
+def _scores(bundle: Bundle, reference: Sequence[Observation]) -> list[tuple[str, Score]]:
+    """The scores to compare by name, fitted on reference recordings."""
+    scores: list[tuple[str, Score]] = [
+        (name, _of_scorer(bundle, reference, kind))
         for name, kind in (
             ("fused: residual and spectrum", "fused"),
             ("mahalanobis: the residual", "mahalanobis"),
@@ -64,48 +77,47 @@ def _judges(bundle: Bundle, learnt: Sequence[Observed]) -> list[tuple[str, Judge
         )
     ]
     bands = bundle.config.features.n_mels
-    levels = _levels(np.concatenate([o.pieces for o in learnt]), bands)
-    plain = LedoitWolf().fit(levels)
-    nearest = NearestNeighbors(n_neighbors=1).fit(levels)
+    first = PARTS["spectrum"].slice(bands).start
+    levels = slice(first, first + bands)  # columns of the mean log mel spectrum
+    means = np.concatenate([o.pieces for o in reference])[:, levels]
+    gaussian = LedoitWolf().fit(means)
+    nearest = NearestNeighbors(n_neighbors=1).fit(means)
     return [
-        *judges,
-        ("no network: Mahalanobis of the mean log mel", lambda rows, _: plain.mahalanobis(_levels(rows, bands))),
-        ("no network: nearest neighbour of it", lambda rows, _: nearest.kneighbors(_levels(rows, bands))[0][:, 0]),
+        *scores,
+        ("no network: Mahalanobis of the mean log mel", lambda rows, _: gaussian.mahalanobis(rows[:, levels])),
+        ("no network: nearest neighbour of it", lambda rows, _: nearest.kneighbors(rows[:, levels])[0][:, 0]),
     ]
 
 
-def _scorer(bundle: Bundle, learnt: Sequence[Observed], kind: str) -> Judge:
+def _of_scorer(bundle: Bundle, reference: Sequence[Observation], kind: str) -> Score:
     config = _of_kind(bundle.config, kind)
-    scorer = Scorer(config.score, config.features, fit_normal(learnt, config)[0], bundle.usual_band_error)
-    return lambda rows, whole: scorer(torch.from_numpy(rows), whole=whole).numpy()
+    scorer = Scorer(config, fit_references(reference, config)[0], bundle.usual_band_error)
+    return lambda rows, whole: scorer(rows, whole_recordings=whole)
 
 
 def _of_kind(config: Config, kind: str) -> Config:
+    """The settings with another `score.kind`; kind `error` can have `score.window_s` 0, the other kinds cannot."""
     window_s = config.score.window_s or 2.0
     return config.model_copy(update={"score": config.score.model_copy(update={"kind": kind, "window_s": window_s})})
 
 
-def _levels(rows: Array, bands: int) -> Array:
-    levels: Array = part_of(torch.from_numpy(rows), "spectrum", bands).numpy()[:, :bands]
-    return levels
-
-
-def _figures(judge: Judge, normal: Sequence[Observed], anomalous: Sequence[Observed]) -> dict[str, Any]:
-    whole = _Pair(*(judge(np.stack([o.whole for o in part]), True) for part in (normal, anomalous)))
+def _figures(score: Score, normal: Sequence[Observation], anomalous: Sequence[Observation]) -> dict[str, Any]:
+    whole = _Scores(*(score(np.stack([o.whole for o in part]), True) for part in (normal, anomalous)))
     found: dict[str, Any] = {"auc": whole.auc(), "pauc": whole.auc(MAX_FPR), "auc_of_any_window": None}
-    moments = [[o.decisions for o in part if len(o.decisions)] for part in (normal, anomalous)]
-    if all(moments):
-        found["auc_of_any_window"] = _Pair(*(judge(np.concatenate(part), False) for part in moments)).auc()
+    decisions = [[o.decisions for o in part if len(o.decisions)] for part in (normal, anomalous)]
+    if all(decisions):
+        found["auc_of_any_window"] = _Scores(*(score(np.concatenate(part), False) for part in decisions)).auc()
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
+class _Scores:
     """Scores of normal and of anomalous sound."""
 
-    normal: Array
-    anomalous: Array
+    normal: DoubleArray  # (n,)
+    anomalous: DoubleArray  # (m,)
 
     def auc(self, max_fpr: float | None = None) -> float:
+        """The AUC; the standardised partial AUC up to `max_fpr` if this is given."""
         truth = np.concatenate((np.zeros(len(self.normal)), np.ones(len(self.anomalous))))
         return float(roc_auc_score(truth, np.concatenate((self.normal, self.anomalous)), max_fpr=max_fpr))

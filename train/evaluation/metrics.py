@@ -1,4 +1,4 @@
-"""How well normal and anomalous recordings are told apart: AUC, pAUC, and F-score at a threshold."""
+"""Metrics of labelled recordings: AUC, partial AUC, and rates and F-score at a threshold."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from monitor.bundle.bundle import Bundle, Threshold
+from monitor.bundle.bundle import Bundle
+from monitor.bundle.threshold import Threshold
+from monitor.core.types import BoolArray, DoubleArray
 from train.calibration.thresholds import ScoredRecording
 
 MAX_FPR = 0.1  # of the partial AUC, as in DCASE
@@ -20,28 +21,28 @@ MAX_FPR = 0.1  # of the partial AUC, as in DCASE
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A scored recording and what it is."""
+    """A scored recording with its label."""
 
-    name: str
-    anomaly: bool
+    name: str  # path relative to the data set
+    anomaly: bool  # whether it is anomalous
     recording: ScoredRecording
 
     @property
     def label(self) -> str:
-        """ "anomaly" or "normal"."""
+        """The label as text: "anomaly" or "normal"."""
         return "anomaly" if self.anomaly else "normal"
 
 
-def labels_and_scores(files: Sequence[Labelled]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Truth (n,) and scores (n,) of the recordings that have a score."""
+def labels_and_scores(files: Sequence[Labelled]) -> tuple[BoolArray, DoubleArray]:
+    """The labels (n,), True for anomalous, and scores (n,) of the recordings that have a score."""
     scored = [file for file in files if not math.isnan(file.recording.score)]
     return np.array([f.anomaly for f in scored], bool), np.array([f.recording.score for f in scored], np.float64)
 
 
-def rates(anomaly: NDArray[np.bool_], scores: NDArray[np.float64], threshold: float) -> dict[str, float | None]:
-    """False- and true-positive rate and F-score where a recording counts as anomalous from `threshold` on.
+def rates(anomaly: BoolArray, scores: DoubleArray, threshold: float) -> dict[str, float | None]:
+    """The false-positive rate, true-positive rate and F-score at a threshold.
 
-    A rate of no recordings is None.
+    A recording counts as anomalous if its score is at least `threshold`. A rate without recordings is None.
     """
     flagged = scores >= threshold
     hits, alarms, total = int((flagged & anomaly).sum()), int(flagged.sum()), int(anomaly.sum())
@@ -53,29 +54,30 @@ def rates(anomaly: NDArray[np.bool_], scores: NDArray[np.float64], threshold: fl
     }
 
 
-def threshold_at_fpr(anomaly: NDArray[np.bool_], scores: NDArray[np.float64], fpr: float) -> float:
-    """The threshold on the ROC whose false-positive rate is nearest to `fpr`: the article's working point."""
+def threshold_at_fpr(anomaly: BoolArray, scores: DoubleArray, fpr: float) -> float:
+    """The threshold on the ROC curve whose false-positive rate is nearest to `fpr`, as in the article."""
     false_positive_rates, _, thresholds = roc_curve(anomaly, scores, drop_intermediate=False)
-    # Of equally near points the last: it finds the most anomalies at that rate. The first is infinity, no threshold.
+    # Of equally near points the last one is chosen, because it has the highest true-positive rate. The first threshold
+    # is infinity, and left out.
     distances = np.abs(false_positive_rates[1:] - fpr)
     nearest = len(distances) - 1 - int(np.argmin(distances[::-1]))
     return float(thresholds[1:][nearest])
 
 
 def labelled_threshold(bundle: Bundle, files: Sequence[Labelled]) -> Bundle:
-    """The bundle with its threshold of recordings where the FPR on labelled recordings is nearest `calibration.fpr`.
+    """Returns the bundle with a threshold of recordings whose FPR on labelled recordings is nearest `calibration.fpr`.
 
-    Where a recording's score is its worst moment, the threshold of a stream is the same.
+    If the score of a recording is its highest window score, streams have the same threshold.
     """
     anomaly, scores = labels_and_scores(files)
     fpr = bundle.config.calibration.fpr
     value = threshold_at_fpr(anomaly, scores, fpr)
     found = Threshold(
-        value,
-        "labelled",
-        len(scores),
-        sum(file.recording.seconds for file in files),
-        float(rates(anomaly, scores, value)["fpr"] or 0.0),
+        value=value,
+        method="labelled",
+        recordings=len(scores),
+        seconds=sum(file.recording.seconds for file in files),
+        expected=float(rates(anomaly, scores, value)["fpr"] or 0.0),
         note=f"FPR nearest {fpr:g} on {len(scores)} labelled recordings",
         date=datetime.date.today().isoformat(),
     )
@@ -84,7 +86,7 @@ def labelled_threshold(bundle: Bundle, files: Sequence[Labelled]) -> Bundle:
 
 
 def metrics(bundle: Bundle, files: Sequence[Labelled]) -> dict[str, Any]:
-    """What metrics.json and `evaluate --json` hold; None where a figure needs labels that are not there."""
+    """The content of metrics.json and of `evaluate --json`; a figure is None if it needs labels that are missing."""
     anomaly, scores = labels_and_scores(files)
     threshold = bundle.thresholds["recording"]
     both = anomaly.any() and not anomaly.all()

@@ -1,4 +1,4 @@
-"""The pictures that training and evaluation leave behind."""
+"""Draws the plots of training and evaluation."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from monitor.bundle.bundle import Bundle
-from monitor.outputs.plots import INK, LESS, MORE, RULE, STYLE, Below, carried_by, draw, hear, save
 from monitor.core.text import printable
+from monitor.outputs.plots import INK, LESS, MORE, RULE, STYLE, LowerPlot, contributions_of, draw, rescore, save
 from train.calibration.thresholds import ScoredRecording
-from train.fitting.checkpoint import Epoch
 from train.evaluation.metrics import Labelled, labels_and_scores
+from train.fitting.checkpoint import Epoch
 
 NORMAL, ANOMALY = LESS, MORE
-SHOWN_S = 60.0  # of a long recording
+SHOWN_S = 60.0  # longest part of a recording that is drawn
 
 
 def loss_over_epochs(history: Sequence[Epoch], path: Path) -> None:
-    """The training loss and the held-out loss by epoch."""
+    """Draws the training loss and the held-out loss by epoch."""
     with mpl.rc_context(STYLE):
-        figure, axes = _one()
+        figure, axes = _figure()
         epochs = [epoch.epoch for epoch in history]
         axes.plot(epochs, [e.loss for e in history], color=RULE, label="training (with dropout)")
         axes.plot(epochs, [e.held_out_loss for e in history], color=NORMAL, label="held-out recordings")
@@ -38,8 +38,15 @@ def loss_over_epochs(history: Sequence[Epoch], path: Path) -> None:
         save(figure, path)
 
 
-def pictures(bundle: Bundle, files: Sequence[Labelled], metrics: dict[str, Any], folder: Path) -> None:
-    """ROC, histogram of scores, and the best and the worst recording in detail, as PNG files in `folder`."""
+def evaluation_plots(bundle: Bundle, files: Sequence[Labelled], metrics: dict[str, Any], folder: Path) -> None:
+    """Draws the ROC curve, a histogram of scores, and the recordings with the lowest and the highest score.
+
+    Args:
+        bundle: the model.
+        files: scored recordings.
+        metrics: of `train.evaluation.metrics.metrics`.
+        folder: where the PNG files are written.
+    """
     anomaly, scores = labels_and_scores(files)
     with mpl.rc_context(STYLE):
         if metrics["auc"] is not None:
@@ -47,13 +54,14 @@ def pictures(bundle: Bundle, files: Sequence[Labelled], metrics: dict[str, Any],
         if len(scores):
             _histogram(anomaly, scores, metrics, folder / "scores.png")
         scored = sorted((f for f in files if not math.isnan(f.recording.score)), key=lambda f: f.recording.score)
-        for name, file in zip(("best", "worst"), (scored[0], scored[-1]) if scored else (), strict=False):
+        for name, file in zip(("least", "most"), (scored[0], scored[-1]) if scored else (), strict=False):
             what = f"{printable(file.name)} ({file.label}), score {file.recording.score:.4g}"
-            _recording(bundle, file.recording, f"{name.capitalize()} recording: {what}", folder / f"{name}.png")
+            title = f"{name.capitalize()} unusual recording: {what}"
+            _recording(bundle, file.recording, title, folder / f"{name}_unusual.png")
 
 
 def _roc(anomaly: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], metrics: dict[str, Any], path: Path) -> None:
-    figure, axes = _one(width=4.6)
+    figure, axes = _figure(width=4.6)
     fpr, tpr, _ = roc_curve(anomaly, scores)
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=0.8, linestyle=":")
     axes.axvspan(0, 0.1, color=RULE, alpha=0.12, linewidth=0)
@@ -71,7 +79,7 @@ def _roc(anomaly: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], metrics: d
 def _histogram(
     anomaly: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], metrics: dict[str, Any], path: Path
 ) -> None:
-    figure, axes = _one()
+    figure, axes = _figure()
     shown = np.append(scores, metrics["threshold"])
     log = shown.min() > 0 and shown.max() / shown.min() > 20
     bins = (np.geomspace if log else np.linspace)(shown.min(), shown.max() + 1e-12, 40).tolist()
@@ -87,15 +95,15 @@ def _histogram(
 
 
 def _recording(bundle: Bundle, recording: ScoredRecording, title: str, path: Path) -> None:
-    """(The first minute of) one recording as the model hears it."""
+    """Draws a recording, at most its first minute: spectrogram, reconstruction error, and contributions of bands."""
     config = bundle.config
-    heard = hear(bundle, np.array(recording.frames.power[: int(SHOWN_S / config.features.hop_s)]))
+    rescored = rescore(bundle, np.array(recording.frames.power[: int(SHOWN_S / config.features.hop_s)]))
     threshold = bundle.thresholds["error"].value if config.score.recording == "max" else None
-    below = Below("reconstruction error of each window", heard.error, threshold)
-    carried = carried_by(bundle, heard.rows.double().mean(dim=0), whole=True)
-    draw(bundle, heard, carried, bundle.thresholds["recording"].value, below, title, path)
+    lower = LowerPlot("reconstruction error of each window", rescored.error, threshold)
+    contribution = contributions_of(bundle, rescored.rows.mean(axis=0, dtype=np.float64), whole=True)
+    draw(bundle, rescored, contribution, bundle.thresholds["recording"].value, lower, title, path)
 
 
-def _one(width: float = 7.0) -> tuple[Figure, Axes]:
+def _figure(width: float = 7.0) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, 4), layout="constrained")
     return figure, figure.subplots()

@@ -1,4 +1,4 @@
-"""What training, evaluation and calibration came to, in a few lines for a person."""
+"""Summarises the results of training, evaluation and calibration in a few lines for the user."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.bundle.bundle import Bundle
-from monitor.core.text import counted, heard
+from monitor.core.text import counted, duration_text
 
 
 def as_json(metrics: dict[str, Any]) -> str:
@@ -17,32 +17,54 @@ def as_json(metrics: dict[str, Any]) -> str:
 
 
 def training_summary(metrics: dict[str, Any], bundle: Bundle, out: Path) -> str:
-    """What a training came to, and what to do next."""
+    """The results of a training, and the next command."""
     return "\n".join(
         (
             f"Trained on {counted(metrics['train_recordings'], 'recording')}, calibrated on "
             f"{metrics['held_out_recordings']} held out. Held-out loss {metrics['held_out_loss']:.4f}.",
             evaluation_summary(metrics),
-            f"The alarm: {bundle.thresholds['score'].note}. {sureness(bundle)}",
+            f"The alarm: {bundle.thresholds['score'].note}. {certainty(bundle)}",
             f"Model, figures and pictures are in {out}. Next:\n  monitor replay {out / 'model.safetensors'} FILE.wav",
         )
     )
 
 
 def evaluation_summary(metrics: dict[str, Any]) -> str:
-    """AUC, pAUC and the rates at the threshold."""
+    """The number of recordings above the limit; with labels also AUC, pAUC and the rates at the limit."""
     counts = f"{metrics['n_normal']} normal and {counted(metrics['n_anomaly'], 'anomalous recording')}"
-    lines = [f"Score {metrics['score']}, {counts}."]
+    lines = [f"Method: {_method(metrics['score'])}. {counts}."]
     if metrics["auc"] is not None:
         lines.append(f"AUC {metrics['auc']:.4f}   pAUC {metrics['pauc']:.4f} (FPR up to 0.1)")
-    at = f"At the threshold {metrics['threshold']:.4g} (from {_method(metrics['threshold_method'])})"
-    lines.append(f"{at}: {_rates(metrics)}")
+    lines += _at_limit(metrics)
     if "at_fpr" in metrics:
         chosen = metrics["at_fpr"]
         lines.append(f"Where the FPR is nearest {chosen['wanted']:g}, at {chosen['threshold']:.4g}: {_rates(chosen)}")
     lines += _comparison(metrics.get("compared", ()))
     lines += _streams(metrics["streams"]) if "streams" in metrics else []
     return "\n".join(lines)
+
+
+def _method(kind: str) -> str:
+    """A kind of score in words."""
+    return {
+        "fused": "network + spectrum",
+        "mahalanobis": "network",
+        "spectrum": "spectrum, without the network",
+        "error": "mean reconstruction error",
+    }.get(kind, kind)
+
+
+def _at_limit(metrics: dict[str, Any]) -> list[str]:
+    """The number of recordings above the limit, with labels also the rates."""
+    source = "normal sound alone" if metrics["threshold_method"] == "normal" else "labelled recordings"
+    lines = [f"Limit of a recording: {metrics['threshold']:.4g}, from {source}."]
+    for label, rate, count in (("normal", "fpr", "n_normal"), ("anomalous", "tpr", "n_anomaly")):
+        if metrics[rate] is not None:
+            above = round(metrics[rate] * metrics[count])
+            lines.append(f"{label.capitalize()} recordings above the limit: {above} of {metrics[count]}.")
+    if metrics["n_anomaly"] and metrics["n_normal"]:
+        lines.append(f"That is {_rates(metrics)}.")
+    return lines
 
 
 def _comparison(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -65,49 +87,45 @@ def _streams(figures: dict[str, Any]) -> list[str]:
     ]
     if faults := figures.get("faults"):
         clear = f"Of {counted(faults['faults'], 'fault')} of {faults['seconds']:g} s, {faults['missed']} missed"
-        if faults["told"]:
+        if faults["reported"]:
             clear += (
-                f"; the others told after {faults['median_delay_s']:.1f} s in the median, "
+                f"; the others reported after {faults['median_delay_s']:.1f} s in the median, "
                 f"{faults['p95_delay_s']:.1f} s at 95 %"
             )
         lines.append(f"{clear}.")
     return lines
 
 
-def sureness(bundle: Bundle) -> str:
-    """How sure the number of false alarms is, and what it would take to be sure."""
+def certainty(bundle: Bundle) -> str:
+    """The upper bound of the false alarms a day, and how much normal sound would prove the budget."""
     threshold = bundle.thresholds["score"]
     if threshold.upper is None or threshold.more_s is None:
         return ""
     if threshold.more_s == 0:
         return f"The normal sound itself shows, with 95 % confidence, at most {threshold.upper:.2g} false alarms a day."
-    minutes = threshold.more_s / 60
-    more = f"{minutes:.0f} minutes" if minutes < 600 else f"{minutes:.0f} minutes ({minutes / 60:.0f} hours)"
+    more = (
+        f"{threshold.more_s / 3600:.0f} hours" if threshold.more_s >= 7200 else f"{threshold.more_s / 60:.0f} minutes"
+    )
     upper = f"{threshold.upper:,.0f}" if threshold.upper >= 10 else f"{threshold.upper:.2g}"
     return (
-        f"That is an estimate: {heard(threshold.seconds)} of normal sound alone only show that there are at most "
-        f"{upper} a day (95 % confidence). To be as sure of {threshold.expected:g} it takes {more} more without an "
-        "alarm: monitor calibrate."
+        f"That is an estimate: {duration_text(threshold.seconds)} of normal sound alone only prove at most {upper} a "
+        f"day (95 % confidence). Calibrate with {more} more; until then expect some false alarms: monitor calibrate."
     )
 
 
 def calibration_summary(before: Bundle, after: Bundle, path: Path) -> str:
-    """Old and new thresholds, and how the new ones were found."""
+    """The old and new limits, and what the new ones are based on."""
     old, new = before.thresholds, after.thresholds
     basis = new["score"]
     return (
-        f"Threshold of the stream: {old['score'].value:.4g} -> {new['score'].value:.4g} ({basis.note}).\n"
-        f"Threshold of a recording: {old['recording'].value:.4g} -> {new['recording'].value:.4g} "
+        f"Limit of the stream: {old['score'].value:.4g} -> {new['score'].value:.4g} ({basis.note}).\n"
+        f"Limit of a recording: {old['recording'].value:.4g} -> {new['recording'].value:.4g} "
         f"({new['recording'].note}).\n"
-        f"{sureness(after)}\n"
+        f"{certainty(after)}\n"
         f"Written to {path}."
     )
 
 
 def _rates(figures: dict[str, Any]) -> str:
-    names = (("FPR", "fpr"), ("TPR", "tpr"), ("F", "f1"))
+    names = (("FPR", "fpr"), ("TPR", "tpr"), ("F-score", "f1"))
     return ", ".join(f"{name} {figures[key]:.3f}" for name, key in names if figures[key] is not None)
-
-
-def _method(method: str) -> str:
-    return "normal sound alone" if method == "normal" else "labelled recordings"

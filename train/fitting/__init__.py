@@ -1,1 +1,3 @@
-"""TODO."""
+"""The training loop, with learning rate schedule, checkpoints, precision, several processes, and CUDA graphs."""
+
+__all__ = ["checkpoint", "cuda_graph", "distributed", "loop", "precision", "schedule"]

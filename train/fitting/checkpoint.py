@@ -1,4 +1,4 @@
-"""What an interrupted training needs to go on: weights, the optimiser's state, the history."""
+"""Checkpoints to resume an interrupted training from: weights, optimiser state, and history."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from monitor.core.atomic_io import write_atomically
 from monitor.core.errors import MonitorError
-from monitor.core.atomic_io import write_whole
 from monitor.model.autoencoder import Autoencoder
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One line of history.jsonl."""
+    """The figures of one epoch: one line of history.jsonl."""
 
     epoch: int  # from 1
-    loss: float  # mean squared error over the epoch's batches, as trained
-    held_out_loss: float  # on held-out recordings, at the epoch's end
-    learning_rate: float  # of its last step
+    loss: float  # mean squared error over the batches during training, with dropout and input noise
+    held_out_loss: float  # mean squared error on held-out recordings at the end of the epoch
+    learning_rate: float  # of the last step
     windows_per_second: float
     seconds: float
 
 
-def keep(path: Path, work: str, model: Autoencoder, optimizer: torch.optim.Adam, history: list[Epoch]) -> None:
-    """Writes a checkpoint, whole or not at all."""
+def write(path: Path, work: str, model: Autoencoder, optimizer: torch.optim.Adam, history: list[Epoch]) -> None:
+    """Writes a checkpoint atomically; `work` is the digest of its data and settings."""
     tensors = {f"model.{name}": t for name, t in model.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"adam.{number}.{name}": t for name, t in state.items()}
-    facts = {"work": work, "history": [asdict(epoch) for epoch in history]}
+    metadata = {"work": work, "history": [asdict(epoch) for epoch in history]}
     cpu = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    write_whole(path, save(cpu, {"training": json.dumps(facts)}))
+    write_atomically(path, save(cpu, {"training": json.dumps(metadata)}))
 
 
 def restore(path: Path, work: str, model: Autoencoder, optimizer: torch.optim.Adam) -> list[Epoch]:
-    """Puts model and optimiser where the checkpoint left them; returns the epochs that are done.
+    """Restores model and optimiser from a checkpoint; returns the completed epochs.
 
     Raises:
-        MonitorError: if it cannot be read, or belongs to a training of other recordings or settings.
+        MonitorError: if it cannot be read, or belongs to a training with other recordings or settings (`work`).
     """
     try:
         with safetensors.safe_open(path, framework="pt") as stored:
-            facts = json.loads((stored.metadata() or {})["training"])
+            metadata = json.loads((stored.metadata() or {})["training"])
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-        if facts["work"] != work:
+        if metadata["work"] != work:
             raise MonitorError(
                 f"{path}: belongs to a training with other recordings or settings: give the same ones to "
                 "resume it, or train into another folder."
@@ -60,6 +60,6 @@ def restore(path: Path, work: str, model: Autoencoder, optimizer: torch.optim.Ad
                 _, number, key = name.split(".")
                 state.setdefault(int(number), {})[key] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        return [Epoch(**line) for line in facts["history"]]
+        return [Epoch(**line) for line in metadata["history"]]
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
         raise MonitorError(f"{path}: cannot be resumed from ({error}): train without --resume.") from None

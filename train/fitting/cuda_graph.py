@@ -1,4 +1,4 @@
-"""A training step recorded as a CUDA graph: it takes a GPU less time than launching its hundred kernels one by one."""
+"""Captures a training step as a CUDA graph, which is faster than launching its hundred kernels one by one."""
 
 from __future__ import annotations
 
@@ -7,44 +7,47 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-WARM_UP = 3  # steps that are taken one by one first: by then libraries have chosen their ways, and memory is there
+WARM_UP = 3  # steps before the capture, in which libraries choose their algorithms and allocate memory
 
 
-class Recorded:
-    """A step on a GPU for one process: recorded once, then replayed.
+class GraphedStep:
+    """A training step on a GPU that is captured once, then replayed; for training in one process.
 
-    What is recorded has fixed addresses. So the windows have to be in `buffer`, and what changes from step to step, the
-    learning rate among it, has to be a tensor on the GPU. A batch of another size, the last of an epoch, is taken as
-    any step is.
+    A graph has fixed addresses. So the windows have to be in `buffer`, and values that change from step to step, such
+    as the learning rate, have to be tensors on the GPU. A smaller batch, the last of an epoch, runs without the graph.
+
+    Args:
+        step: the training step, from windows (b, window_size) to their loss.
+        buffer: (batch, window_size) the memory that holds the windows of every full batch.
     """
 
     def __init__(self, step: Callable[[Tensor], Tensor], buffer: Tensor) -> None:
         self._step, self._buffer = step, buffer
-        self._taken = 0
+        self._steps = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._loss = buffer.new_zeros(())
 
     def __call__(self, windows: Tensor) -> Tensor:
-        """The step on windows (b, window_size); its loss is there until the next one."""
+        """Runs the step on windows (b, window_size); returns its loss, which the next call overwrites."""
         if len(windows) < len(self._buffer):
             return self._step(windows)
-        self._taken += 1
-        if self._taken <= WARM_UP:
-            return self._aside(windows)
+        self._steps += 1
+        if self._steps <= WARM_UP:
+            return self._on_side_stream(windows)
         if self._graph is None:
             self._graph = torch.cuda.CUDAGraph()
-            # Only this thread's calls must fit in: another one may be reading the next portion.
+            # thread_local: another thread may load the next portion, with CUDA calls that a capture does not allow.
             with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._loss = self._step(self._buffer)
         self._graph.replay()
         return self._loss
 
-    def _aside(self, windows: Tensor) -> Tensor:
-        """A step on a stream that is not the default one, as recording is going to be."""
-        present = torch.cuda.current_stream(windows.device)
-        aside = torch.cuda.Stream(windows.device)  # type: ignore[no-untyped-call]
-        aside.wait_stream(present)
-        with torch.cuda.stream(aside):
+    def _on_side_stream(self, windows: Tensor) -> Tensor:
+        """Runs the step on a CUDA stream other than the default one, as the capture will."""
+        current = torch.cuda.current_stream(windows.device)
+        side = torch.cuda.Stream(windows.device)  # type: ignore[no-untyped-call]
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
             loss = self._step(windows)
-        present.wait_stream(aside)
+        current.wait_stream(side)
         return loss

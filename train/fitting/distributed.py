@@ -1,8 +1,8 @@
-"""The processes of one training, as torchrun starts them: who does what, and what they add up.
+"""Training in several processes started by torchrun: how they divide each batch, and combine their results.
 
-Each process computes a part of every batch. What they share is added up so that the loss curve is that of one
-process with the same batches: gradients, batch norm's statistics, losses. One process alone is a team of one, and
-then nothing here costs anything.
+Each process computes a part of every batch. Gradients, batch norm statistics and losses are summed over the processes,
+so that the loss curve is that of a single process with the same batches. A single process is a group of size one, for
+which this module adds no cost.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -25,45 +26,52 @@ from torch.nn.parallel import DistributedDataParallel
 from monitor.core.errors import ConfigError, MonitorError
 from monitor.model.autoencoder import Autoencoder
 
-PATIENCE = datetime.timedelta(days=2)  # for the first process to make the frames; one that dies is noticed at once
+# Long enough for the first process to compute the frames of all recordings. A process that dies is noticed at once.
+TIMEOUT = datetime.timedelta(days=2)
 
 T = TypeVar("T")
 
 
-class Team:
-    """The processes that train together; `rank` is this one's number, from 0, and `size` how many there are."""
+class ProcessGroup:
+    """The processes that train together.
 
-    def __init__(self, rank: int = 0, size: int = 1, on_machine: int = 1) -> None:
-        self.rank, self.size, self.on_machine = rank, size, on_machine
-        self._whole, self._rows = 0, slice(0, 0)
+    Args:
+        rank: number of this process, from 0.
+        size: number of processes.
+        local_size: number of processes on this machine.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, local_size: int = 1) -> None:
+        self.rank, self.size, self.local_size = rank, size, local_size
+        self._batch, self._rows = 0, slice(0, 0)  # size of the newest batch, and the rows of this process
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that speaks and writes."""
+        """Whether this is the process that logs and writes files."""
         return self.rank == 0
 
     def share(self, batch: int) -> slice:
-        """The rows of the next batch that this process computes."""
-        self._whole = batch
+        """The rows that this process computes of the next batch, which has `batch` rows in all processes together."""
+        self._batch = batch
         self._rows = slice(batch * self.rank // self.size, batch * (self.rank + 1) // self.size)
         return self._rows
 
     def mean_loss(self, reconstruction: Tensor, windows: Tensor) -> Tensor:
-        """The mean squared error of this process' rows, weighted so that the mean over processes is the batch's."""
+        """The mean squared error of this process's rows, scaled so that the mean over all processes is the batch's."""
         if self.size == 1:
             return F.mse_loss(reconstruction, windows)
         total = F.mse_loss(reconstruction, windows, reduction="sum")
-        return total * (self.size / (self._whole * windows.shape[1]))
+        return total * (self.size / (self._batch * windows.shape[1]))
 
     def mean(self, value: Tensor) -> float:
-        """The mean over all processes of a number that each of them has."""
+        """The mean of a scalar over all processes."""
         if self.size > 1:
             value = value.clone()
             dist.all_reduce(value)
         return float(value) / self.size
 
-    def spread(self, model: Autoencoder) -> nn.Module:
-        """The model as a team trains it: the same parameters under the same names, gradients added up."""
+    def distributed(self, model: Autoencoder) -> nn.Module:
+        """Wraps a model for training by the group: the same parameters and names, with averaged gradients."""
         if self.size == 1:
             return model
         for name, module in list(model.named_children()):
@@ -74,7 +82,7 @@ class Team:
         return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def first_then_all(self, work: Callable[[], T]) -> T:
-        """Does work that leaves files behind: the first process alone, then the others, who find them.
+        """Calls `work`, which leaves files behind, in the first process, then in the others, which find the files.
 
         Raises:
             MonitorError: in all processes, if the first one fails.
@@ -82,46 +90,50 @@ class Team:
         if self.size == 1:
             return work()
         if not self.first:
-            self._agree(False)
+            self._exchange_failure(False)
             return work()
         try:
-            done = work()
+            result = work()
         except BaseException:
-            with contextlib.suppress(RuntimeError):  # interrupted, the others may be gone already
-                self._agree(True)
+            with contextlib.suppress(RuntimeError):  # after an interruption the others may have ended already
+                self._exchange_failure(True)
             raise
-        self._agree(False)
-        return done
+        self._exchange_failure(False)
+        return result
 
-    def _agree(self, failed: bool) -> None:
+    def _exchange_failure(self, failed: bool) -> None:
+        """Waits for all processes; raises an error if another one has failed."""
         flag = torch.tensor(float(failed))
         dist.all_reduce(flag)
         if flag and not failed:
             raise MonitorError("The first process of this training could not begin; it says why.")
 
-    def draw(self, features: int, like: Tensor, keep: float) -> Tensor:
-        """This process' rows of a mask of ones and zeros that is drawn for the whole batch."""
-        mask = torch.empty(self._whole, features, dtype=like.dtype, device=like.device).bernoulli_(keep)
+    def dropout_mask(self, features: int, like: Tensor, keep: float) -> Tensor:
+        """This process's rows (b, features) of a mask drawn for the whole batch: ones with probability `keep`."""
+        mask = torch.empty(self._batch, features, dtype=like.dtype, device=like.device).bernoulli_(keep)
         return mask[self._rows]
 
     def noise(self, like: Tensor) -> Tensor:
-        """This process' rows (b, features) of white noise that is drawn for the whole batch."""
+        """This process's rows (b, features) of white noise that is drawn for the whole batch."""
         if self.size == 1:
             return torch.randn_like(like)
-        return torch.randn(self._whole, like.shape[1], device=like.device)[self._rows]
+        return torch.randn(self._batch, like.shape[1], device=like.device)[self._rows]
 
 
 @contextlib.contextmanager
-def assembled(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
-    """The team of the processes that torchrun has started, and this one's device; a team of one without torchrun.
+def process_group(device: torch.device) -> Iterator[tuple[ProcessGroup, torch.device]]:
+    """The group of processes started by torchrun, and the device of this one; without torchrun a group of size one.
+
+    Args:
+        device: the chosen device; with several processes each gets its own GPU.
 
     Raises:
-        ConfigError: if the processes cannot find each other, or there are more of them than GPUs.
-        MonitorError: in the others, when one of them ends before the training does.
+        ConfigError: if the processes cannot connect to each other, or there are more processes than GPUs.
+        MonitorError: if another process ends before the training is finished.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size < 2 or "RANK" not in os.environ:
-        yield Team(), device
+        yield ProcessGroup(), device
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device.type == "cuda":
@@ -133,51 +145,56 @@ def assembled(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"The processes of this training do not find each other ({reason}).") from None
     try:
-        yield Team(dist.get_rank(), size, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))), device
+        yield ProcessGroup(dist.get_rank(), size, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))), device
     except BaseException as error:
-        # What the frames of a failure hold of the group must go before the group: it waits for its threads, and one
-        # of them may wait for the interpreter.
+        # The stack frames of the error refer to the group, and have to be cleared before the group is destroyed:
+        # destroying it waits for its threads, one of which may be waiting for Python's global lock.
+        ended = _another_process_ended(error)
         traceback.clear_frames(error.__traceback__)
-        if not _another_has_ended(error):
+        if not ended:
             raise
         raise MonitorError(
-            "Another process of this training has ended, and this one cannot go on alone. Where there is a checkpoint, "
-            "the same command with --resume goes on there."
+            "Another process of this training has ended, so this one ends as well. If there is a checkpoint, run the "
+            "same command with --resume to continue."
         ) from None
     finally:
         with contextlib.suppress(RuntimeError):
             dist.destroy_process_group()
 
 
-def _another_has_ended(error: BaseException) -> bool:
-    """Whether this process lost its connection to another, or torchrun ends it because another has ended.
+def _another_process_ended(error: BaseException) -> bool:
+    """Whether the cause of an error is that another process has ended.
 
-    Which of the two comes first is a matter of chance.
+    Then either the connection to it is lost, or torchrun ends this process: which comes first is random.
     """
     if isinstance(error, KeyboardInterrupt):
         return signal.SIGTERM in error.args
-    text = str(error).lower()
-    lost = isinstance(error, dist.DistError) or any(word in text for word in ("gloo", "nccl", "connection", "peer"))
-    return isinstance(error, RuntimeError) and lost
+    return isinstance(error, dist.DistError) or (type(error) is RuntimeError and _raised_in_communication(error))
+
+
+def _raised_in_communication(error: RuntimeError) -> bool:
+    """Whether an error was raised in torch's communication between processes: errors of gloo have no own class."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and any(part in Path(frames[-1].filename).parts for part in ("distributed", "autograd"))
 
 
 class _WholeBatchNorm(nn.BatchNorm1d):
-    """Batch norm with the statistics of the whole batch, whatever part of it this process has."""
+    """Batch norm with the statistics of the whole batch, over all processes."""
 
     @classmethod
     def of(cls, norm: nn.BatchNorm1d) -> _WholeBatchNorm:
-        """The same parameters and statistics under the same names."""
+        """A copy of a batch norm layer, with the same parameters and statistics under the same names."""
         whole = cls(norm.num_features, norm.eps, norm.momentum, device=norm.weight.device)
         whole.load_state_dict(norm.state_dict())
         return whole
 
     def forward(self, input: Tensor) -> Tensor:
-        """Rows (b, features) of a batch in, normalised by the mean and variance of all its rows, the same shape."""
+        """Normalises this process's rows (b, features) of a batch by the mean and variance of all its rows."""
         if not self.training or self.running_mean is None or self.running_var is None or self.momentum is None:
             return super().forward(input)
         x = input.float()
@@ -196,14 +213,14 @@ class _WholeBatchNorm(nn.BatchNorm1d):
 
 
 class _WholeDropout(nn.Module):
-    """Dropout whose mask is drawn for the whole batch, as one process would draw it."""
+    """Dropout whose mask is drawn for the whole batch, as a single process would draw it."""
 
-    def __init__(self, share: float, team: Team) -> None:
+    def __init__(self, share: float, group: ProcessGroup) -> None:
         super().__init__()
-        self._keep, self._team = 1 - share, team
+        self._keep, self._group = 1 - share, group
 
     def forward(self, x: Tensor) -> Tensor:
-        """Rows (b, features) of a batch, some numbers left out and the others scaled up, the same shape."""
+        """Sets random values of this process's rows (b, features) to zero, and scales up the others."""
         if not self.training or self._keep == 1:
             return x
-        return x * (self._team.draw(x.shape[1], x, self._keep) / self._keep)
+        return x * (self._group.dropout_mask(x.shape[1], x, self._keep) / self._keep)

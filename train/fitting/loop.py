@@ -1,4 +1,4 @@
-"""The training loop: plain, seeded by epoch, and resumable to the same weights."""
+"""The training loop, seeded for each epoch, so that a resumed training ends with the same weights."""
 
 from __future__ import annotations
 
@@ -10,73 +10,62 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from monitor.config.schema import Config, Train
+from monitor.config.schema import Config
 from monitor.core.errors import MonitorError
 from monitor.model.autoencoder import Autoencoder
+from train.data.window_dataset import WindowDataset
 from train.fitting import checkpoint as checkpoints
 from train.fitting.checkpoint import Epoch
-from train.fitting.precision import arithmetic, casting, windows_a_step
-from train.fitting.cuda_graph import Recorded
-from train.fitting.distributed import Team
-from train.data.window_dataset import WorkSet
+from train.fitting.cuda_graph import GraphedStep
+from train.fitting.distributed import ProcessGroup
+from train.fitting.precision import autocast, step_dtype, windows_per_step
+from train.fitting.schedule import learning_rate
 
-FINAL_RATE = 1e-6  # of hold-then-linear, the article's
 CHECKPOINT_EVERY_S = 5.0
-TELL_EVERY = 20  # steps; asking for the loss makes a GPU, and the other processes, wait
+REPORT_EVERY = 20  # steps; not each one, because reading the loss synchronises with the GPU and the other processes
 HELD_OUT_BATCH = 2048
 
 OnStep = Callable[[int, float, float], None]
 
 
-def learning_rate(train: Train, epoch: int, step: int, steps: int) -> float:
-    """The rate of step `step` (from 0, of `steps`) of epoch `epoch` (from 1).
-
-    one-cycle: a cosine up from a 25th over the first 30 % of the training, then a cosine down to a 10,000th of
-    that (Smith & Topin, 2018). hold-then-linear: constant for the first half of the epochs, then by epoch linearly
-    down to 1e-6 (the article: constant to epoch 100, 1e-6 at 200).
-    """
-    top = train.learning_rate
-    if train.schedule == "hold-then-linear":
-        half = train.epochs / 2
-        return top + (FINAL_RATE - top) * max(0.0, (epoch - half) / (train.epochs - half))
-    progress = ((epoch - 1) * steps + step) / max(1, train.epochs * steps - 1)
-    rise = 0.3
-    if progress < rise:
-        low, share = top / 25, progress / rise
-    else:
-        low, share = top / 25e4, (1 - progress) / (1 - rise)
-    return low + (top - low) * (1 - math.cos(math.pi * share)) / 2
-
-
 def fit(
     config: Config,
-    training: WorkSet,
-    held_out: WorkSet,
+    training: WindowDataset,
+    held_out: WindowDataset,
     device: torch.device,
     checkpoint: Path,
     *,
     work: str,
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
     resume: bool = False,
     on_step: OnStep = lambda *_: None,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
 ) -> tuple[Autoencoder, list[Epoch]]:
-    """Trains an autoencoder on windows to reconstruct them.
+    """Trains an autoencoder to reconstruct windows.
 
-    Every epoch draws its order and its dropout from the seed and its own number, so a training resumed at an
-    epoch's end goes on exactly as one that was never interrupted (on the same machine and thread count).
+    Each epoch seeds its order, noise and dropout with the seed and its number. So a training that is resumed at the
+    end of an epoch gives the same result as one without interruption (on the same machine, with as many threads).
 
     Args:
-        checkpoint: where to keep what a resumed training needs.
-        work: a digest of data and settings; a checkpoint of other work is refused.
-        team: the processes that train together; None is this one alone.
-        on_step: called now and then with the epoch, the share of it that is done, and its mean loss so far.
+        config: settings of the model.
+        training: windows to train on.
+        held_out: windows of held-out recordings.
+        device: where to train.
+        checkpoint: file of the checkpoint.
+        work: digest of the data and settings; a checkpoint with another digest is not resumed.
+        group: the processes that train together; None: a single process.
+        resume: whether to continue from the checkpoint, if there is one.
+        on_step: is called every few steps with the epoch, its completed share, and its mean loss so far.
+        on_epoch: is called at the end of each epoch.
+
+    Returns:
+        the trained model in evaluation mode, and the figures of all epochs.
 
     Raises:
-        MonitorError: if the loss stops being a number, or there is a checkpoint of other work to resume.
+        MonitorError: if the loss is not finite, or the checkpoint belongs to other data or settings.
     """
-    team = team or Team()
-    trainer = Trainer(config, len(training), device, team)
+    group = group or ProcessGroup()
+    trainer = Trainer(config, len(training), device, group)
     history: list[Epoch] = []
     if resume and checkpoint.exists():
         history = checkpoints.restore(checkpoint, work, trainer.model, trainer.optimizer)
@@ -90,8 +79,8 @@ def fit(
         epoch = Epoch(number, loss, held_out_loss, rate, len(training) / trained_s, seconds)
         history.append(epoch)
         on_epoch(epoch)
-        if team.first and (time.monotonic() - saved > CHECKPOINT_EVERY_S or number == config.train.epochs):
-            checkpoints.keep(checkpoint, work, trainer.model, trainer.optimizer, history)
+        if group.first and (time.monotonic() - saved > CHECKPOINT_EVERY_S or number == config.train.epochs):
+            checkpoints.write(checkpoint, work, trainer.model, trainer.optimizer, history)
             saved = time.monotonic()
     model = Autoencoder.from_config(config).to(device)
     model.load_state_dict(trainer.model.state_dict())
@@ -99,49 +88,63 @@ def fit(
 
 
 class Trainer:
-    """A model in training, and the loop over its windows."""
+    """A model in training with its optimiser.
 
-    def __init__(self, config: Config, windows: int, device: torch.device, team: Team | None = None) -> None:
-        """A new model, from the seed, to be trained on so many windows an epoch."""
-        self._config, self._device, self._team = config, device, team or Team()
-        self.batch = windows_a_step(config.train, windows)
-        self.dtype = arithmetic(config.train, self.batch, device)
+    Args:
+        config: settings of the model; its weights are initialised with `train.seed`.
+        windows: number of windows in an epoch.
+        device: where to train.
+        group: the processes that train together; None: a single process.
+    """
+
+    def __init__(self, config: Config, windows: int, device: torch.device, group: ProcessGroup | None = None) -> None:
+        self._config, self._device, self._group = config, device, group or ProcessGroup()
+        self.batch = windows_per_step(config.train, windows)
+        self.dtype = step_dtype(config.train, self.batch, device)
         torch.manual_seed(config.train.seed)
         self.model = Autoencoder.from_config(config).to(device)
-        self._spread = self._team.spread(self.model)
+        self._distributed = self._group.distributed(self.model)
         self._buffer = torch.empty(self.batch, config.features.window_size, device=device)
-        recorded = device.type == "cuda" and self._team.size == 1
+        graphed = device.type == "cuda" and self._group.size == 1
         rate = config.train.learning_rate
         self.optimizer = torch.optim.Adam(
             self.model.parameters(),
-            lr=torch.tensor(rate, device=device) if recorded else rate,
+            lr=torch.tensor(rate, device=device) if graphed else rate,
             weight_decay=config.train.weight_decay,
             fused=True,
-            capturable=recorded,
+            capturable=graphed,
         )
-        self._take = Recorded(self.step, self._buffer) if recorded else self.step
+        self._run_step = GraphedStep(self.step, self._buffer) if graphed else self.step
 
     def step(self, windows: Tensor) -> Tensor:
-        """One step on this process' rows (b, window_size) of a batch; returns their part of its loss.
+        """Runs one step on this process's rows (b, window_size) of a batch; returns their part of the batch's loss.
 
-        The model sees them with white noise and has to reconstruct them without: a denoising autoencoder (Vincent et
-        al., 2008) cannot copy single numbers through, so it learns what goes together.
+        White noise is added to the input, and the model has to reconstruct the windows without it: a denoising
+        autoencoder (Vincent et al., 2008) cannot copy single values, so it learns how they depend on each other.
         """
         noise = self._config.train.input_noise
-        seen = windows + noise * self._team.noise(windows) if noise else windows
-        with casting(self._device, self.dtype):
-            reconstruction = self._spread(seen)
-        loss = self._team.mean_loss(reconstruction.float(), windows)
+        noisy = windows + noise * self._group.noise(windows) if noise else windows
+        with autocast(self._device, self.dtype):
+            reconstruction = self._distributed(noisy)
+        loss = self._group.mean_loss(reconstruction.float(), windows)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return loss.detach()
 
-    def epoch(self, number: int, training: WorkSet, on_step: OnStep = lambda *_: None) -> tuple[float, float]:
-        """One pass over all windows; returns the mean loss over its batches, and the rate of its last step.
+    def epoch(self, number: int, training: WindowDataset, on_step: OnStep = lambda *_: None) -> tuple[float, float]:
+        """Trains on all windows once.
+
+        Args:
+            number: number of the epoch, from 1.
+            training: the windows.
+            on_step: as in `fit`.
+
+        Returns:
+            the mean loss over the batches, and the learning rate of the last step.
 
         Raises:
-            MonitorError: if the loss stops being a number.
+            MonitorError: if the loss is not finite.
         """
         train = self._config.train
         torch.manual_seed(train.seed * 1_000_003 + number)
@@ -155,11 +158,11 @@ class Trainer:
             for index in _batches(order, self.batch):
                 rate = learning_rate(train, number, step, steps)
                 self._set_rate(rate)
-                mine = index[self._team.share(len(index))]
-                total += self._take(portion.gather(mine, self._buffer[: len(mine)])) * len(index)
+                own = index[self._group.share(len(index))]
+                total += self._run_step(portion.gather(own, self._buffer[: len(own)])) * len(index)
                 seen, step = seen + len(index), step + 1
-                if step % TELL_EVERY == 1 or step == steps:
-                    mean = self._team.mean(total) / seen
+                if step % REPORT_EVERY == 1 or step == steps:
+                    mean = self._group.mean(total) / seen
                     if not math.isfinite(mean):
                         raise MonitorError(
                             f"The loss is no longer a number in epoch {number}: lower train.learning_rate "
@@ -169,17 +172,17 @@ class Trainer:
         return mean, rate
 
     @torch.inference_mode()
-    def mean_loss(self, windows: WorkSet) -> float:
-        """The mean squared error over the windows of a set."""
+    def mean_loss(self, windows: WindowDataset) -> float:
+        """The mean squared error over all windows, without noise and dropout."""
         self.model.eval()
         total = torch.zeros((), device=self._device, dtype=torch.float64)
         for portion in windows.portions(windows.plan()):
             for index in torch.split(torch.arange(len(portion), device=portion.device), HELD_OUT_BATCH):
-                batch = portion.gather(index[self._team.share(len(index))])
-                with casting(self._device, self.dtype):
+                batch = portion.gather(index[self._group.share(len(index))])
+                with autocast(self._device, self.dtype):
                     reconstruction = self.model(batch)
-                total += self._team.mean_loss(reconstruction.float(), batch) * len(index)
-        return self._team.mean(total) / len(windows)
+                total += self._group.mean_loss(reconstruction.float(), batch) * len(index)
+        return self._group.mean(total) / len(windows)
 
     def _set_rate(self, rate: float) -> None:
         for group in self.optimizer.param_groups:
@@ -193,5 +196,5 @@ class Trainer:
 
 
 def _batches(order: Tensor, size: int) -> Iterator[Tensor]:
-    # A last batch of one window has no variance for batch norm to work with.
+    # A last batch of a single window is skipped, because it has no variance for batch norm.
     return (batch for batch in torch.split(order, size) if len(batch) > 1)

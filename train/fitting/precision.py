@@ -1,4 +1,4 @@
-"""How many windows a training step takes, and what it computes in."""
+"""Chooses the batch size and the precision of training steps."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ import torch
 from monitor.config.schema import Train
 from monitor.model.device import native_bfloat16
 
-LEAST_STEPS = 32  # of an epoch: with fewer, little data is left half learnt after the default 20 epochs
-LEAST_BATCH = 16  # windows; batch norm's statistics mean nothing with fewer
-WORTH_CASTING = 512  # windows: with fewer, casting the weights takes what the products gain
+MIN_STEPS = 32  # in an epoch: with fewer, a model of little data is not converged after the default number of epochs
+MIN_BATCH = 16  # windows: with fewer, the statistics of batch norm are too noisy
+MIN_BFLOAT16_BATCH = 512  # windows: with fewer, casting the weights costs as much time as the products save
 
 
-def windows_a_step(train: Train, windows: int) -> int:
-    """`train.batch_size`, but no more than a 32nd of the windows there are, so that an epoch has 32 steps."""
-    return min(train.batch_size, max(LEAST_BATCH, windows // LEAST_STEPS))
+def windows_per_step(train: Train, windows: int) -> int:
+    """The number of windows in a training step.
+
+    It is `train.batch_size`, or 1/32 of all `windows` if that is less, so that an epoch has 32 steps; at least 16.
+    """
+    return min(train.batch_size, max(MIN_BATCH, windows // MIN_STEPS))
 
 
-def arithmetic(train: Train, batch: int, device: torch.device) -> torch.dtype:
-    """What the products of a training step of `batch` windows are computed in: `train.precision`.
+def step_dtype(train: Train, batch: int, device: torch.device) -> torch.dtype:
+    """The data type of the matrix products in a training step of `batch` windows, as `train.precision` says.
 
-    `auto` is bfloat16 where the processor multiplies it natively and the batch is large enough to gain by it.
+    `auto` is bfloat16 if the device multiplies it natively and the batch is large enough to be faster with it.
     """
     if train.precision == "auto":
-        return torch.bfloat16 if batch >= WORTH_CASTING and native_bfloat16(device) else torch.float32
+        return torch.bfloat16 if batch >= MIN_BFLOAT16_BATCH and native_bfloat16(device) else torch.float32
     return torch.bfloat16 if train.precision == "bfloat16" else torch.float32
 
 
-def casting(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager[object]:
-    """The context in which a forward pass computes its products in `dtype`; weights stay float32."""
+def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager[object]:
+    """A context in which a forward pass computes its products in `dtype`; weights stay float32."""
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype)

@@ -1,1 +1,3 @@
-"""TODO."""
+"""Numbers become characters, colours, and lines of an exact width in cells."""
+
+__all__ = ["axis", "binning", "braille", "cells", "formatting", "theme", "view"]

@@ -1,7 +1,7 @@
-"""The y axis of a chart: linear or logarithmic, with the threshold always on it, and sticky.
+"""The y axis of a chart: linear or logarithmic, with the threshold always on it, and with hysteresis.
 
-A scale that follows the data at every frame cannot be read. Here the ends are round numbers, they grow at
-once when something does not fit, and shrink only when the minute has become much smaller.
+A scale that follows the data at every frame cannot be read. Here the ends are round numbers; they grow at
+once when a value does not fit, and shrink only when the values of the minute have become much smaller.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.segment import Segment
 
-from monitor.core.snapshot import FloatArray
+from monitor.core.types import FloatArray
 
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0)
-_WIDE = 25.0  # from this ratio of the largest to the usual, the scale is logarithmic
-_NARROW = 10.0  # and below this, linear again
-_SLACK = 1.8  # how much too large an axis may be before it shrinks
+_WIDE = 25.0  # from this ratio of the largest value to a low one, the scale becomes logarithmic
+_NARROW = 10.0  # below this ratio it becomes linear again
+_SLACK = 1.8  # how many times too large an axis may be before it shrinks
 _DECADES = 1e5  # the most a logarithmic axis spans
 
 
@@ -36,7 +36,7 @@ def round_down(value: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """From `low` to `high`, with the threshold between them; None where there is none to draw."""
+    """An axis from `low` to `high`, with the threshold between them; None where there is none to draw."""
 
     low: float
     high: float
@@ -44,10 +44,10 @@ class Axis:
     threshold: float | None
 
     def pixels(self, values: FloatArray, height: int, line: int | None) -> NDArray[np.int64]:
-        """Pixel rows from the bottom of `height`, where the threshold lies on row `line`; -1 for NaN.
+        """Pixel rows, counted from the bottom of `height`, of values; -1 for NaN.
 
-        What is above the threshold is above its row, and what is not is not, however small the difference:
-        below and above the line are two straight pieces, each with its own slope.
+        Values above the threshold get rows above `line`, the threshold's row, and all others do not, however small
+        the difference is: the scale is piecewise linear, with one slope below the line and one above it.
         """
         known = np.isfinite(values)
         clipped = np.clip(np.where(known, values, self.low).astype(np.float64), self.low, self.high)
@@ -63,9 +63,9 @@ class Axis:
         return np.where(known, rows, -1).astype(np.int64)
 
     def line(self, height: int, step: int) -> int | None:
-        """The pixel row of the threshold: the bottom of a cell of `step` pixels, but not of the lowest cell.
+        """The pixel row of the threshold: the lowest of a cell of `step` pixels, but not of the lowest cell.
 
-        So no cell has both what is above and what is below, and each can have the colour that it deserves.
+        So no cell holds pixels from both sides of the threshold, and each cell can have the colour of its side.
         """
         cells = height // step
         if self.threshold is None or cells < 2:
@@ -74,7 +74,7 @@ class Axis:
         return min(max(round(share * cells), 1), cells - 1) * step
 
     def ticks(self, most: int) -> list[float]:
-        """Round numbers to write beside the axis, the ends first; not many more than `most`."""
+        """Round numbers to label the axis with, the two ends first, then about `most` between them."""
         inner: list[float] = []
         if self.log:
             for k in range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1):
@@ -94,7 +94,7 @@ class Axis:
 
 
 def choose(values: FloatArray, threshold: float, before: Axis | None = None) -> Axis:
-    """The axis for a minute of `values`, as near to `before`, the one now on the screen, as will do."""
+    """The axis for a minute of `values`. It keeps the ends of `before`, the axis now on the screen, where they fit."""
     line = threshold if math.isfinite(threshold) and threshold > 0 else None
     known = values[np.isfinite(values)]
     largest = max(float(known.max()) if len(known) else 0.0, 0.0)
@@ -115,7 +115,7 @@ def choose(values: FloatArray, threshold: float, before: Axis | None = None) -> 
 
 
 def _low(floor: float, need: float, log: bool) -> float:
-    """Where an axis begins whose values begin at `floor`: 0 unless that would waste much of it."""
+    """The lower end of an axis for values from `floor` on: 0, unless that would leave much of it empty."""
     if log:
         return round_down(floor / 1.2)
     return round_down(0.7 * floor) if floor > 0.3 * need else 0.0
@@ -123,13 +123,10 @@ def _low(floor: float, need: float, log: bool) -> float:
 
 @dataclass(slots=True)
 class Scales:
-    """What the eye has got used to: the scales now on the screen, and the rows drawn with them.
+    """The scales now on one viewer's screen, kept from frame to frame so that they change seldom."""
 
-    Belongs to one viewer; without it, every frame would choose anew.
-    """
-
-    axes: dict[str, Axis] = field(default_factory=dict)
-    levels: tuple[int, int] | None = None  # of the spectrogram, in dB
+    axes: dict[str, Axis] = field(default_factory=dict)  # by the title of the chart
+    levels: tuple[int, int] | None = None  # levels in dB of the spectrogram's darkest and brightest colour
     levels_slot: int | None = None  # the newest slot they were fitted to
-    band_high: float = 0.0  # thresholds that the longest bar of a band stands for
-    rows: dict[int, tuple[bytes, list[Segment]]] = field(default_factory=dict)  # of the spectrogram
+    band_high: float = 0.0  # share of the threshold that a bar of full length stands for
+    rows: dict[int, tuple[bytes, list[Segment]]] = field(default_factory=dict)  # spectrogram: pixels and their line

@@ -1,4 +1,4 @@
-"""Pixels to characters: 2×4 of them in a braille cell, 1×2 in an ASCII one."""
+"""Pixels become characters: a braille cell has 2×4 pixels, an ASCII cell 1×2."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Dots:
-    """How many pixels a cell has, what each adds to the cell's code, and the character of each code."""
+    """A set of characters that show pixels: how many pixels a cell has, and the character of each pattern."""
 
     across: int
     down: int
-    weights: NDArray[np.uint8]  # (down, across), the top row first
-    characters: str  # one for each code
+    weights: NDArray[np.uint8]  # (down, across) what each pixel adds to the code of its pattern, the top row first
+    characters: str  # by code
 
     def codes(self, pixels: BoolArray) -> NDArray[np.uint8]:
         """(rows · down, columns · across) pixels, the top row first -> (rows, columns) codes."""
@@ -41,10 +41,10 @@ ASCII_DOTS = Dots(across=1, down=2, weights=np.array([[1], [2]], np.uint8), char
 
 
 def trace(rows: NDArray[np.int64], height: int, line: int | None) -> BoolArray:
-    """The pixels of a history as one connected line, and filled from the threshold where it is above.
+    """The pixels of a history: a connected line, and filled down to the threshold where it is above that.
 
     Args:
-        rows: (columns,) pixel row of each column counted from the bottom, negative where there is nothing.
+        rows: (columns,) pixel row of each column counted from the bottom, negative where there is no value.
         height: pixel rows of the chart.
         line: pixel row of the threshold.
 

@@ -1,4 +1,4 @@
-"""Lines of exactly so many cells. The screen is made of these, so nothing can wrap or push its neighbour."""
+"""Lines of an exact width in cells. The screen is made of them, so no text can wrap or push its neighbour."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def line(width: int, *parts: Part, fill: Style = _BLANK) -> Line:
 
 
 def spread(width: int, first: Sequence[Part], last: Sequence[Part], fill: Style = _BLANK) -> Line:
-    """`first` from the left and `last` at the right end; `last` goes where there is no room for both."""
+    """`first` at the left end and `last` at the right one; without `last` where there is no room for both."""
     used = sum(cell_len(text) for text, _ in first)
     wanted = sum(cell_len(text) for text, _ in last)
     if used + wanted + 1 > width:
@@ -42,7 +42,7 @@ def spread(width: int, first: Sequence[Part], last: Sequence[Part], fill: Style 
 
 
 def rule(width: int, theme: Theme, glyphs: Glyphs, first: Sequence[Part], last: Sequence[Part] = ()) -> Line:
-    """A thin line with a title at the left and, where there is room, something at the right."""
+    """A thin line with a title at the left and, where there is room, `last` at the right."""
     used = sum(cell_len(text) for text, _ in first)
     wanted = sum(cell_len(text) for text, _ in last)
     dash = glyphs.rule
@@ -60,7 +60,7 @@ def blank(width: int, rows: int) -> list[Line]:
 
 
 def block(lines: list[Line], width: int, rows: int) -> list[Line]:
-    """The lines, cut or filled up with empty ones to exactly `rows`."""
+    """Exactly `rows` lines: surplus ones are cut, empty ones are added."""
     return lines[: max(rows, 0)] + blank(width, rows - len(lines))
 
 
@@ -71,14 +71,14 @@ def beside(left: list[Line], right: list[Line], gap: int) -> list[Line]:
 
 
 def bar_of(length: float, cells: int, steps: str) -> str:
-    """A bar of `length` cells, `cells` at most, whose end is one of the fractions of a cell in `steps`."""
+    """A bar of `length` cells, at most `cells`; its end is one of the fractions of a cell in `steps`."""
     whole = min(int(length), cells)
     part = int((length - whole) * len(steps))
     return steps[-1] * whole + (steps[part - 1] if part and whole < cells else "")
 
 
 def runs(codes: Sequence[int], text: str, styles: Sequence[Style]) -> Line:
-    """Run-length segments: character i of `text` in style `styles[codes[i]]`."""
+    """`text` with character i in style `styles[codes[i]]`, as one segment for each run of equal codes."""
     made: Line = []
     start = 0
     for i in range(1, len(codes) + 1):

@@ -1,16 +1,22 @@
-"""How numbers, durations, times of day and foreign names are written, always in few characters."""
+"""How numbers, shares, durations, times of day and names from outside are written, always in few characters."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 
+from monitor.core.events import Event
 from monitor.dashboard.render.theme import Glyphs
-from monitor.core.snapshot import Band, Event
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _OLD_S = 20 * 3600.0
+_METHODS = {
+    "fused": "network + spectrum",
+    "mahalanobis": "network",
+    "spectrum": "spectrum",
+    "error": "mean error",
+}
+_KINDS = {"lost": "no sound", "gap": "not heard", "off": "off", "drift": "adapted"}
 
 
 def number(value: float) -> str:
@@ -41,7 +47,7 @@ def number(value: float) -> str:
 
 
 def tick(value: float) -> str:
-    """A number without the zeros that carry nothing: 0.5, 20, 1.5k."""
+    """A number without trailing zeros: 0.5, 20, 1.5k."""
     text = number(value)
     suffix = text[-1] if text[-1].isalpha() else ""
     digits = text[: len(text) - len(suffix)]
@@ -53,41 +59,60 @@ def tick(value: float) -> str:
 
 
 def hertz(value: float) -> str:
-    """A frequency in at most four characters: 440, 1.2k, 12k."""
+    """A frequency in at most seven characters: 440 Hz, 1.2 kHz, 12 kHz."""
     if value < 999.5:
-        return f"{value:.0f}"
-    return f"{value / 1000:.1f}k".replace(".0k", "k") if value < 9950 else f"{value / 1000:.0f}k"
+        return f"{value:.0f} Hz"
+    return f"{value / 1000:.1f} kHz".replace(".0 ", " ") if value < 9950 else f"{value / 1000:.0f} kHz"
 
 
-def band_range(band: Band) -> str:
-    """A range of frequencies: 310-420 Hz, 0.8-1.2 kHz, 2.1 kHz."""
-    low, high = band.low_hz, band.high_hz
-    if high < 999.5:
-        ends, unit = (f"{low:.0f}", f"{high:.0f}"), "Hz"
-    else:
-        digits = 1 if high < 9950 else 0
-        ends, unit = (f"{low / 1000:.{1 if low < 995 else digits}f}", f"{high / 1000:.{digits}f}"), "kHz"
-    return f"{ends[0]}-{ends[1]} {unit}" if ends[0] != ends[1] else f"{ends[0]} {unit}"
+def share(value: float) -> str:
+    """A share in at most eight characters: 48 %, 1,250 %, >9,999 %; - for NaN.
+
+    What is above 1 is never written as 100 %, and what is below 1 is not either.
+    """
+    if math.isnan(value):
+        return "-"
+    percent = 100 * value
+    if percent >= 9999.5:
+        return ">9,999 %"
+    whole = round(max(percent, -999.0))
+    if whole == 100 and value != 1.0:
+        whole = 101 if value > 1.0 else 99
+    return f"{whole:,d} %"
 
 
-def band_list(bands: Sequence[Band], room: int) -> str:
-    """The bands that carry an anomaly, the strongest first, as many as fit into `room` characters."""
-    text = ""
-    for band in bands:
-        longer = f"{text}{', ' if text else ''}{band_range(band)} {band.change}"
-        if len(longer) > room:
-            break
-        text = longer
-    return text
+def of_limit(value: float) -> str:
+    """A share of a limit: 48 % of limit; - for NaN."""
+    return "-" if math.isnan(value) else f"{share(value)} of limit"
 
 
-def cause(event: Event) -> str:
-    """What made an anomaly of it: nothing where that is not known."""
-    return {"sudden": "sudden", "evidence": "small but lasting"}.get(event.cause, "")
+def method(score_kind: str) -> str:
+    """What the anomaly score is computed from, for a reader who does not know the kinds of scores by name."""
+    return _METHODS.get(score_kind, score_kind)
+
+
+def event_kind(event: Event) -> str:
+    """What an event is, in at most nine characters."""
+    return _KINDS.get(event.kind, event.kind)
+
+
+def event_peak(event: Event) -> float:
+    """The highest anomaly score of an anomaly as a share of its limit, NaN where there was none."""
+    return event.peak / event.threshold if event.threshold > 0 else math.nan
+
+
+def event_cause(event: Event) -> str:
+    """Why an anomaly was reported, empty where that is not known."""
+    return {"sudden": "sudden", "lasting": "small but lasting"}.get(event.cause, "")
+
+
+def event_mark(event: Event, glyphs: Glyphs) -> str:
+    """The sign that stands before an event."""
+    return {"anomaly": glyphs.anomaly, "gap": glyphs.gap, "lost": glyphs.lost}.get(event.kind, glyphs.dot)
 
 
 def long_since(seconds: float) -> str:
-    """How long something goes on, in at most three characters: 40m, 5h, 12d."""
+    """A time that goes on, in at most three characters below a hundred days: 40m, 5h, 12d."""
     minutes = max(int(seconds / 60), 0) if math.isfinite(seconds) else 0
     if minutes < 60:
         return f"{minutes}m"
@@ -95,28 +120,29 @@ def long_since(seconds: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """How long ago something was, in at most three characters: 12s, 40m, 5h, 12d."""
+    """How long ago something was, in at most three characters below a hundred days: 12s, 40m, 5h, 12d."""
     return f"{max(int(seconds), 0)}s" if seconds < 60 else long_since(seconds)
 
 
-def level(value: float) -> str:
-    """A level in dBFS: -32.1, or -inf for silence."""
-    return number(value) if math.isnan(value) or math.isinf(value) else f"{value:.1f}"
+def level(dbfs: float, digits: int = 1) -> str:
+    """A level relative to full scale: -32.1 dB, or words where all samples are zero or none has come."""
+    if math.isnan(dbfs) or dbfs == -math.inf:
+        return "no sound"
+    return "inf dB" if dbfs == math.inf else f"{dbfs:.{digits}f} dB"
 
 
 def duration(seconds: float) -> str:
-    """0.31 s, 12.3 s, 3:05, 1:03:05 or 2d 03:05, whichever tells most in at most nine characters."""
-    if math.isnan(seconds) or math.isinf(seconds):
+    """A length of time in at most nine characters: 0 s, 0.03 s, 0.3 s, 12.3 s, 3:05, 1:03:05 or 2d 03:05."""
+    if not math.isfinite(seconds):
         return "-"
-    if seconds < 9.995:
-        return f"{seconds:.2f} s"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    return span(seconds)
+    if seconds >= 59.95:
+        return span(seconds)
+    text = f"{seconds:.2f}" if seconds < 0.0995 else f"{seconds:.1f}"
+    return f"{text.rstrip('0').rstrip('.')} s"
 
 
 def span(seconds: float) -> str:
-    """Hours, minutes and seconds of something that goes on: 0:05, 3:05, 1:03:05, 2d 03:05."""
+    """A time that goes on, in hours, minutes and seconds: 0:05, 3:05, 1:03:05, 2d 03:05."""
     whole = int(seconds) if math.isfinite(seconds) else 0
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)
@@ -127,23 +153,25 @@ def span(seconds: float) -> str:
 
 
 def clock(wall_time: float, now: float = math.nan) -> str:
-    """The local time of day, or weekday and minute where `now` is most of a day later."""
+    """The local time of day; the day of the week and the minute where `now` is most of a day later."""
     if not math.isfinite(wall_time):
         return "-"
-    there = time.localtime(wall_time)
+    local = time.localtime(wall_time)
     if now - wall_time > _OLD_S:
-        return f"{_DAYS[there.tm_wday]} {there.tm_hour:02d}:{there.tm_min:02d}"
-    return f"{there.tm_hour:02d}:{there.tm_min:02d}:{there.tm_sec:02d}"
+        return f"{_DAYS[local.tm_wday]} {local.tm_hour:02d}:{local.tm_min:02d}"
+    return f"{local.tm_hour:02d}:{local.tm_min:02d}:{local.tm_sec:02d}"
 
 
 def name(text: str, glyphs: Glyphs) -> str:
-    """A name from outside, with nothing in it that could move the cursor, or that ASCII has not."""
+    """A name from outside, with a question mark for what would move the cursor, and for what ASCII lacks."""
     shown = "".join(c if c.isprintable() else "?" for c in text)
     return shown.encode("ascii", "replace").decode("ascii") if glyphs.ascii else shown
 
 
-def pace(value: float, times: str = "x") -> str:
-    """Stream seconds per second: x1.00, or as fast as it goes."""
-    if math.isinf(value):
-        return "max"
-    return "-" if math.isnan(value) else f"{times}{number(value)}"
+def pace(speed: float) -> str:
+    """Stream seconds per second in words: real time, 4 times real time, as fast as possible."""
+    if speed == 1.0:
+        return "real time"
+    if math.isinf(speed):
+        return "as fast as possible"
+    return "-" if math.isnan(speed) else f"{tick(speed)} times real time"

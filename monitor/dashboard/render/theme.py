@@ -1,8 +1,8 @@
-"""What the dashboard is drawn with: styles with and without colour, glyphs with and without Unicode.
+"""Styles with and without colour, and glyphs with and without Unicode.
 
-Calm when all is well: frames and labels are grey and the trace has the one accent. Amber, red and violet are
+Colour means something: frames and labels are grey, a history has the one accent, and amber, red and violet are
 kept for what is wrong. All Style objects are made once, because rich keeps a style's escape codes on it. The
-colours have middling brightness, so that they read on dark and on light terminals.
+colours have medium brightness, so that they can be read on dark and on light terminals.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from rich.style import Style
 
-from monitor.core.snapshot import State
+from monitor.core.events import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +24,16 @@ class Theme:
     label: Style
     title: Style
     value: Style
-    trace: Style  # a history below its threshold
-    line: Style  # the threshold
+    trace: Style  # a history below its limit
+    line: Style  # the limit
     good: Style
     warn: Style
     alert: Style
-    missing: Style  # sound that should be there
+    missing: Style  # bands that have less sound than normal
     key: Style
-    note: Style  # what the viewer is told: paused, saved
-    word: dict[State, Style]  # the large word and its field
-    loud: frozenset[State]  # states whose whole field is filled
+    note: Style  # messages: paused, saved
+    word: dict[State, Style]  # the name of a state
+    loud: frozenset[State]  # states whose large word stands on a coloured field
 
 
 _RED, _AMBER, _GREEN, _TEAL, _VIOLET, _GREY, _BLUE = (
@@ -109,30 +109,29 @@ class Glyphs:
     tick: str  # the y axis at a label
     mark: str  # the x axis at a label
     bar: str  # growing fractions of a cell, the last one full
-    thin: str  # the same for what is as it should be
-    rest: str  # of a meter, where the level is not
-    hold: str  # the held peak
-    usual: str  # where the threshold is among bars
-    new: str  # sound that normal sound has less of
-    missing: str  # sound that normal sound has more of
+    thin: str  # the same for a bar that needs no attention
+    unlit: str  # a cell of a meter or bar that is not filled
+    peak: str  # the held peak on the level meter
+    limit: str  # the limit among bars
+    new: str  # more sound than normal
+    missing: str  # less sound than normal
     ramp: str  # quiet to loud, without colour
-    halves: str  # nothing, upper half, lower half, both
+    halves: str  # empty cell, upper half, lower half, both
     dot: str  # between two facts
-    times: str
     ellipsis: str
     anomaly: str
     gap: str
     lost: str
-    levels: str  # a history of one row, low to high
+    levels: str  # heights of a history of one row, low to high
 
 
 UNICODE = Glyphs(
-    ascii=False, rule="─", side="│", tick="┤", mark="╵", bar="▏▎▍▌▋▊▉█", thin="╸━", rest="·", hold="┃",
-    usual="┊", new="█", missing="░", ramp=" ░▒▓█", halves=" ▀▄█", dot="·", times="×", ellipsis="…", anomaly="▲",
+    ascii=False, rule="─", side="│", tick="┤", mark="╵", bar="▏▎▍▌▋▊▉█", thin="╸━", unlit="·", peak="┃",
+    limit="┊", new="█", missing="░", ramp=" ░▒▓█", halves=" ▀▄█", dot="·", ellipsis="…", anomaly="▲",
     gap="╌", lost="✕", levels="▁▂▃▄▅▆▇█",
 )  # fmt: skip
 ASCII = Glyphs(
-    ascii=True, rule="-", side="|", tick="+", mark="'", bar="=", thin="-", rest=".", hold="|", usual=":",
-    new="+", missing="-", ramp=" .:-=+*#%@", halves=" \"o#", dot="|", times="x", ellipsis="~", anomaly="!",
+    ascii=True, rule="-", side="|", tick="+", mark="'", bar="=", thin="-", unlit=".", peak="|", limit=":",
+    new="+", missing="-", ramp=" .:-=+*#%@", halves=" \"o#", dot="|", ellipsis="~", anomaly="!",
     gap="~", lost="x", levels="_.,-+=*#",
 )  # fmt: skip

@@ -1,20 +1,24 @@
-"""What the viewer, not the engine, decides of the screen."""
+"""How a viewer wants the screen to be drawn; the rest is in the Snapshot."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from monitor.dashboard.render.axis import Scales
+
+Overlay = Literal["", "help", "details"]
 
 
 @dataclass(frozen=True)
 class View:
-    """How it is shown, and what the viewer is told."""
+    """Options of the viewer, and what the viewer has asked for."""
 
     paused: bool = False
     ascii: bool = False
     colour: bool = True
-    message: str = ""
+    message: str = ""  # stands in the last row
+    overlay: Overlay = ""  # covers all but the state
     now: float = math.nan  # Unix time, for the clock; NaN shows none
     scales: Scales = field(default_factory=Scales, compare=False, repr=False)

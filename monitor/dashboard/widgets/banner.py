@@ -1,4 +1,4 @@
-"""The state as one large word, in block letters of half-cells: 6 pixels high, 3 rows, or twice that."""
+"""The state as one large word, in block letters of half-cells: 6 pixels or 3 rows high, or twice that."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from functools import lru_cache
 
 from rich.segment import Segment
 
+from monitor.core.events import State
 from monitor.dashboard.render.cells import Line
 from monitor.dashboard.render.theme import Glyphs, Theme
-from monitor.core.snapshot import State
 
 _LETTERS = {
     " ": ("  ",) * 6,
@@ -31,7 +31,7 @@ _GAP = 1
 
 
 def word_width(word: str, size: int = 1) -> int:
-    """Cells that the word takes."""
+    """Width of the word in cells."""
     return size * (sum(len(_LETTERS[letter][0]) for letter in word) + _GAP * (len(word) - 1))
 
 
@@ -39,13 +39,13 @@ WIDEST = max(word_width(state) for state in State)
 
 
 def word_rows(size: int) -> int:
-    """Rows of a word with half a row of margin above and below."""
+    """Height of a word in rows, with half a row of margin above and below."""
     return 3 * size + 1
 
 
 @lru_cache(maxsize=64)
 def _rows(word: str, size: int, halves: str) -> tuple[str, ...]:
-    """The word's rows of characters, margins included."""
+    """The rows of characters of a word, with its margins."""
     art = [(" " * _GAP).join(_LETTERS[letter][y] for letter in word) for y in range(6)]
     tall = ["".join(c * size for c in row) for row in art for _ in range(size)]
     empty = " " * len(tall[0])
@@ -57,9 +57,9 @@ def _rows(word: str, size: int, halves: str) -> tuple[str, ...]:
 
 
 def large_word(state: State, width: int, size: int, theme: Theme, glyphs: Glyphs, caption: str = "") -> list[Line]:
-    """The word on a field of `width` cells and `word_rows(size)` rows, which is filled in the loud states.
+    """The word on a field of `width` cells and `word_rows(size)` rows, which is coloured in the loud states.
 
-    The caption stands to the right of the word where there is room for it.
+    The caption stands to the right of the word, where there is room for it.
     """
     style = theme.word[state]
     ground = style if state in theme.loud else theme.plain

@@ -1,4 +1,4 @@
-"""A history of the last minute as a chart, with its threshold, and what is above that in another colour."""
+"""A history of the last minute as a chart with its limit. Values above the limit have another colour."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from rich.segment import Segment
 
-from monitor.dashboard.render.braille import ASCII_DOTS, BRAILLE, trace
+from monitor.core.types import FloatArray
+from monitor.dashboard.render.axis import Axis, choose
 from monitor.dashboard.render.binning import column_maximum, minute_slots
+from monitor.dashboard.render.braille import ASCII_DOTS, BRAILLE, trace
 from monitor.dashboard.render.cells import Line, Part, rule, runs
 from monitor.dashboard.render.formatting import number, tick
-from monitor.dashboard.render.axis import Axis, choose
 from monitor.dashboard.render.theme import Glyphs, Theme
-from monitor.core.snapshot import FloatArray
 
-GUTTER = 7  # cells for the labels of every y axis, so that all x axes begin in the same column
+GUTTER = 7  # cells for the labels of every y axis, so that all charts have the same x axis
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a chart shows: (slots,) values beginning at slot `first_slot`, and their threshold."""
+    """What a chart shows: (slots,) values from slot `first_slot` on, the newest value, and their threshold."""
 
     title: str
     values: FloatArray
@@ -31,12 +31,12 @@ class History:
 
     @property
     def shown(self) -> FloatArray:
-        """The last minute of it."""
+        """The values of the last minute."""
         return self.values[-minute_slots(self.slot_s) :]
 
 
 def chart(history: History, width: int, rows: int, theme: Theme, glyphs: Glyphs, axes: dict[str, Axis]) -> list[Line]:
-    """A title and `rows` lines of chart, `width` cells wide. Keeps the axis in `axes` for the next frame."""
+    """A title and `rows` lines of chart, `width` cells wide. The axis is kept in `axes` for the next frame."""
     axis = choose(history.shown, history.threshold, axes.get(history.title))
     axes[history.title] = axis
     return [_title(history, width, theme, glyphs), *_plot(history, axis, width, rows, theme, glyphs)]
@@ -45,7 +45,7 @@ def chart(history: History, width: int, rows: int, theme: Theme, glyphs: Glyphs,
 def _title(history: History, width: int, theme: Theme, glyphs: Glyphs) -> Line:
     over = history.now > history.threshold
     now: list[Part] = [(f"{number(history.now):>6}", theme.alert if over else theme.value)]
-    limit: list[Part] = [("threshold ", theme.label), (number(history.threshold), theme.line)]
+    limit: list[Part] = [("limit ", theme.label), (number(history.threshold), theme.line)]
     return rule(width, theme, glyphs, [(history.title, theme.title), *now], limit)
 
 
@@ -80,7 +80,7 @@ def _plot(history: History, axis: Axis, width: int, rows: int, theme: Theme, gly
 
 
 def _threshold_row(codes: list[int], theme: Theme, glyphs: Glyphs) -> Line:
-    """The row whose lower edge is the threshold: its line runs all through, below what is above it."""
+    """The row whose lower edge is the threshold: a line from end to end, and the values just above it."""
     if glyphs.ascii:
         shown = "".join(["#" if code else "_" for code in codes])
     else:
@@ -89,10 +89,10 @@ def _threshold_row(codes: list[int], theme: Theme, glyphs: Glyphs) -> Line:
 
 
 def _labels(axis: Axis, rows: int, height: int, line: int | None, down: int) -> dict[int, str]:
-    """Row -> label: the threshold at its line, then the ends, then what fits with a row between."""
+    """Row -> label: the limit at its line, then the ends, then other numbers that leave a row free between them."""
     made: dict[int, str] = {}
-    if line is not None and axis.threshold is not None:
-        made[rows - 1 - line // down] = tick(axis.threshold)
+    if line is not None:
+        made[rows - 1 - line // down] = "limit"
     values = axis.ticks(rows // 3)
     places = axis.pixels(np.array(values, np.float32), height, line)
     for i, (value, place) in enumerate(zip(values, places.tolist(), strict=True)):
@@ -104,7 +104,7 @@ def _labels(axis: Axis, rows: int, height: int, line: int | None, down: int) -> 
 
 
 def time_axis(width: int, theme: Theme, glyphs: Glyphs) -> Line:
-    """The x axis that all histories share: -60 s at the left edge of the plots, now at the right."""
+    """The x axis of all charts: -60 s at their left edge, now at their right one."""
     plot = max(width - GUTTER, 1)
     step = next((s for s in (5, 10, 15, 20, 30) if plot * s / 60 >= 11), 60)
     cells = [" "] * plot

@@ -1,7 +1,7 @@
 """The mel spectrogram of the last minute: two pixels in a cell, quiet is dark and loud is bright.
 
-A row is written as runs of equal cells: one Segment per cell would make enough garbage to delay the audio
-callbacks. Styles are made once for each pair of colours, and rows that did not change are not made again.
+A row is written as runs of equal cells: collecting one Segment per cell as garbage would delay the audio callbacks.
+Styles are made once for each pair of colours, and the lines of rows that did not change are kept.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
-from monitor.dashboard.widgets.chart import GUTTER
+from monitor.core.snapshot import Snapshot
+from monitor.core.types import FloatArray
+from monitor.dashboard.render.axis import Scales
 from monitor.dashboard.render.binning import band_rows, column_mean, minute_slots, row_mean
 from monitor.dashboard.render.cells import Line, rule
 from monitor.dashboard.render.formatting import hertz
-from monitor.dashboard.render.axis import Scales
 from monitor.dashboard.render.theme import Glyphs, Theme
-from monitor.core.snapshot import FloatArray, Snapshot
+from monitor.dashboard.widgets.chart import GUTTER
 
 _MAGMA = ("#07061c", "#2c115f", "#721f81", "#b73779", "#f1605d", "#feb078", "#fcfdbf")
-_COLOURS = 32  # more would only shorten the runs
+_COLOURS = 32  # more of them would only make the runs shorter
 _NOTHING = _COLOURS  # the code of a pixel without a level
 _STEP_DB = 5
 _LEAST_SPAN_DB = 30
@@ -82,7 +83,7 @@ def spectrogram(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs:
 
 
 def frequency_labels(band_hz: FloatArray, rows: int) -> dict[int, str]:
-    """Row (0 is the top one) -> round frequency in Hz that falls into it, with room between them."""
+    """Row (0 is the top one) -> the round frequency that falls into it; there is a row between two of them."""
     start, end = band_rows(len(band_hz), rows)
     made: dict[int, str] = {}
     for frequency in reversed(_ROUND_HZ):
@@ -96,7 +97,7 @@ def frequency_labels(band_hz: FloatArray, rows: int) -> dict[int, str]:
 
 
 def _levels(snapshot: Snapshot, slots: int, scales: Scales) -> tuple[int, int]:
-    """The levels of the darkest and the brightest colour in dB, following the minute at 1 dB a slot."""
+    """The levels in dB of the darkest and the brightest colour; they follow the minute by 1 dB a slot at most."""
     newest = snapshot.first_slot + len(snapshot.spectrogram)
     if scales.levels is not None and scales.levels_slot == newest:
         return scales.levels
@@ -120,7 +121,7 @@ def _toward(before: int, target: int) -> int:
 
 
 def _codes(levels: FloatArray, low: int, high: int, steps: int) -> NDArray[np.int64]:
-    """Levels in dB -> 0 to steps - 1, and `steps` where there is no level."""
+    """Levels in dB become numbers from 0 to steps - 1, and `steps` where there is no level."""
     known = np.isfinite(levels)
     share = (np.where(known, levels, low) - low) / max(high - low, 1)
     return np.where(known, np.clip((share * steps).astype(np.int64), 0, steps - 1), steps)
@@ -146,6 +147,6 @@ def _coloured(columns: FloatArray, rows: int, low: int, high: int, glyphs: Glyph
 
 
 def _shaded(columns: FloatArray, rows: int, low: int, high: int, theme: Theme, glyphs: Glyphs) -> list[Line]:
-    ramp = glyphs.ramp + " "  # nothing looks like silence here; the charts above tell which it is
+    ramp = glyphs.ramp + " "  # missing sound looks like silence here, but not in the charts above
     codes = _codes(row_mean(columns, rows), low, high, len(glyphs.ramp))[:, ::-1].T
     return [[Segment("".join([ramp[code] for code in row]), theme.plain)] for row in codes.tolist()]

@@ -1,43 +1,59 @@
-"""What is measured now, where it comes from, and what the keys do. Lines of exactly the width asked for."""
+"""The readings beside the large word, facts about the monitoring, and the row of keys."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from textwrap import wrap
 
 from rich.style import Style
 
+from monitor.core.events import State
+from monitor.core.snapshot import Snapshot
 from monitor.dashboard.render.cells import Line, Part, bar_of, block, line, rule, spread
-from monitor.dashboard.render.formatting import clock, level, name, number, pace, span
+from monitor.dashboard.render.formatting import (
+    clock,
+    duration,
+    level,
+    method,
+    name,
+    number,
+    of_limit,
+    pace,
+    share,
+    span,
+)
 from monitor.dashboard.render.theme import Glyphs, Theme
-from monitor.core.snapshot import Snapshot, State
 
-_QUIET_DBFS = -80.0  # where the meter begins
+_QUIET_DBFS = -80.0  # where the level meter begins
 _NEARLY_FULL_DBFS = -6.0
 _FULL_DBFS = -0.5  # as good as clipped
-_NEWS_S = 600.0
-_GROWING, _ENOUGH = 0.5, 1.0  # evidence, as a share of what makes an anomaly
-_NOTE_ROWS = 4  # for where the threshold comes from
-_BUSY = 0.8  # of the time; more load than this will soon drop samples
+_NEWS_S = 600.0  # for so long a gap is emphasised
+_GROWING, _ENOUGH = 0.5, 1.0  # lasting sum, as a share of its limit
+_NOTE_ROWS = 4  # of the panel, for where the limit comes from
+_BUSY = 0.8  # load from which on sound may soon be missed
+_LABEL = 7  # cells for the names of readings
+_ROOMY = 110  # cells from which on the status row has room for facts that need no attention
+_LEAST_NOTE = 12
 
 _CAPTIONS = {
-    State.LISTENING: "too early to judge",
-    State.NORMAL: "sounds as it always does",
-    State.WARNING: "unusual, not yet for long",
-    State.ANOMALY: "does not sound as it should",
+    State.LISTENING: "not enough sound yet",
+    State.NORMAL: "sounds as usual",
+    State.WARNING: "unusual, but not for long yet",
+    State.ANOMALY: "does not sound as usual",
     State.OFF: "too quiet to be running",
     State.LOST: "no sound comes in",
     State.NO_SIGNAL: "silence: muted, or broken",
 }
-_ROOMY = 110  # cells from which there is room for evidence that is no news
-_LEAST_NOTE = 12
-KEYS = (("q", "quit"), ("space", "pause"), ("+ -", "threshold"), ("s", "save picture"))
+Keys = tuple[tuple[str, str], ...]  # of the last row: a key and what it does
+
+KEYS: Keys = (
+    ("q", "quit"), ("space", "pause"), ("?", "help"), ("+ -", "limit"), ("s", "save picture"), ("i", "details"),
+)  # fmt: skip
 
 
 def caption(snapshot: Snapshot) -> str:
     """The state in a few words."""
-    if not snapshot.score > snapshot.threshold and snapshot.evidence >= _GROWING:
+    if not snapshot.score > snapshot.threshold and snapshot.lasting_sum >= _GROWING:
         if snapshot.state is State.WARNING:
             return "a little unusual for a while"
         if snapshot.state is State.ANOMALY:
@@ -46,90 +62,72 @@ def caption(snapshot: Snapshot) -> str:
 
 
 def readings(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, now: float) -> list[Line]:
-    """Beside the large word: the time, score, error and evidence against what they may be, the level meter last."""
-    last: Part = ("ended", theme.warn) if snapshot.finished else (f"up {span(snapshot.uptime_s)}", theme.label)
+    """Beside the large word: the time, score, error and lasting sum as shares of their limits, and the level meter."""
+    by_error = snapshot.score_kind == "error"
+    running: Part = (f"running {span(snapshot.uptime_s)}", theme.label)
+    last: Part = ("ended", theme.warn) if snapshot.finished else running
     time = (clock(now), theme.title) if math.isfinite(now) else ("", theme.plain)
     top = [
         spread(width, [time], [last]),
-        _against("score", snapshot.score, snapshot.threshold, width, theme, glyphs),
+        _against_limit("error" if by_error else "score", snapshot.score, snapshot.threshold, width, theme),
     ]
-    if snapshot.score_kind == "error":
-        top.append(line(width, ("events ", theme.label), (f"{snapshot.anomalies:>6}", theme.value)))
+    if by_error:
+        top.append(spread(width, [("anomalies", theme.label)], [(f"{snapshot.anomalies}", theme.value)]))
     else:
-        top.append(_against("error", snapshot.error, snapshot.error_threshold, width, theme, glyphs))
+        top.append(_against_limit("error", snapshot.error, snapshot.error_threshold, width, theme))
     bar = meter(snapshot.level_dbfs, snapshot.peak_dbfs, width, theme, glyphs)
     if rows < 7:
         return [*block(top, width, rows - 1), bar]
-    peak: list[Part] = [
-        ("peak ", theme.label),
-        (level(snapshot.peak_dbfs), theme.value),
-        (" dBFS", theme.label),
-    ]
+    peak: Part = (f"highest {level(snapshot.peak_dbfs)}", theme.label)
     top.insert(1, line(width))
-    top.append(evidence(snapshot.evidence, width, theme, glyphs))
-    return [*block(top, width, rows - 2), bar, spread(width, [("level", theme.label)], peak)]
+    top.append(lasting(snapshot.lasting_sum, width, theme, glyphs))
+    return [*block(top, width, rows - 2), bar, spread(width, [], [peak])]
 
 
-def _against(what: str, value: float, threshold: float, width: int, theme: Theme, glyphs: Glyphs) -> Line:
-    """A value, its threshold, and how many times the threshold it is."""
-    ratio = value / threshold if threshold > 0 else math.nan
-    shown: list[Part] = [
-        (f"{what:<7}", theme.label),
-        (f"{number(value):>6}", theme.alert if value > threshold else theme.title),
-        (" / ", theme.label),
-        (number(threshold), theme.line),
-    ]
-    times = f"{glyphs.times}{ratio:.2f}" if ratio < 9.995 else f"{glyphs.times}{number(ratio)}"
-    times = times if math.isfinite(ratio) else ""
-    return spread(width, shown, [(times, theme.label)])
+def _against_limit(label: str, value: float, threshold: float, width: int, theme: Theme) -> Line:
+    """A value, and what share of its limit it is."""
+    figures = of_limit(value / threshold if threshold > 0 else math.nan)
+    first: list[Part] = [(f"{label:<{_LABEL}}", theme.label), (f"{number(value):>6}", theme.value)]
+    return spread(width, first, [(figures, theme.alert if value > threshold else theme.title)])
 
 
-def evidence(share: float, width: int, theme: Theme, glyphs: Glyphs, label: int = 8) -> Line:
-    """How much of the evidence that makes an anomaly has gathered, as a bar and in per cent."""
-    figures = f"{percent(share):>6}"
+def lasting(lasting_sum: float, width: int, theme: Theme, glyphs: Glyphs, label: int = _LABEL) -> Line:
+    """The lasting sum as a bar, and as a share of its limit."""
+    figures = f"{share(lasting_sum):>6}"
     cells = max(width - label - 1 - len(figures), 1)
-    bar = bar_of(min(max(share, 0.0), 1.0) * cells if math.isfinite(share) else 0.0, cells, glyphs.thin)
-    style = urgency(share, theme)
+    bar = bar_of(min(max(lasting_sum, 0.0), 1.0) * cells if not math.isnan(lasting_sum) else 0.0, cells, glyphs.thin)
+    style = urgency(lasting_sum, theme)
     return line(
-        width, (f"{'evidence':<{label}} ", theme.label), (bar, style),
-        (glyphs.rest * (cells - len(bar)), theme.frame), (figures, style if share >= _GROWING else theme.value),
+        width, (f"{'lasting':<{label}} ", theme.label), (bar, style),
+        (glyphs.unlit * (cells - len(bar)), theme.frame), (figures, style if lasting_sum >= _GROWING else theme.value),
     )  # fmt: skip
 
 
-def percent(share: float) -> str:
-    """A share in whole per cent."""
-    return f"{100 * share:.0f} %" if math.isfinite(share) else "-"
-
-
-def urgency(share: float, theme: Theme) -> Style:
-    """How much it matters that so much evidence has gathered."""
-    if share >= _ENOUGH:
+def urgency(lasting_sum: float, theme: Theme) -> Style:
+    """The style of the lasting sum."""
+    if lasting_sum >= _ENOUGH:
         return theme.alert
-    return theme.warn if share >= _GROWING else theme.good
+    return theme.warn if lasting_sum >= _GROWING else theme.good
 
 
 def meter(level_dbfs: float, peak_dbfs: float, width: int, theme: Theme, glyphs: Glyphs) -> Line:
-    """A level meter from -80 to 0 dBFS, the held peak as a mark on it, and the level in figures."""
-    figures = f"{level(level_dbfs):>6} dB"
-    cells = max(width - len(figures) - 1, 1)
-    bar = bar_of(_share(level_dbfs) * cells, cells, glyphs.bar)
-    lit = len(bar)
-    bar += glyphs.rest * (cells - lit)
+    """A level meter from -80 to 0 dBFS with a mark at the held peak, and the level in figures."""
+    figures = f"{level(level_dbfs):>8}"
+    cells = max(width - _LABEL - len(figures) - 2, 1)
+    lit = bar_of(_share_of_meter(level_dbfs) * cells, cells, glyphs.bar)
+    rest = cells - len(lit)
     style = _loudness(max(level_dbfs, peak_dbfs), theme)
-    parts: list[Part] = [(bar[:lit], style), (bar[lit:], theme.frame)]
-    if math.isfinite(peak_dbfs):
-        at = min(int(_share(peak_dbfs) * cells), cells - 1)
-        if at >= lit:
-            parts = [
-                (bar[:lit], style),
-                (bar[lit:at], theme.frame),
-                (glyphs.hold, style),
-                (bar[at + 1 :], theme.frame),
-            ]
-    return line(width, *parts, (" ", theme.plain), (figures, theme.value))
+    held: list[Part] = [(glyphs.unlit * rest, theme.frame)]
+    at = min(int(_share_of_meter(peak_dbfs) * cells), cells - 1) - len(lit)
+    if math.isfinite(peak_dbfs) and at >= 0:
+        held = [
+            (glyphs.unlit * at, theme.frame), (glyphs.peak, style), (glyphs.unlit * (rest - at - 1), theme.frame),
+        ]  # fmt: skip
+    label: Part = (f"{'level':<{_LABEL}} ", theme.label)
+    return line(width, label, (lit, style), *held, (" ", theme.plain), (figures, theme.value))
 
 
-def _share(dbfs: float) -> float:
+def _share_of_meter(dbfs: float) -> float:
     if math.isnan(dbfs):
         return 0.0
     return min(max((dbfs - _QUIET_DBFS) / -_QUIET_DBFS, 0.0), 1.0)
@@ -144,46 +142,50 @@ def _loudness(dbfs: float, theme: Theme) -> Style:
 def one_line(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
     """State, score and time in one row, for terminals too small for the large word."""
     word: Part = (f" {snapshot.state.value} ", theme.word[snapshot.state] + Style(bold=True))
-    return _now_row(snapshot, [word, (" ", theme.plain)], width, theme, glyphs, now)
+    return _readings_row(snapshot, [word, (" ", theme.plain)], width, theme, glyphs, now)
 
 
 def below_word(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
-    """Score, level and time in one row below the large word, where nothing fits beside it."""
-    return _now_row(snapshot, [("score ", theme.label)], width, theme, glyphs, now)
+    """Score, level and time in one row below the large word, for terminals that have no room beside it."""
+    label: Part = ("error " if snapshot.score_kind == "error" else "score ", theme.label)
+    known = not math.isnan(snapshot.share_of_limit)
+    return _readings_row(snapshot, [label] if known else [], width, theme, glyphs, now)
 
 
-def _now_row(snapshot: Snapshot, first: list[Part], width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
-    score: list[Part] = [
-        (number(snapshot.score), theme.alert if snapshot.score > snapshot.threshold else theme.title),
-        (" / ", theme.label),
-        (number(snapshot.threshold), theme.line),
-    ]
+def _readings_row(snapshot: Snapshot, first: list[Part], width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
+    over = snapshot.score > snapshot.threshold
+    share_of_limit = snapshot.share_of_limit
+    figures = "no score" if math.isnan(share_of_limit) else of_limit(share_of_limit)
+    score: Part = (figures, theme.alert if over else theme.title)
     time: Part = (clock(now) if math.isfinite(now) else span(snapshot.position_s), theme.value)
-    loud: Part = (f"{level(snapshot.level_dbfs)} dB {glyphs.dot} ", theme.label)
-    return spread(width, [*first, *score], [loud, time] if width >= 48 else [time])
+    loud: Part = (f"{level(snapshot.level_dbfs)} {glyphs.dot} ", theme.label)
+    return spread(width, [*first, score], [loud, time] if width >= 48 else [time])
 
 
 def status(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, now: float) -> list[Line]:
-    """Where the sound comes from and how the monitor fares, in one or two rows."""
+    """Where the sound comes from, and the facts that need attention, in one or two rows."""
     dot: Part = (f" {glyphs.dot} ", theme.frame)
     source = (name(snapshot.source, glyphs), theme.value)
     model = (name(snapshot.model, glyphs), theme.value)
-    where: Part = (_position(snapshot), theme.value)
+    heard: Part = (f"heard {_heard(snapshot)}", theme.value)
     stream: list[Part] = [(name(snapshot.stream, glyphs), theme.title), dot] if snapshot.stream else []
-    first = spread(width, [*stream, ("from ", theme.label), source, dot, ("model ", theme.label), model], [where])
-    facts: list[Part] = []
-    shown = _fares(snapshot, theme, glyphs, now)
-    if snapshot.evidence >= _GROWING or width >= _ROOMY:
-        shown.insert(0, ("evidence", percent(snapshot.evidence), urgency(snapshot.evidence, theme)))
-    for label, text, style in shown:
-        facts += [(f"{label} ", theme.label), (text, style), dot]
-    room = width - sum(len(text) for text, _ in facts)
-    note = _fitting(f"threshold {name(snapshot.threshold_note, glyphs)}", room, glyphs)
-    return [first, line(width, *facts, (note, theme.label))][:rows]
+    first = spread(width, [*stream, ("source ", theme.label), source, dot, ("model ", theme.label), model], [heard])
+    parts: list[Part] = []
+    if snapshot.lasting_sum >= _GROWING or width >= _ROOMY:
+        style = urgency(snapshot.lasting_sum, theme) if snapshot.lasting_sum >= _GROWING else theme.value
+        parts += [("lasting ", theme.label), (share(snapshot.lasting_sum), style), dot]
+    parts += [("computer ", theme.label), _busy(snapshot, theme), dot]
+    if snapshot.lost_s > 0:
+        parts += [(f"{duration(snapshot.lost_s)} not heard", _not_heard(snapshot, theme, now)), dot]
+    if width >= _ROOMY and math.isfinite(snapshot.processing_s):
+        parts += [("delay ", theme.label), (duration(_delay_s(snapshot)), theme.value), dot]
+    room = width - sum(len(text) for text, _ in parts)
+    note = _fitting(f"limit: {name(snapshot.threshold_note, glyphs)}", room, glyphs)
+    return [first, line(width, *parts, (note, theme.label))][:rows]
 
 
 def _fitting(note: str, room: int, glyphs: Glyphs) -> str:
-    """Where the threshold comes from; how old it is comes last, and must not be what is left out."""
+    """Where the limit comes from, shortened to `room` cells, but not at its end: there is how old the limit is."""
     if len(note) <= room:
         return note
     parts = note.split(", ")
@@ -193,81 +195,84 @@ def _fitting(note: str, room: int, glyphs: Glyphs) -> str:
     return shorten(note, room, glyphs) if room >= _LEAST_NOTE else ""
 
 
-def _position(snapshot: Snapshot) -> str:
+def _heard(snapshot: Snapshot) -> str:
     if snapshot.duration_s is None:
-        return f"heard {span(snapshot.position_s)}"
+        return span(snapshot.position_s)
     return f"{span(snapshot.position_s)} of {span(snapshot.duration_s)}"
 
 
-def _fares(snapshot: Snapshot, theme: Theme, glyphs: Glyphs, now: float) -> list[tuple[str, str, Style]]:
-    speed = pace(snapshot.speed, glyphs.times)
-    load = "-" if math.isnan(snapshot.load) else f"{100 * snapshot.load:.0f} %"
-    # a hole of last week is no news: only a fresh one is coloured
-    fresh = any(event.kind == "gap" and not now - event.wall_time > _NEWS_S for event in snapshot.events)
-    dropped = f"{snapshot.dropped_samples:,}".replace(",", " ")
-    return [
-        ("speed", speed, theme.value),
-        ("load", load, theme.warn if snapshot.load > _BUSY else theme.value),
-        ("dropped", dropped, theme.warn if fresh else theme.value),
+def _busy(snapshot: Snapshot, theme: Theme) -> Part:
+    return f"{share(snapshot.load)} busy", theme.warn if snapshot.load > _BUSY else theme.value
+
+
+def _not_heard(snapshot: Snapshot, theme: Theme, now: float) -> Style:
+    """The style of how much was not heard: emphasised only after a gap that is recent."""
+    recent = any(event.kind == "gap" and not now - event.wall_time > _NEWS_S for event in snapshot.events)
+    return theme.warn if recent else theme.value
+
+
+def _delay_s(snapshot: Snapshot) -> float:
+    """Seconds from a sound to its score."""
+    return snapshot.algorithmic_delay_s + snapshot.processing_s
+
+
+def facts(snapshot: Snapshot, theme: Theme, glyphs: Glyphs, now: float) -> list[tuple[str, str, Style]]:
+    """What is known about the monitoring: label, text and style of each fact, in the order in which they are shown."""
+    found: list[tuple[str, str, Style]] = []
+    if snapshot.stream:
+        found.append(("stream", name(snapshot.stream, glyphs), theme.title))
+    found += [
+        ("source", name(snapshot.source, glyphs), theme.value),
+        ("model", name(snapshot.model, glyphs), theme.value),
+        ("method", name(method(snapshot.score_kind), glyphs), theme.value),
+        ("limit", number(snapshot.threshold), theme.line),
+        ("", name(snapshot.threshold_note, glyphs), theme.label),
+        ("heard", _heard(snapshot), theme.value),
+        ("not heard", duration(snapshot.lost_s), _not_heard(snapshot, theme, now)),
     ]
+    if snapshot.speed != 1.0:
+        found.append(("speed", pace(snapshot.speed), theme.value))
+    found.append(("computer", *_busy(snapshot, theme)))
+    if math.isfinite(snapshot.processing_s):
+        found.append(("delay", duration(_delay_s(snapshot)), theme.value))
+    return found
 
 
 def details(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: float, *, gauge: bool) -> list[Line]:
-    """The same as the status rows, one fact a row, where there is room for a panel; with the evidence's `gauge`."""
+    """A panel with one fact a row; with `gauge` also the lasting sum."""
     room = width - 11
-    note = wrap(name(snapshot.threshold_note, glyphs), max(room, 1))
-    if len(note) > _NOTE_ROWS:
-        note = [*note[: _NOTE_ROWS - 1], " ".join(note[_NOTE_ROWS - 1 :])]
-    speed, load, dropped = _fares(snapshot, theme, glyphs, now)
-    rows: list[tuple[str, str, Style]] = [
-        *((("stream", name(snapshot.stream, glyphs), theme.title),) if snapshot.stream else ()),
-        ("source", name(snapshot.source, glyphs), theme.value),
-        ("model", name(snapshot.model, glyphs), theme.value),
-        ("score", name(snapshot.score_kind, glyphs), theme.value),
-        ("threshold", number(snapshot.threshold), theme.line),
-        *(("", text, theme.label) for text in note),
-        ("position", _position(snapshot), theme.value),
-        ("speed", f"{speed[1]} {glyphs.dot} load {load[1]}", load[2]),
-        (dropped[0], f"{dropped[1]} samples", dropped[2]),
-    ]
-    if math.isfinite(snapshot.processing_s):
-        rows.append(("latency", _latency(snapshot), theme.value))
     made = [rule(width, theme, glyphs, [("Monitor", theme.title)])]
-    for label, text, style in rows:
-        made.append(line(width, (f"{label:<10} ", theme.label), (shorten(text, room, glyphs), style)))
-        if gauge and label == "score":
-            made.append(evidence(snapshot.evidence, width, theme, glyphs, label=10))
+    if gauge:
+        made.append(lasting(snapshot.lasting_sum, width, theme, glyphs, label=10))
+    for label, text, style in facts(snapshot, theme, glyphs, now):
+        texts = [text]
+        if not label:
+            texts = wrap(text, max(room, 1))
+            if len(texts) > _NOTE_ROWS:
+                texts = [*texts[: _NOTE_ROWS - 1], " ".join(texts[_NOTE_ROWS - 1 :])]
+        made += [line(width, (f"{label:<10} ", theme.label), (shorten(one, room, glyphs), style)) for one in texts]
     return made
 
 
-def _latency(snapshot: Snapshot) -> str:
-    """What the method needs, what computing adds, and what it rarely adds, in milliseconds."""
-    method, usual, rare = (1000 * s for s in (snapshot.algorithmic_s, snapshot.processing_s, snapshot.processing_p99_s))
-    return f"{method:.0f} + {usual:.1f} ms (99 %: {rare:.1f})"
-
-
 def shorten(text: str, width: int, glyphs: Glyphs) -> str:
-    """The text with its middle left out where it is longer than `width`: both ends of a path tell most."""
+    """The text without its middle if it is longer than `width`: the two ends of a path say most."""
     if len(text) <= width or width < 5:
         return text
     head = (width - 1) // 2
     return text[:head] + glyphs.ellipsis + text[len(text) - (width - 1 - head) :]
 
 
-def footer(
-    width: int, message: str, paused: bool, theme: Theme, glyphs: Glyphs, of: Sequence[tuple[str, str]] = KEYS
-) -> Line:
-    """What the keys do, and what the viewer is told."""
+def footer(width: int, message: str, paused: bool, theme: Theme, glyphs: Glyphs, keys: Keys = KEYS) -> Line:
+    """What the keys do, as many of them as fit, and a message."""
     note: list[Part] = []
     if message:
         note = [(f" {name(message, glyphs)} ", theme.note)]
     elif paused:
         note = [(" display paused, monitoring goes on ", theme.note)]
-    keys: list[Part] = []
-    for key, what in of:
-        shown = "resume" if paused and key == "space" else what
-        keys += [(key, theme.key), (f" {shown}   ", theme.label)]
+    shown: list[Part] = []
+    for key, meaning in keys:
+        shown += [(key, theme.key), (f" {'resume' if paused and key == 'space' else meaning}   ", theme.label)]
     room = width - sum(len(text) for text, _ in note) - 1
-    while keys and sum(len(text) for text, _ in keys) > room:
-        del keys[-2:]
-    return spread(width, keys, note) if keys else line(width, *note)
+    while shown and sum(len(text) for text, _ in shown) > room:
+        del shown[-2:]
+    return spread(width, shown, note) if shown else line(width, *note)

@@ -1,1 +1,3 @@
-"""TODO."""
+"""Microphones: listing, opening, watching, reconnecting, and sharing one between streams."""
+
+__all__ = ["devices", "microphone", "portaudio", "pulse_routing", "shared_device", "stderr_redirect"]

@@ -1,4 +1,4 @@
-"""Which microphones there are, and which one is meant by a name or a number."""
+"""Lists the microphones, and finds the one that a name or a number stands for."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from monitor.sources.device.portaudio import portaudio
 from monitor.config.schema import Channel
 from monitor.core.errors import ConfigError, SourceLost
+from monitor.sources.device.portaudio import portaudio
 
-RATES = (8000, 16000, 22050, 32000, 44100, 48000, 96000, 192000)  # asked for by `monitor devices`
-SERVER_CHANNELS = 32  # so many, or more, are what a sound server can mix, not what a microphone has
+RATES = (8000, 16000, 22050, 32000, 44100, 48000, 96000, 192000)  # Hz, that `monitor devices` tests
+SERVER_CHANNELS = 32  # a device with so many channels or more is a sound server, which can mix them
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """An input device as PortAudio lists it."""
+    """An input device, as PortAudio lists it."""
 
     index: int
     name: str
-    system: str  # ALSA, JACK, …
+    system: str  # the host API: ALSA, JACK, …
     channels: int
-    default_rate: int
+    default_rate: int  # Hz
     is_default: bool
 
     def needed_channels(self, channel: Channel) -> int:
-        """How many of its first channels have to be recorded to have this one.
+        """Returns how many channels, from the first one on, have to be recorded to include this channel.
 
         Raises:
-            ConfigError: if it has no such channel.
+            ConfigError: if the device does not have this channel.
         """
         if channel == "mix":
-            # A sound server mixes by itself what its microphone really has.
+            # A sound server mixes the actual channels of the microphone itself.
             return 1 if self.channels >= SERVER_CHANNELS else self.channels
         if channel >= self.channels:
             raise ConfigError(
@@ -44,7 +44,7 @@ class Device:
 
 
 def input_devices() -> list[Device]:
-    """All devices that can record, as PortAudio saw them when it was last initialised.
+    """Returns all devices that can record; PortAudio updates its list only when it is initialised.
 
     Raises:
         MonitorError: if PortAudio is not installed.
@@ -68,18 +68,18 @@ def input_devices() -> list[Device]:
 
 
 def choose(devices: Sequence[Device], wanted: str) -> Device:
-    """The device of this number or name; the system's choice for an empty one.
+    """Finds a device by its number or name; an empty text stands for the system's default device.
 
-    A name may be a part of the device's, in capitals or not; one that is exactly the device's goes before.
+    A name may be a part of the device's name, and its case is ignored; an exact match takes precedence.
 
     Raises:
-        SourceLost: if there is none of that name, or none at all: it may be plugged in yet.
-        ConfigError: if there is none of that number, or more than one of that name.
+        SourceLost: if no device has this name, or there are no devices: it may be plugged in later.
+        ConfigError: if no device has this number, or several different devices match the name.
     """
     if wanted.isdecimal():
         by_index = {device.index: device for device in devices}
         if int(wanted) not in by_index:
-            raise ConfigError(f"There is no microphone with the number {wanted}. {there_are(devices)}")
+            raise ConfigError(f"There is no microphone with the number {wanted}. {listed(devices)}")
         return by_index[int(wanted)]
     if not devices:
         raise SourceLost(
@@ -87,25 +87,27 @@ def choose(devices: Sequence[Device], wanted: str) -> Device:
         )
     if not wanted:
         return next((device for device in devices if device.is_default), devices[0])
-    low = wanted.lower()
-    same = [device for device in devices if device.name.lower() == low]
-    alike = same or [device for device in devices if low in device.name.lower()]
-    if not alike:
-        raise SourceLost(f"There is no microphone called {wanted!r}. {there_are(devices)}")
-    if len(alike) > 1 and len({device.name for device in alike}) > 1:
-        raise ConfigError(f"More than one microphone is called {wanted!r}: say more of the name. {there_are(alike)}")
-    return alike[0]
+    name = wanted.lower()
+    exact = [device for device in devices if device.name.lower() == name]
+    matches = exact or [device for device in devices if name in device.name.lower()]
+    if not matches:
+        raise SourceLost(f"There is no microphone called {wanted!r}. {listed(devices)}")
+    if len(matches) > 1 and len({device.name for device in matches}) > 1:
+        raise ConfigError(
+            f"More than one microphone matches {wanted!r}: give a longer part of its name. {listed(matches)}"
+        )
+    return matches[0]
 
 
-def there_are(devices: Sequence[Device]) -> str:
-    """The devices in a sentence."""
+def listed(devices: Sequence[Device]) -> str:
+    """Lists the devices in a sentence."""
     if not devices:
-        return "There is none at all now."
+        return "No microphone is connected."
     return "There are: " + ", ".join(f"{device.index} {device.name!r}" for device in devices) + "."
 
 
 def rates_of(device: Device) -> list[int]:
-    """Which of the usual rates it records at. Asks the device, which must not be in use."""
+    """Returns which of the usual sample rates the device supports; it must not be in use."""
     library = portaudio()
     rates = []
     for rate in sorted({*RATES, device.default_rate}):
@@ -118,7 +120,7 @@ def rates_of(device: Device) -> list[int]:
 
 
 def as_json_text(wanted: str) -> str:
-    """The devices as JSON: index, name, system, channels, rates, and whether it is the one that would be used."""
+    """Lists the devices as JSON; `used` marks the device that `wanted` stands for."""
     found = input_devices()
     used = choose(found, wanted) if found else None
     rows = [
@@ -137,10 +139,10 @@ def as_json_text(wanted: str) -> str:
 
 
 def as_table(wanted: str) -> str:
-    """The devices in lines for a person, the one that would be used marked with a star.
+    """Lists the devices as a table; a star marks the device that `wanted` stands for.
 
     Raises:
-        SourceLost: if there is none, or not the one that is wanted.
+        SourceLost: if there are no devices, or none of this name.
     """
     found = input_devices()
     used = choose(found, wanted)

@@ -1,8 +1,8 @@
-"""One device's stream: opened, copied into a ring, and left behind where it cannot be closed.
+"""Opens and closes streams of input devices through PortAudio, and copies their samples into rings.
 
-The device callback copies into the preallocated ring, advances its index and ORs the status flags, and nothing else:
-whatever it did besides would make the sound wait. What PortAudio says of a stream's health is not asked (it calls a
-dead stream active, and hangs in stop and close while a sound server does not answer).
+The device callback only copies into the preallocated ring, advances its index and combines the status flags, because
+more work would delay the sound. PortAudio's own state of a stream is not used: it calls a dead stream active, and its
+stop and close functions block while a sound server does not answer.
 """
 
 from __future__ import annotations
@@ -15,30 +15,35 @@ from typing import Any
 
 import numpy as np
 
-from monitor.core.errors import ConfigError, MonitorError, SourceLost
 from monitor.audio.ring_buffer import SampleRing
-from monitor.core.snapshot import FloatArray
+from monitor.core.errors import ConfigError, MonitorError, SourceLost
+from monitor.core.types import FloatArray
 
 NO_LIBRARY = (
-    "The library that hears microphones, PortAudio, is not installed: on Debian and Ubuntu, "
+    "PortAudio, the library that records from microphones, is not installed: on Debian and Ubuntu, run "
     "`sudo apt-get install libportaudio2`."
 )
-CLOSING_S = 1.5  # an orderly close takes milliseconds; a sound server that does not answer, half a minute
-LATENESS_KEPT = 1 << 16  # callbacks: eleven minutes of 10 ms
+CLOSING_S = 1.5  # closing takes milliseconds, but half a minute if the sound server does not answer
+LATENESS_KEPT = 1 << 16  # number of callbacks: eleven minutes at 10 ms
+INVALID_SAMPLE_RATE, INVALID_CHANNEL_COUNT = -9997, -9998  # PortAudio's error codes
 
 _INITIALISING = -1
-_open_streams: set[int] = set()  # by id, from before they are opened until they are closed
+_open_streams: set[int] = set()  # ids of streams, from before they are opened until they are closed
 _lock = threading.Lock()
-_idle = threading.Condition(_lock)  # told when PortAudio has been initialised
-_turn = threading.Lock()  # PortAudio opens one device at a time
-_TURN_S = 2.0  # waited for at most: a device that stalls while it is opened delays no other for good
+_idle = threading.Condition(_lock)  # notified when PortAudio has been initialised
+_opening = threading.Lock()  # PortAudio opens one device at a time
+_OPENING_S = 2.0  # maximum time to wait for it, so that a device that blocks delays others only for a while
+
+
+class UnsupportedRate(ConfigError):
+    """The device does not support this sample rate; it may support another."""
 
 
 def portaudio() -> Any:
-    """The module sounddevice, which loads PortAudio.
+    """Returns the module sounddevice, which loads PortAudio.
 
     Raises:
-        MonitorError: if PortAudio is not there.
+        MonitorError: if PortAudio is not installed.
     """
     try:
         import sounddevice
@@ -48,21 +53,21 @@ def portaudio() -> Any:
 
 
 def anything_open() -> bool:
-    """Whether a stream is open, or one could not be closed: then PortAudio must not be initialised anew.
+    """Whether a stream is open, or could not be closed. Then PortAudio must not be initialised again.
 
-    The interpreter's own exit closes all streams too, and would hang as long as the close does.
+    The interpreter closes all streams at its exit, and would be blocked as long as closing is.
     """
     with _lock:
         return bool(_open_streams)
 
 
 def reinitialise() -> bool:
-    """Lets PortAudio look for devices anew, which it does only when initialised; False where a stream is open."""
+    """Initialises PortAudio again, which updates its list of devices; returns False if a stream is open."""
     library = portaudio()
     with _lock:
         if _open_streams:
             return False
-        _open_streams.add(_INITIALISING)  # not under the lock, because a sound server may make it wait
+        _open_streams.add(_INITIALISING)  # not under the lock, because a sound server may block the initialisation
     try:
         library._terminate()
         library._initialize()
@@ -77,36 +82,36 @@ def reinitialise() -> bool:
 
 @contextlib.contextmanager
 def in_use() -> Iterator[None]:
-    """While it lasts, PortAudio is not initialised anew, and no other microphone is looked for or opened."""
+    """A context in which PortAudio is not initialised again, and no other device is listed or opened."""
     token = object()
     with _idle:
         while _INITIALISING in _open_streams:
             _idle.wait()
         _open_streams.add(id(token))
-    mine = _turn.acquire(timeout=_TURN_S)
+    mine = _opening.acquire(timeout=_OPENING_S)
     try:
         yield
     finally:
         if mine:
-            _turn.release()
+            _opening.release()
         with _lock:
             _open_streams.discard(id(token))
 
 
-class Writer:
-    """The device callback. Everything it touches has been allocated before."""
+class CallbackWriter:
+    """The device callback, which writes into a ring. All its memory is allocated in advance."""
 
     def __init__(self, ring: SampleRing) -> None:
         self.ring = ring
-        self.flags = 0  # all status flags so far, ORed
-        self.overflows = 0  # callbacks that said that samples before theirs were lost
-        self.overflow_index = 0  # where the last of them was
+        self.flags = 0  # bitwise OR of all status flags so far
+        self.overflows = 0  # number of callbacks that reported that samples before them were lost
+        self.overflow_index = 0  # absolute sample index at the last of them
         self.calls = 0
-        self._lateness = np.zeros(LATENESS_KEPT, np.float32)  # s from PortAudio's side of the call to ours
+        self._lateness = np.zeros(LATENESS_KEPT, np.float32)  # seconds from PortAudio's call time to our callback
         self._now = time.time  # PortAudio's clock on Linux is the wall clock
 
     def __call__(self, block: FloatArray, _frames: int, when: Any, status: Any) -> None:
-        """Takes a block (frames, channels) of the device."""
+        """Receives a block (frames, channels) from the device."""
         self._lateness[self.calls % LATENESS_KEPT] = self._now() - when.currentTime
         self.calls += 1
         if status:
@@ -116,33 +121,43 @@ class Writer:
                 self.overflow_index = self.ring.written
         self.ring.write(block)
 
-    def late(self, count: int) -> FloatArray:
-        """How late the last `count` callbacks were, in seconds, of those that are kept: (count,), in no order."""
+    def lateness(self, count: int) -> FloatArray:
+        """Delays (count,) of the last `count` callbacks in seconds, in no order; only the newest ones are kept."""
         newest = min(count, self.calls, LATENESS_KEPT)
         return self._lateness[np.arange(self.calls - newest, self.calls) % LATENESS_KEPT]
 
 
-class Capture:
-    """An open stream of one input device, writing into a ring of its own.
+class DeviceStream:
+    """An open stream of one input device, which writes into its own ring.
 
     Args:
         index: PortAudio's number of the device.
-        sample_rate: samples a second that the device is asked for.
-        channels: how many of its first channels.
-        latency_s: how much sound may wait in the system; more survives longer hiccups.
+        name: name of the device, for messages.
+        sample_rate: sample rate in Hz.
+        channels: number of channels to record, from the first one on.
+        latency_s: length of the system's buffer in seconds; a longer one survives longer delays.
+        block_s: length of the blocks passed to the callback, in seconds.
+        buffer_s: length of the ring in seconds.
 
     Raises:
-        ConfigError: if the device has no such rate or channels.
-        SourceLost: if it cannot be opened now.
+        ConfigError: if the device does not support the sample rate (UnsupportedRate) or the number of channels.
+        SourceLost: if the device cannot be opened now.
     """
 
     def __init__(
-        self, index: int, name: str, sample_rate: int, channels: int, *, latency_s: float, block_s: float,
+        self,
+        index: int,
+        name: str,
+        sample_rate: int,
+        channels: int,
+        *,
+        latency_s: float,
+        block_s: float,
         buffer_s: float,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.name, self.sample_rate, self.channels = name, sample_rate, channels
         self.ring = SampleRing(int(buffer_s * sample_rate), channels)
-        self.writer = Writer(self.ring)
+        self.writer = CallbackWriter(self.ring)
         self.opened_at = time.monotonic()
         library = portaudio()
         with _lock:
@@ -162,14 +177,14 @@ class Capture:
             raise _refusal(error, name, sample_rate, channels) from None
 
     def close(self, patience_s: float = CLOSING_S) -> bool:
-        """Ends the stream; False if it did not end in time: then a thread that nobody waits for still tries."""
+        """Closes the stream; returns False if that takes longer than `patience_s`: then a thread goes on with it."""
         closing = threading.Thread(target=self._close, name="closing a device", daemon=True)
         closing.start()
         closing.join(patience_s)
         return not closing.is_alive()
 
     def _close(self) -> None:
-        # abort, never stop: stop waits for sound that may never come.
+        # abort instead of stop, because stop waits for samples that may never arrive.
         self._stream.abort(ignore_errors=True)
         self._stream.close(ignore_errors=True)
         self._forget()
@@ -180,15 +195,15 @@ class Capture:
 
 
 def _refusal(error: Exception, name: str, sample_rate: int, channels: int) -> MonitorError:
-    reason = str(error)
-    if "sample rate" in reason:
-        return UnfitRate(f"{name}: does not record at {sample_rate} samples a second: set audio.device_rate to one "
-                         "that `monitor devices` lists.")  # fmt: skip
-    if "number of channels" in reason:
-        return ConfigError(f"{name}: has no {channels} channels: choose a lower --channel (counted from 0), or mix.")
-    return SourceLost(f"{name}: cannot be opened ({reason.partition(' [')[0].rstrip('.')}): is it plugged in, and not "
-                      "in use by another program?")  # fmt: skip
-
-
-class UnfitRate(ConfigError):
-    """The device does not record at this rate; it may at another."""
+    code = error.args[1] if len(error.args) > 1 else None
+    if code == INVALID_SAMPLE_RATE:
+        return UnsupportedRate(
+            f"{name}: does not record at {sample_rate} samples a second: set audio.device_rate to a rate that "
+            "`monitor devices` lists for it."
+        )
+    if code == INVALID_CHANNEL_COUNT:
+        return ConfigError(
+            f"{name}: does not have {channels} channels: choose a lower --channel (counted from 0), or mix."
+        )
+    reason = str(error).partition(" [")[0].rstrip(".")
+    return SourceLost(f"{name}: cannot be opened ({reason}): is it plugged in, and not in use by another program?")

@@ -1,39 +1,43 @@
-"""Which microphone a sound server feeds us from: it may put another in its place, and the audio library says nothing.
+"""Detects when the sound server replaces the recorded microphone by another one.
 
-Asked of PulseAudio (and PipeWire, which answers in its place) through `pactl`; without it, or without a sound server,
-nothing can be put in a device's place unseen, and nothing is checked.
+The audio library does not report this. PulseAudio is queried through `pactl`, which works with PipeWire too. Without
+`pactl` or a sound server nothing is checked; without a server no device is replaced.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
 import threading
+from collections.abc import Callable
 
-_ASK_S = 2.0  # a sound server that does not answer within this is stalled, which is noticed elsewhere
+log = logging.getLogger(__name__)
+
+_QUERY_S = 2.0  # a sound server that does not answer within this time is stalled, which is detected elsewhere
 
 
-def feeding_source(pid: int | None = None) -> str:
-    """The name of the server's source that feeds this process's newest recording stream; "" where unknown."""
+def recorded_source(pid: int | None = None) -> str:
+    """Returns the name of the server's source that this process's newest recording stream reads; "" if unknown."""
     own = str(pid or os.getpid())
     index = ""
-    for block in _ask("list", "source-outputs").split("Source Output #")[1:]:
+    for block in _query("list", "source-outputs").split("Source Output #")[1:]:
         process = re.search(r'application\.process\.id = "(\d+)"', block)
         source = re.search(r"^\s*Source: (\d+)", block, re.MULTILINE)
         if process and source and process[1] == own:
             index = source[1]
-    for row in _ask("list", "short", "sources").splitlines() if index else ():
+    for row in _query("list", "short", "sources").splitlines() if index else ():
         fields = row.split("\t")
         if len(fields) > 1 and fields[0] == index:
             return fields[1]
     return ""
 
 
-def _ask(*words: str) -> str:
+def _query(*words: str) -> str:
     try:
         answer = subprocess.run(
-            ("pactl", *words), capture_output=True, text=True, timeout=_ASK_S, check=False, env=_environment()
+            ("pactl", *words), capture_output=True, text=True, timeout=_QUERY_S, check=False, env=_environment()
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -44,32 +48,51 @@ def _environment() -> dict[str, str]:
     return os.environ | {"LC_ALL": "C"}
 
 
-class RoutingWatch:
-    """Watches, from when a device is heard, that it stays the one; costs nothing while nothing changes."""
+def pin_pulse_source(name: str) -> None:
+    """Makes this process record from this source only, through PULSE_SOURCE, for devices that name no source.
 
-    def __init__(self) -> None:
-        self.source = ""  # the one that has to feed us: the first that did
+    This setting applies to the whole process, so it suits only a program that records from one device.
+    """
+    if "PULSE_SOURCE" not in os.environ:
+        os.environ["PULSE_SOURCE"] = name
+        log.info(
+            "recording only from %s (PULSE_SOURCE), so that the sound server cannot replace it by another microphone",
+            name,
+        )
+
+
+class PulseRouting:
+    """Watches whether the sound server keeps recording from the same source.
+
+    It acts only on notifications of the server, so it costs nothing while nothing changes.
+
+    Args:
+        pin: called with the name of the recorded source as soon as it is known.
+    """
+
+    def __init__(self, pin: Callable[[str], None] = lambda _: None) -> None:
+        self._pin = pin
+        self.source = ""  # name of the first recorded source, the only one that is accepted
         self.switched = False
         self._server: subprocess.Popen[str] | None = None
 
     def accept(self) -> bool:
-        """Whether the stream just opened comes from the right source; from here on it is watched.
+        """Returns whether the stream that was just opened reads the accepted source, and if so, watches it.
 
-        The first source is right by definition.
+        The source of the first stream becomes the accepted one.
         """
         self.end()
-        found = feeding_source()
+        found = recorded_source()
         if self.source and found and found != self.source:
             return False
         if found:
             self.source = found
-            # A device that names no source of its own then comes back from this one, or not at all.
-            os.environ.setdefault("PULSE_SOURCE", found)
+            self._pin(found)
             self._begin()
         return True
 
     def end(self) -> None:
-        """Watches no more."""
+        """Stops watching."""
         server, self._server = self._server, None
         self.switched = False
         if server is not None:
@@ -89,8 +112,8 @@ class RoutingWatch:
     def _listen(self, server: subprocess.Popen[str]) -> None:
         assert server.stdout is not None
         with server.stdout:
-            for news in server.stdout:
-                if "'change' on source-output" in news and server is self._server:
-                    found = feeding_source()
+            for line in server.stdout:
+                if "'change' on source-output" in line and server is self._server:
+                    found = recorded_source()
                     if found and found != self.source and server is self._server:
                         self.switched = True

@@ -1,0 +1,53 @@
+"""Training from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monitor.api.model import Model, load
+from monitor.config.loader import SettingsSource
+
+
+def train(
+    data: str | Path,
+    out: str | Path,
+    *,
+    preset: str = "default",
+    epochs: int | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> Model:
+    """Trains a model on normal sound of a machine, as `monitor train` does. No settings file is read.
+
+    Args:
+        data: folder of normal recordings, or a data set in the layout of ToyADMOS or DCASE.
+        out: folder for the model, metrics and pictures.
+        preset: "default", or "toyadmos" for the article's recipe.
+        epochs: the setting `train.epochs`; None: as in the preset.
+        seed: the setting `train.seed`; None: as in the preset.
+        device: the setting `train.device`; None: as in the preset.
+        resume: whether to continue an interrupted training in the same folder.
+        settings: further settings, by their names in config.yaml: {"features.n_mels": 128}.
+
+    Raises:
+        ConfigError: if a setting is not valid.
+        DataError: if there are too few usable recordings.
+        MonitorError: if files cannot be written.
+    """
+    from train.commands.progress import NoProgress
+    from train.commands.train import BUNDLE_FILE
+    from train.commands.train import train as run
+
+    stated = {"train.epochs": epochs, "train.seed": seed, "train.device": device, **(settings or {})}
+    overrides = [f"{key}={_text(value)}" for key, value in stated.items() if value is not None]
+    config = SettingsSource.from_options(overrides, preset=preset).config
+    run(config, Path(data), Path(out), NoProgress(), resume=resume)
+    return load(Path(out) / BUNDLE_FILE)
+
+
+def _text(value: object) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,50 @@
+"""Channel selection and resampling, shared by microphones, replays and training."""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+
+from monitor.config.schema import Channel
+from monitor.core.errors import DataError
+from monitor.core.text import counted
+from monitor.core.types import FloatArray
+
+
+def require_channel(channel: Channel, channels: int) -> None:
+    """Checks that a channel exists.
+
+    Args:
+        channel: number of a channel, or "mix", which always exists.
+        channels: number of channels.
+
+    Raises:
+        DataError: if the channel does not exist.
+    """
+    if channel != "mix" and channel >= channels:
+        raise DataError(
+            f"there is no channel {channel}, only {counted(channels, 'channel')} (counted from 0): "
+            "choose another one with features.channel, or `mix`"
+        )
+
+
+def select_channel(block: FloatArray, channel: Channel) -> FloatArray:
+    """One channel of samples (n, channels), or the mean of all for "mix": (n,), a view if possible."""
+    if channel == "mix":
+        return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+    return block[:, channel]
+
+
+class Resampler:
+    """Resamples a stream. The output does not depend on how the input is divided into blocks."""
+
+    def __init__(self, source_rate: int, target_rate: int) -> None:
+        same = source_rate == target_rate
+        self._stream = None if same else soxr.ResampleStream(source_rate, target_rate, 1, dtype="float32")
+
+    def push(self, samples: FloatArray, *, last: bool = False) -> FloatArray:
+        """Resamples the next samples (n,); returns those that are ready (m,), with `last` all that remain."""
+        if self._stream is None:
+            return samples
+        resampled: FloatArray = self._stream.resample_chunk(np.ascontiguousarray(samples, np.float32), last=last)
+        return resampled

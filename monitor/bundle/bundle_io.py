@@ -1,0 +1,213 @@
+"""Saving and loading bundles: one safetensors file, which is verified when it is loaded.
+
+The tensors are the weights (`model.*`), mean and deviation of each band, the reference distributions (`reference.*`),
+scores of normal sound, the usual error of each band, and the reconstruction errors of the self-test. The safetensors
+metadata has one JSON string with the settings, the thresholds, the provenance, and a digest of the whole bundle. The
+file contains no pickle, so loading it cannot execute code.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+from safetensors.numpy import save
+
+from monitor.bundle.bundle import Bundle
+from monitor.bundle.schema import (
+    OLDEST_SCHEMA,
+    SCHEMA,
+    STORED_GROUPS,
+    Metadata,
+    Tensors,
+    current_metadata,
+    current_name,
+    current_settings,
+    digest,
+    expected_tensors,
+    model_id,
+)
+from monitor.bundle.self_test import TOLERANCE, chirp_error
+from monitor.bundle.threshold import THRESHOLDS, Threshold
+from monitor.config.schema import Config
+from monitor.core.atomic_io import write_atomically
+from monitor.core.errors import BundleError, MonitorError
+from monitor.scoring.gaussian import Reference
+from monitor.scoring.score_parts import SCORE_KINDS
+
+MAX_BYTES = 1 << 30
+MAX_HEADER_BYTES = 1 << 22
+
+
+def save_bundle(bundle: Bundle, path: Path) -> Bundle:
+    """Writes a bundle atomically, and returns it with its `model_id`.
+
+    Raises:
+        MonitorError: if the file cannot be written.
+    """
+    metadata, tensors = _metadata(bundle), _tensors(bundle)
+    tensors["chirp_error"] = chirp_error(bundle)
+    stored = metadata | {"digest": digest(metadata, tensors)}
+    write_atomically(path, save(tensors, {"monitor": json.dumps(stored)}))
+    return replace(bundle, model_id=model_id(metadata, tensors))
+
+
+def with_model_id(bundle: Bundle) -> Bundle:
+    """The bundle with the `model_id` that `save_bundle` would give it."""
+    return replace(bundle, model_id=model_id(_metadata(bundle), _tensors(bundle)))
+
+
+def _metadata(bundle: Bundle) -> Metadata:
+    """The JSON metadata of a bundle, without the digest."""
+    return {
+        "schema": SCHEMA,
+        "config": {group: getattr(bundle.config, group).model_dump(mode="json") for group in STORED_GROUPS},
+        "thresholds": {name: threshold.model_dump() for name, threshold in bundle.thresholds.items()},
+        "normal_dbfs": bundle.normal_dbfs,
+        "provenance": bundle.provenance,
+    }
+
+
+def _tensors(bundle: Bundle) -> Tensors:
+    """The tensors of a bundle, without the errors of the self-test."""
+    tensors: Tensors = {f"model.{name}": values for name, values in bundle.weights.items()}
+    tensors |= {name: getattr(bundle, name) for name in ("mean", "deviation", "usual_band_error", "normal_scores")}
+    for part, reference in bundle.references.items():
+        for name in ("centre", "inverse_covariance", "log_distance"):
+            tensors[f"reference.{part}.{name}"] = getattr(reference, name)
+    return {name: np.ascontiguousarray(values).reshape(values.shape) for name, values in tensors.items()}
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Loads a bundle of any format from `OLDEST_SCHEMA` to `SCHEMA`, and verifies it.
+
+    Raises:
+        BundleError: if the file is missing, truncated, altered, too large or not a bundle, or if the self-test gives
+            other reconstruction errors here than where the bundle was made.
+    """
+    try:
+        return _load(path)
+    except BundleError:
+        raise
+    except (MonitorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _unusable(path, _first_line(error)) from None
+
+
+def _load(path: Path) -> Bundle:
+    _check_size(path)
+    try:
+        with safetensors.safe_open(path, framework="np") as stored:
+            metadata = json.loads((stored.metadata() or {}).get("monitor", "null"))
+            schema = _check_schema(metadata, path)
+            names = list(stored.keys())
+            config = _stored_config(metadata)
+            _check_shapes(stored, names, schema, config, path)
+            raw = {name: stored.get_tensor(name) for name in names}
+    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+        raise _unusable(path, _first_line(error)) from None
+    if metadata.pop("digest", None) != digest(metadata, raw):
+        raise BundleError(f"{path}: has been altered since it was written: use a fresh copy of it, or train again.")
+    if not all(np.isfinite(values).all() for values in raw.values()):
+        raise BundleError(f"{path}: contains numbers that are not finite: use a fresh copy of it, or train again.")
+    tensors = {current_name(name, schema): values for name, values in raw.items()}
+    bundle = _assemble(config, current_metadata(metadata), tensors, model_id(metadata, raw))
+    _check_self_test(bundle, tensors, path)
+    return bundle
+
+
+def _check_size(path: Path) -> None:
+    if path.is_dir():
+        raise BundleError(f"{path}: is a folder: give the model file in it, such as {path / 'model.safetensors'}.")
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}.") from None
+    if size > MAX_BYTES or not 2 <= header <= min(MAX_HEADER_BYTES, max(0, size - 8)):
+        raise _unusable(path, "its size is wrong")
+
+
+def _check_schema(metadata: object, path: Path) -> int:
+    if not isinstance(metadata, dict):
+        raise BundleError(
+            f"{path}: is a safetensors file, but not a model of this program: give one that it has trained."
+        )
+    schema = metadata.get("schema")
+    if not isinstance(schema, int) or not OLDEST_SCHEMA <= schema <= SCHEMA:
+        raise BundleError(
+            f"{path}: has format {schema}, but this program reads formats {OLDEST_SCHEMA} to {SCHEMA}: "
+            "train it again, or use the version of the program that wrote it."
+        )
+    return schema
+
+
+def _stored_config(metadata: Metadata) -> Config:
+    stored = metadata["config"]
+    if foreign := sorted(set(stored) - set(STORED_GROUPS)):
+        raise ValueError(f"its settings have a group {foreign[0]}, which no model has")
+    return Config.model_validate(current_settings(stored, metadata["schema"]))
+
+
+def _check_shapes(stored: Any, names: list[str], schema: int, config: Config, path: Path) -> None:
+    """Compares the shapes and types of all tensors with those that the settings imply, before they are read."""
+    slices = {current_name(name, schema): stored.get_slice(name) for name in names}
+    found = {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in slices.items()}
+    known = found.get("normal_scores", ((0,), ""))[0]
+    expected = expected_tensors(config, known[0] if len(known) == 1 else 0)
+    if wrong := sorted(name for name in expected | found if expected.get(name) != found.get(name)):
+        raise BundleError(
+            f"{path}: its tensor {wrong[0]!r} is missing or does not fit its settings: use a fresh copy of it, or "
+            "train again."
+        )
+
+
+def _assemble(config: Config, metadata: Metadata, tensors: Tensors, identity: str) -> Bundle:
+    thresholds = {name: Threshold.model_validate(metadata["thresholds"][name]) for name in THRESHOLDS}
+    if not isinstance(metadata["provenance"], dict):
+        raise ValueError("its provenance is not a JSON object")
+    references = {
+        part.name: Reference(
+            *(tensors[f"reference.{part.name}.{name}"] for name in ("centre", "inverse_covariance", "log_distance"))
+        )
+        for part in SCORE_KINDS[config.score.kind]
+    }
+    return Bundle(
+        config,
+        {name.removeprefix("model."): values for name, values in tensors.items() if name.startswith("model.")},
+        tensors["mean"],
+        tensors["deviation"],
+        tensors["usual_band_error"],
+        references,
+        thresholds,
+        tensors["normal_scores"],
+        float(metadata["normal_dbfs"]),
+        metadata["provenance"],
+        identity,
+    )
+
+
+def _check_self_test(bundle: Bundle, tensors: Tensors, path: Path) -> None:
+    """Compares the reconstruction errors of the self-test here with those where the bundle was made."""
+    stored = tensors["chirp_error"]
+    difference = float(np.abs(chirp_error(bundle) - stored).max() / np.abs(stored).max())
+    if not difference <= TOLERANCE:
+        raise BundleError(
+            f"{path}: scores its test sound differently here than where it was trained (by {difference:.1%}), "
+            f"because a library here computes differently: install the versions that it was trained with "
+            f"({bundle.provenance.get('versions')}), or train again here."
+        )
+
+
+def _unusable(path: Path, reason: str) -> BundleError:
+    return BundleError(
+        f"{path}: is not a model of this program, or is damaged ({reason}): use a fresh copy of it, or train again."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

@@ -1,0 +1,90 @@
+"""`monitor bench`: measures the speed of this computer."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from monitor.cli.environment import choose_thread_waiting
+from monitor.cli.options import FILE, bundle_and_settings, device_override, settings_in_force, settings_options
+from monitor.core.errors import ConfigError
+
+SECTIONS = ("latency", "replay", "machine", "streams", "frames", "cache", "training", "gpu", "precision")
+
+
+@click.command()
+@click.option("--bundle", type=FILE, help="Model to measure with.  [default: an untrained one of the same size]")
+@click.option("--data", type=FILE, help="For the section precision: the test recordings of the model.")
+@click.option("--device", metavar="NAME|INDEX", help="Microphone to listen to.  [default: a simulated one]")
+@click.option(
+    "--seconds", type=click.FloatRange(1), default=30, show_default=True, help="How long the section latency listens."
+)
+@click.option("--only", type=click.Choice(SECTIONS), multiple=True, help="Run only this section. May be repeated.")
+@click.option("--json", "json_file", type=FILE, help="Also write the figures to this JSON file (-: print only them).")
+@settings_options
+def bench(
+    bundle: Path | None,
+    data: Path | None,
+    device: str | None,
+    seconds: float,
+    only: tuple[str, ...],
+    json_file: Path | None,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Measure the speed of this computer: the delay of listening, and the speed of replay, features and training.
+
+    \b
+    latency   delay of scores and of the microphone's callbacks, and processor load, with the dashboard shown
+    machine   matrix products per second, and the number of streams that they allow at most
+    replay    speed of replaying a recording, compared with one window at a time; time to start
+    streams   how many streams of one model the computer can follow; delay of 64 live streams
+    frames    speed of computing mel frames, compared with torchaudio and librosa
+    cache     speed of computing the frames of 200 recordings, compared with librosa file by file
+    training  speed of an epoch, compared with its steps alone and a DataLoader; bfloat16 and float32; disk reads
+    precision scores and AUC in bfloat16, compared with float32 (needs --bundle and --data)
+    gpu       with a GPU: number of streams computed at once, including transfers; speed of training
+
+    Compared programs run alternately in the same process; a ratio is the median over all rounds. All sections
+    together take about six minutes.
+
+    \b
+    Examples:
+      monitor bench
+      monitor bench --only frames --only training
+      monitor bench --device default --seconds 600 --json bench.json
+      monitor bench --bundle runs/pump/model.safetensors --data data/ --only precision
+    """
+    choose_thread_waiting()
+    settings = (*overrides, *device_override(device))
+    loaded = None
+    if bundle is None:
+        config = settings_in_force(config_file, settings)
+    else:
+        loaded, config = bundle_and_settings(bundle, config_file, settings)
+    import json
+
+    from monitor.bench import run_bench
+    from monitor.core.atomic_io import write_atomically
+    from monitor.sources.device.stderr_redirect import log_file, stderr_redirected
+    from train.bench import SECTIONS as OFFLINE
+    from train.bench.precision import measure as precision
+
+    sections = dict(OFFLINE)
+    if loaded is not None and data is not None:
+        sections["precision"] = partial(precision, loaded, data)
+    elif "precision" in only:
+        raise ConfigError("--only precision compares scores of recordings: add --bundle and --data.")
+    silent = json_file == Path("-")
+    with stderr_redirected(log_file(), keep_ours=True):
+        figures = run_bench(
+            config, loaded, microphone=device is not None, seconds=seconds, only=only, further=sections,
+            show=(lambda _: None) if silent else click.echo,
+        )  # fmt: skip
+    text = json.dumps(figures, indent=2) + "\n"
+    if silent:
+        click.echo(text, nl=False)
+    elif json_file is not None:
+        write_atomically(json_file, text.encode())

@@ -1,0 +1,136 @@
+"""`monitor train` trains a model; `monitor demo` shows the monitoring of a simulated machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from monitor.cli.environment import choose_thread_waiting
+from monitor.cli.options import (
+    FILE,
+    PRESETS,
+    Speed,
+    settings_in_force,
+    settings_options,
+    view_options,
+    view_overrides,
+)
+
+
+@click.command()
+@click.argument("data", type=FILE)
+@click.option("--out", type=FILE, required=True, help="Folder for the model, metrics and pictures.")
+@click.option(
+    "--preset",
+    type=click.Choice(PRESETS),
+    default="default",
+    show_default=True,
+    help="Predefined settings to start from.",
+)
+@click.option("--epochs", type=click.IntRange(1), help="Number of passes over the training recordings.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Compute on the processor or a GPU.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of the random data split, weights and order.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted training in the same folder.")
+@settings_options
+def train(
+    data: Path,
+    out: Path,
+    preset: str,
+    epochs: int | None,
+    device: str | None,
+    seed: int | None,
+    resume: bool,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Train a model of the sound of a healthy machine.
+
+    DATA is a folder of normal recordings (wav, flac, ogg, or .npy mel frames), or one in the layout of ToyADMOS
+    (train_normal/, test_normal/, test_anomaly/) or DCASE (train/, test/). Recordings in test folders are scored at the
+    end. The folder --out receives model.safetensors, metrics.json, history.jsonl and pictures.
+
+    \b
+    Examples:
+      monitor train recordings/ --out runs/pump
+      monitor train ToyCar/ --out runs/article --preset toyadmos
+      monitor train mel/ --out runs/mel --set features.n_fft=1024 --set features.hop_length=512
+      monitor train recordings/ --out runs/pump --resume
+      torchrun --nproc-per-node=2 -m monitor train recordings/ --out runs/pump
+    """
+    choose_thread_waiting()
+    chosen = {"train.epochs": epochs, "train.device": device, "train.seed": seed}
+    flags = tuple(f"{key}={value}" for key, value in chosen.items() if value is not None)
+    config = settings_in_force(config_file, (*overrides, *flags), preset=preset)
+    from train.commands import train as training
+    from train.commands.progress import ConsoleProgress
+
+    try:
+        with ConsoleProgress() as progress:
+            metrics = training.train(config, data, out, progress, resume=resume)
+    except KeyboardInterrupt:
+        if (out / training.CHECKPOINT_FILE).exists():
+            click.echo("Interrupted. Run the same command with --resume to continue.", err=True)
+        raise
+    if not metrics:  # only the first of torchrun's processes has the metrics
+        return
+    from monitor.bundle.bundle_io import load_bundle
+    from train.evaluation.summary import training_summary
+
+    click.echo(training_summary(metrics, load_bundle(out / training.BUNDLE_FILE), out))
+
+
+@click.command()
+@click.option(
+    "--fault",
+    default="bearing",
+    show_default=True,
+    metavar="bearing|imbalance|belt|gear",
+    help="Fault of the simulated machine.",
+)
+@click.option(
+    "--out", type=FILE, default="monitor-demo", show_default=True, help="Folder for the recordings and the model."
+)
+@click.option("--speed", type=Speed(), help="Speed of the replay: 1 is real time.  [default: 1; max with --headless]")
+@click.option(
+    "--hours", type=click.FloatRange(0, min_open=True), metavar="H",
+    help="Only count the false alarms in H hours of the healthy machine.",
+)  # fmt: skip
+@view_options
+@settings_options
+def demo(
+    fault: str,
+    out: Path,
+    hours: float | None,
+    speed: float | None,
+    headless: bool,
+    events: Path | None,
+    log_json: bool,
+    ascii: bool,
+    no_colour: bool,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Try the monitoring without microphone and recordings: on a simulated machine that develops a fault.
+
+    \b
+    Examples:
+      monitor demo
+      monitor demo --fault belt
+      monitor demo --headless
+      monitor demo --hours 24
+    """
+    choose_thread_waiting()
+    config = settings_in_force(config_file, (*overrides, *view_overrides(ascii, no_colour)))
+    if hours is not None:
+        from train.demo.false_alarms import count_false_alarms
+
+        count_false_alarms(config, out, hours)
+        return
+    from monitor.cli.commands.listen import Outputs, session_view
+    from train.demo.demo import run_demo
+
+    outputs = Outputs(headless, log_json, None, events, None)
+    run_demo(
+        config, out, fault, speed=speed, headless=headless, events=events, show=session_view(config.dashboard, outputs)
+    )

@@ -1,0 +1,99 @@
+"""Logging of the program: plain lines or JSON lines, on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+
+from monitor.core.text import printable
+
+log = logging.getLogger(__name__)
+
+
+class StderrHandler(logging.Handler):
+    """Writes to the present `sys.stderr`, so that a progress bar that replaced it moves down for a log line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one record. If standard error is a closed pipe, the record is discarded."""
+        text = self.format(record)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+
+class StdoutHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to standard output. If that fails (a closed pipe, a full disk), the program ends."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - as logging has it
+        """Raises the error, as `print` would; `logging` would print a traceback for every line."""
+        raise
+
+
+class PlainFormatter(logging.Formatter):
+    """Formats a record as its message; with `timed` the local time precedes it."""
+
+    def __init__(self, *, timed: bool) -> None:
+        super().__init__()
+        self._timed = timed
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns one line."""
+        text = printable(record.getMessage())
+        return f"{_time(record)} {text}" if self._timed else text
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as a JSON object with time, level, logger, message, and the record's `facts`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns one line."""
+        facts = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
+        return json.dumps(facts, ensure_ascii=False)
+
+
+def set_up_logs(*, as_json: bool = False, timed: bool = False, level: int = logging.INFO) -> None:
+    """Makes the loggers of `monitor` and `train` write to standard error, for the rest of the process."""
+    handler = StderrHandler()
+    handler.setFormatter(JsonFormatter() if as_json else PlainFormatter(timed=timed))
+    for name in ("monitor", "train"):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
+
+
+def report_error(text: str) -> None:
+    """Writes the error that ends the program to standard error, in the format of the other lines."""
+    if any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger("monitor").handlers):
+        log.error("%s", text)
+    else:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"monitor: {text}\n")
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="seconds")
+
+
+def event_writer(*, as_json: bool) -> Callable[[str, Mapping[str, object]], None]:
+    """Returns a function that writes lines to standard output: called with a text, and with its figures for JSON."""
+    handler = StdoutHandler()
+    handler.setFormatter(JsonFormatter() if as_json else PlainFormatter(timed=True))
+    logger = logging.getLogger("monitor.events")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    return lambda text, facts: logger.info("%s", text, extra={"facts": facts})

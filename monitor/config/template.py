@@ -1,0 +1,177 @@
+"""Generates config.yaml with all defaults, and YAML of given settings, from the schema."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from monitor.config.loader import changed
+from monitor.config.presets import PRESETS
+from monitor.config.schema import GROUPS, Config, Group, Stream
+
+WIDTH = 118
+COMMENT_COLUMN = 26
+EXPONENT_FROM = 1e15  # whole numbers from here on are written with an exponent
+
+HEADER = """\
+# Settings. Each is commented out at its default: to change one, remove the # before its name and edit the value.
+# `monitor check` reports errors in this file and prints the settings in force; `monitor check --write FILE` writes a
+# new file. The command line overrides this file: --set features.n_mels=128. "(article: …)" is the value of
+# --preset toyadmos, the recipe of the ToyADMOS article, where it differs from the default.
+# A model stores the settings of the groups features, model, score, alarm and calibration that it was trained with.
+# Settings of alarm and calibration in this file override those of the model; settings of features, model and
+# score that differ from those of the model are refused.
+"""
+
+STREAMS = """\
+# Several microphones: `monitor live` and `monitor replay` without a model monitor all of these streams at once.
+# Each stream has
+"""
+
+
+def template() -> str:
+    """The text of config.yaml with all settings, each commented out at its default."""
+    parts = [HEADER]
+    for name in GROUPS:
+        group: Group = Config.model_fields[name].default
+        lines = [*_wrapped("# ", (type(group).__doc__ or "").strip()), f"{name}:"]
+        for key, field in type(group).model_fields.items():
+            setting = f"  # {key}: {as_yaml_value(_plain(field.default))}"
+            lines += _commented(setting, _explained(name, key))
+        parts.append("\n".join(lines) + "\n")
+    parts.append(STREAMS + "\n".join(_stream_lines()) + "\nstreams: []\n")
+    return "\n".join(parts)
+
+
+def as_yaml(config: Config) -> str:
+    """All settings as YAML that can be loaded; a star in a comment marks those that differ from the default."""
+    different = changed(config)
+    lines: list[str] = []
+    for group in GROUPS:
+        lines.append(f"{group}:")
+        for key, value in getattr(config, group).model_dump(mode="json").items():
+            star = "    # *" if key in different.get(group, {}) else ""
+            lines.append(f"  {key}: {as_yaml_value(value)}{star}")
+    lines.append("streams:" if config.streams else "streams: []")
+    for stream in config.streams:
+        given = stream.model_dump(mode="json", exclude_defaults=True)
+        shown = [f"{key}: {as_yaml_value(value)}" for key, value in given.items()]
+        lines += [f"  {'- ' if number == 0 else '  '}{text}" for number, text in enumerate(shown)]
+    return "\n".join(lines)
+
+
+def as_yaml_value(value: object) -> str:
+    """A value as one line of YAML; text other than single words is quoted."""
+    if value is None or value == "":
+        return "null"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {as_yaml_value(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_yaml_value, value)) + "]"
+    if isinstance(value, str):
+        plain = value.replace("-", "").isalnum() and value.isascii() and value[0].isalpha()
+        return value if plain else f'"{"".join(map(_escaped, value))}"'
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXPONENT_FROM:
+        return str(int(value))
+    return json.dumps(value)
+
+
+def _escaped(character: str) -> str:
+    """A character as it is written within double quotes in YAML."""
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() else f"\\U{ord(character):08X}"
+
+
+def setting_rows(group: str) -> Iterator[tuple[str, str, str]]:
+    """Key, default and explanation of each setting of a group."""
+    default: Group = Config.model_fields[group].default
+    for key, field in type(default).model_fields.items():
+        yield key, as_yaml_value(_plain(field.default)), _explained(group, key)
+
+
+def stream_rows() -> Iterator[tuple[str, str]]:
+    """Key and explanation of each setting of a stream."""
+    for key, field in Stream.model_fields.items():
+        yield key, field.description or ""
+
+
+def _explained(group: str, key: str) -> str:
+    """The description of a setting, its allowed values, and its value in the preset toyadmos if that differs."""
+    schema = type(Config.model_fields[group].default).model_json_schema()["properties"][key]
+    text = f"{schema['description']}{_allowed(schema)}"
+    article = PRESETS["toyadmos"].get(group, {}).get(key)
+    return text if article is None else f"{text} (article: {as_yaml_value(article)})"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """The allowed words and numbers of a setting, as text to append to its description.
+
+    Empty if all values are allowed, or the description names the words itself.
+    """
+    words: list[str] = []
+    numbers = ""
+    for member in schema.get("anyOf", [schema]):
+        words += member.get("enum", [member["const"]] if "const" in member else [])
+        numbers = numbers or _range(member)
+        if "prefixItems" in member and (each := _range(member["prefixItems"][0])):
+            numbers = f"each {each}"
+    unnamed = [word for word in words if f"{word}:" not in schema["description"]]
+    return f"; {' or '.join(', '.join(words).rsplit(', ', 1))}" * bool(unnamed) + f"; {numbers}" * bool(numbers)
+
+
+def _range(schema: Mapping[str, Any]) -> str:
+    """The range of allowed numbers as text; empty if all numbers are allowed, or the setting is no number."""
+    least, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    most, below = schema.get("maximum"), schema.get("exclusiveMaximum")
+    if below is not None and schema["type"] == "integer":
+        most, below = below - 1, None
+    low = "" if least is None else _number(least)
+    high = "" if most is None else _number(most)
+    if low and high:
+        return f"{low} to {high}"
+    parts = (
+        f"{low} or more" if low else "",
+        f"above {_number(above)}" if above is not None else "",
+        f"{high} or less" if high else "",
+        f"below {_number(below)}" if below is not None else "",
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _number(value: float) -> str:
+    """A number as text; thousands of large integers are separated by spaces."""
+    return f"{value:,}".replace(",", " ") if isinstance(value, int) and value >= 10_000 else f"{value:g}"
+
+
+def _plain(value: object) -> object:
+    """A default with tuples as lists and paths as text."""
+    return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+
+
+def _commented(setting: str, text: str) -> list[str]:
+    """The lines of a setting with its explanation wrapped beside it."""
+    column = max(COMMENT_COLUMN, len(setting) + 2)
+    wrapped = textwrap.wrap(text, WIDTH - column - 2)
+    first = f"{setting:<{column}}# {wrapped[0]}"
+    return [first, *(f"  #{' ' * (column - 3)}# {line}" for line in wrapped[1:])]
+
+
+def _wrapped(prefix: str, text: str) -> list[str]:
+    return [prefix + line for line in textwrap.wrap(" ".join(text.split()), WIDTH - len(prefix))]
+
+
+def _stream_lines() -> Iterator[str]:
+    examples = {
+        "name": "press 2",
+        "bundle": "press/model.safetensors",
+        "device": "USB Audio",
+        "channel": "3",
+        "file": "[mon.wav, tue.wav]",
+        "alarm": "{threshold: 3.5}",
+    }
+    for number, (key, text) in enumerate(stream_rows()):
+        yield f"#   {'- ' if number == 0 else '  '}{key + ': ' + examples[key]:<34}{text}"

@@ -1,0 +1,88 @@
+"""What the monitor reports to sinks and the dashboard: machine states, events, and scores."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from monitor.core.types import DoubleArray, FloatArray
+
+
+class State(StrEnum):
+    """The state of a machine; the values are the words that the dashboard shows."""
+
+    LISTENING = "LISTENING"  # sound comes in, but it is too early for a decision
+    NORMAL = "NORMAL"
+    WARNING = "WARNING"  # above the threshold, but not for long enough; or the cumulative sum is half-way to its limit
+    ANOMALY = "ANOMALY"
+    OFF = "OFF"  # too quiet to be running
+    LOST = "LOST"  # no sound comes in
+    NO_SIGNAL = "NO SIGNAL"  # all samples are equal: zeros, or a constant
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A frequency range that contributes to an anomaly."""
+
+    low_hz: float
+    high_hz: float
+    share: float  # of the score, 0 to 1
+    change: str  # "new": more energy here than in normal sound; "missing": less
+
+
+def new_event_id() -> str:
+    """A new UUID of version 7 (RFC 9562): globally unique, and sorted by creation time."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds & (2**48 - 1)) << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 7 << 76  # version
+    value = value & ~(0b11 << 62) | 0b10 << 62  # variant
+    text = f"{value:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An anomaly, a gap, a lost source, a silent source, a machine that is off, or a drift of the reference.
+
+    An event is reported when it begins, and again with the same `id` when it ends. An anomaly that lasts is reported
+    repeatedly in between (reminders). Times are in seconds of the stream; `wall_time` is the Unix time of the start.
+    """
+
+    kind: str  # "anomaly", "off", "drift", "gap", "lost" or "no signal"
+    start_s: float
+    end_s: float | None  # None while it lasts
+    wall_time: float
+    source: str
+    peak: float = 0.0  # the highest anomaly score; of "drift": how far the reference has moved, as a share of its cap
+    mean: float = 0.0  # mean anomaly score from start to end
+    threshold: float = 0.0
+    lost_samples: int = 0  # of a gap
+    # From here to `reminders`: of anomalies only.
+    reported_s: float = 0.0  # when the state became ANOMALY; `start_s` is where the scores began to rise
+    cause: str = ""  # "sudden": the score was far above normal; "lasting": slightly above normal for long
+    bands: tuple[Band, ...] = ()  # frequency ranges that contribute most, the largest share first
+    model_id: str = ""  # of the bundle that computed the scores
+    reminders: int = 0  # how many times it has been reported again while it lasted
+    stream: str = ""  # the stream's name if there are several
+    id: str = field(default_factory=new_event_id)
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from start to end; None while the event lasts."""
+        return None if self.end_s is None else self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRows:
+    """The scores of consecutive windows of one recording."""
+
+    source: str
+    first: int  # number of the first of these windows in its recording
+    hop_s: float
+    error: FloatArray  # (k,) reconstruction error of each window
+    score: DoubleArray  # (k,) anomaly score; NaN before the first full mean
+    threshold: float
+    state: State  # after the last window
+    stream: str = ""  # the stream's name if there are several

@@ -1,0 +1,38 @@
+"""The sound level of a frame, computed from its mel bands."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from monitor.config.schema import Features
+from monitor.core.types import DoubleArray, FloatArray
+from monitor.features.mel import mel_filters
+
+SILENCE = 1e-20  # mean square, -200 dBFS
+
+
+class FrameLevel:
+    """Computes the mean square of the samples in a power mel frame, between fmin and fmax.
+
+    Triangular filters of height 1 add up to 1 at every frequency between the first and the last centre. The mel filters
+    have equal area instead, so the bands are weighted to equal height; their sum is then the power of the spectrum.
+    For a one-sided spectrum with a Hann window, that power is n_fft² · 3 / 16 times the mean square of the samples
+    (Parseval's theorem).
+    """
+
+    def __init__(self, features: Features) -> None:
+        bins = features.n_fft // 2 + 1
+        area = mel_filters(features, bins).sum(axis=0, dtype=np.float64)
+        height = mel_filters(features, bins, equal_area=False).sum(axis=0, dtype=np.float64)
+        parseval = features.n_fft**2 * 3 / 16
+        self._weights = np.divide(height, area * parseval, out=np.zeros_like(area), where=area > 0).astype(np.float32)
+
+    def mean_square(self, power: FloatArray) -> DoubleArray:
+        """Power mel frames (…, n_mels) -> mean squares (…), at least `SILENCE`."""
+        squares: DoubleArray = np.maximum((power @ self._weights).astype(np.float64), SILENCE)
+        return squares
+
+    def dbfs(self, power: FloatArray) -> DoubleArray:
+        """Power mel frames (…, n_mels) -> levels (…) in dBFS, at least -200 (silence)."""
+        levels: DoubleArray = 10 * np.log10(self.mean_square(power))
+        return levels

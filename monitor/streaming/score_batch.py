@@ -1,0 +1,206 @@
+"""Anomaly scores of many streams from power mel frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from monitor.bundle.bundle import Bundle
+from monitor.core.array_backend import sliding_rows
+from monitor.core.thread_pool import ThreadPool
+from monitor.core.types import Array, DoubleArray, FloatArray, IndexArray
+from monitor.features.frame_level import FrameLevel
+from monitor.model.network import ON_CPU, Compute
+from monitor.scoring.rolling_mean import RollingMeans
+from monitor.scoring.scorer import rolling_length
+from monitor.scoring.window_stats import WindowStats
+from monitor.streaming.portion import BatchResult
+
+# Windows that the network computes at once: more would not fit into a processor's cache, fewer would not keep a GPU
+# busy.
+WINDOWS_AT_ONCE, GPU_WINDOWS_AT_ONCE = 256, 2**15
+MIN_SHARED_WINDOWS = 128  # fewer windows are computed by one thread: sharing them would cost more than it gains
+
+
+class ScoreBatch:
+    """Scores the frames of `streams` streams of one model, and keeps the state of each: last frames and rolling means.
+
+    Several threads may push at the same time, if they push different streams.
+
+    Args:
+        bundle: the model.
+        streams: number of streams.
+        compute: backend, device and precision.
+        pool: threads that share the windows of one push.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        streams: int = 1,
+        *,
+        compute: Compute = ON_CPU,
+        pool: ThreadPool | None = None,
+    ) -> None:
+        config, backend = bundle.config, compute.backend
+        self._features, self._backend, self._pool = config.features, backend, pool
+        self._half = config.features.window_frames // 2
+        self._length = rolling_length(config.score, config.features)
+        self._stats, self._level = WindowStats(config), FrameLevel(config.features)
+        self._normalization = bundle.normalization(backend)
+        self._network = compute.network(bundle.weights)
+        self.scorer = bundle.scorer(streams=streams, backend=backend)
+        self._windows_at_once = WINDOWS_AT_ONCE if backend.in_host_memory else GPU_WINDOWS_AT_ONCE
+        shape = (streams, config.features.window_frames - 1, config.features.n_mels)
+        self._last_frames = backend.upload(np.zeros(shape, np.float32))  # normalized
+        self.position = np.zeros(streams, np.int64)  # number of the next frame of each stream
+        self._means = RollingMeans(self._length, self._stats.width, streams, backend)
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    @property
+    def row_width(self) -> int:
+        """Numbers in a row of window statistics."""
+        return self._stats.width
+
+    def reset(self, streams: IndexArray, position: int = 0) -> None:
+        """Restarts these streams (n,). Their centres are kept.
+
+        Args:
+            streams: numbers of the streams.
+            position: number of the next frame; frames with negative numbers are invalid and ignored.
+        """
+        # The other state need not be reset: no valid result depends on frames before frame 0.
+        self.position[streams] = position
+
+    def recentre(self, offsets: Mapping[str, DoubleArray], stream: int) -> None:
+        """Sets the centres of one stream to the model's centres plus an offset (p,) for each part, by its name."""
+        self.scorer.recentre(offsets, stream)
+
+    def push(self, frames: FloatArray, streams: IndexArray | None = None) -> BatchResult:
+        """Scores the next k frames of n streams.
+
+        Args:
+            frames: (n, k, n_mels) power mel frames.
+            streams: (n,) numbers of the streams, all different; None is all streams.
+        """
+        streams = np.arange(len(self)) if streams is None else streams
+        result = self.allocate(len(streams), frames.shape[1], streams)
+        result.frames[:] = frames
+        self.advance(self._backend.upload(result.frames), streams, result, slice(None), slice(None))
+        return self.complete(result)
+
+    def flush(self, stream: int = 0) -> BatchResult:
+        """Ends one stream, and scores its last W / 2 - 1 windows. Restarts the stream.
+
+        Returns:
+            a result without valid frames.
+        """
+        streams = np.array([stream])
+        count = self._half - 1 if self.position[stream] >= self._half else 0
+        result = self.allocate(1, count, streams)
+        result.frames[:], result.valid_frames[:] = 0.0, 0
+        if count:
+            xp, size = self._backend.xp, self._last_frames.shape[1]
+            mirrored = xp.flip(self._last_frames[stream : stream + 1, size - self._half :], axis=1)
+            self._advance(mirrored[:, :count], streams, result, slice(None), slice(None))
+        self.reset(streams)
+        return self.complete(result)
+
+    def allocate(self, streams: int, count: int, which: IndexArray) -> BatchResult:
+        """Allocates the result for the next `count` frames of `streams` streams, whose numbers are `which`.
+
+        `valid_frames` and `valid_rows` are set; `advance` writes the other arrays, and `complete` finishes the result.
+        """
+        buffer, width, n_mels = self._backend.host_buffer, self._stats.width, self._features.n_mels
+        position = self.position[which]
+        return BatchResult(
+            frames=buffer((streams, count, n_mels)),
+            mean_square=np.empty((streams, 0)),
+            rows=buffer((streams, count, width)),
+            means=buffer((streams, count, width)),
+            score=buffer((streams, count), np.float64),
+            valid_frames=np.clip(position + count, 0, count),
+            valid_rows=np.clip(position + count - (self._half - 1), 0, count),
+        )
+
+    def complete(self, result: BatchResult) -> BatchResult:
+        """Waits until all arrays of the result have been downloaded, and adds the level of each frame."""
+        self._backend.synchronize()
+        return BatchResult(
+            result.frames, self._level.mean_square(result.frames), result.rows, result.means, result.score,
+            result.valid_frames, result.valid_rows,
+        )  # fmt: skip
+
+    def advance(self, frames: Array, streams: IndexArray, result: BatchResult, group: slice, part: slice) -> None:
+        """Scores the next k frames of n streams, and writes rows, means and scores into a part of the result.
+
+        Args:
+            frames: (n, k, n_mels) power mel frames, on the device of the backend.
+            streams: (n,) numbers of the streams, all different.
+            result: from `allocate`.
+            group: which of the streams of the result these are.
+            part: which of the frames of the result these are.
+        """
+        self._advance(self._normalization(frames), streams, result, group, part)
+
+    def _advance(self, frames: Array, streams: IndexArray, result: BatchResult, group: slice, part: slice) -> None:
+        """As `advance`, but with normalized frames."""
+        backend, count = self._backend, frames.shape[1]
+        indices, position = backend.upload(streams), self.position[streams]
+        frames = backend.xp.concat((self._last_frames[indices], frames), axis=1)
+        self._mirror_starts(frames, position, count)
+        self._last_frames[indices] = frames[:, count:]
+        self.position[streams] += count
+
+        host = [values[group, part] for values in (result.rows, result.means, result.score)]
+        rows, means, score = (backend.device_buffer(values) for values in host)
+        self._write_statistics(frames, rows)
+        self._means.push(rows, streams, means)
+        first_mean = self._half - 1 + self._length - 1  # number of the frame that completes the first mean
+        if int(position.min()) < first_mean:
+            too_early = position[:, None] + np.arange(count) < first_mean
+            means[backend.upload(too_early)] = np.nan
+        score[:] = self.scorer(means, streams=streams)
+        for computed, values in zip((rows, means, score), host, strict=True):
+            backend.download(computed, values)
+
+    def _mirror_starts(self, frames: Array, position: IndexArray, count: int) -> None:
+        """Pads the start of each stream that has now received W / 2 frames: mirrors these before frame 0.
+
+        Args:
+            frames: (n, W - 1 + count, n_mels) normalized frames, changed in place.
+            position: (n,) number of the first of the `count` new frames.
+            count: number of new frames.
+        """
+        starting = np.flatnonzero((position < self._half) & (position + count >= self._half))
+        if len(starting):
+            frame_0 = (2 * self._half - 1 - position[starting])[:, None]  # its index in `frames`
+            step = np.arange(self._half)
+            upload = self._backend.upload
+            stream = upload(np.broadcast_to(starting[:, None], (len(starting), self._half)).copy())
+            frames[stream, upload(frame_0 - 1 - step)] = frames[stream, upload(frame_0 + step)]
+
+    def _write_statistics(self, frames: Array, rows: Array) -> None:
+        """Computes the window statistics of normalized frames (n, W - 1 + k, n_mels) into `rows` (n, k, row_width)."""
+        windows = sliding_rows(frames, self._features.window_frames)
+        streams, count, size = windows.shape
+        step = max(1, self._windows_at_once // streams)
+        pool = self._pool if streams * count >= MIN_SHARED_WINDOWS else None
+        if pool is not None:
+            step = min(step, -(-count // pool.count))
+        parts = [slice(start, start + step) for start in range(0, count, step)]
+
+        def write(part: slice) -> None:
+            part_windows = windows[:, part]
+            # If there is one window of each stream, the reshaped array is a view: nothing is copied.
+            reconstructions = self._network(part_windows.reshape(-1, size))
+            self._stats.write(part_windows, reconstructions, rows[:, part])
+
+        if pool is not None:
+            pool.map(write, parts)
+        else:
+            for part in parts:
+                write(part)

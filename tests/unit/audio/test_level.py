@@ -1,0 +1,50 @@
+"""The level meter: the RMS level of the last tenth of a second, and a peak that is held."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from monitor.audio.level import LevelMeter
+from support.builders import noise, pieces, sine
+
+
+def tone(seconds: float, amplitude: float) -> np.ndarray:
+    return sine(seconds, hz=100, amplitude=amplitude)
+
+
+@pytest.mark.parametrize("block", [160, 1000, 16_000])
+def test_a_full_scale_sine_has_minus_3_dbfs_and_a_peak_of_0(block: int) -> None:
+    meter = LevelMeter(16000)
+    for part in pieces(32_000, [block]):
+        meter.push(tone(2, 1.0)[part])
+    assert meter.rms_dbfs == pytest.approx(-3.01, abs=0.3)
+    assert meter.peak_dbfs == pytest.approx(0, abs=0.01)
+
+
+def test_silence_has_no_level() -> None:
+    meter = LevelMeter(16000)
+    assert meter.rms_dbfs == meter.peak_dbfs == -math.inf
+    meter.push(np.zeros(160, np.float32))
+    assert meter.rms_dbfs == meter.peak_dbfs == -math.inf
+
+
+def test_the_level_is_that_of_the_last_tenth_of_a_second_and_the_peak_is_held_for_two() -> None:
+    meter = LevelMeter(16000)
+    meter.push(np.concatenate((tone(1, 1.0), tone(0.1, 0.01))))
+    assert meter.rms_dbfs == pytest.approx(-43.01, abs=0.1)
+    assert meter.peak_dbfs == pytest.approx(0, abs=0.01)
+    for _ in range(10):
+        meter.push(tone(0.1, 0.01))
+    assert meter.peak_dbfs == pytest.approx(0, abs=0.01)
+    for _ in range(15):
+        meter.push(tone(0.1, 0.01))
+    assert meter.peak_dbfs == pytest.approx(-40, abs=0.1)
+
+
+def test_a_negative_peak_counts_as_much() -> None:
+    meter = LevelMeter(16000)
+    meter.push(np.append(noise(100, amplitude=1e-3), np.float32(-0.5)))
+    assert meter.peak_dbfs == pytest.approx(-6.02, abs=0.01)

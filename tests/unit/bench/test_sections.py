@@ -1,0 +1,124 @@
+"""`monitor bench`: every section gives its figures, rivals beside ours, and only what was asked for runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from monitor.bundle.bundle_io import save_bundle
+from monitor.cli.commands.bench import SECTIONS
+from monitor.cli.main import cli, run
+from support.builders import SMALL, noise, small_bundle, write_sound
+from train.bench import SECTIONS as OFFLINE
+
+QUICKLY = [f"--set={setting}" for setting in (*SMALL, "features.n_mels=16")]
+LITTLE = {
+    "monitor.bench.timing.REST_S": 0.0,
+    "monitor.bench.peak_flops.SIZE": 64,
+    "monitor.bench.capacity.COUNTS": (1, 3),
+    "monitor.bench.capacity.SECONDS": 0.0,
+    "monitor.bench.capacity.PARTS_OF": 3,
+    "monitor.bench.capacity.LIVE": 9,
+    "monitor.bench.capacity.LIVE_S": 0.5,
+    "monitor.bench.replay.SECONDS": 3.0,
+    "monitor.bench.replay.SINGLY_S": 0.5,
+    "monitor.bench.replay.STARTS": 1,
+    "monitor.bench.frames.SECONDS": 2,
+    "train.bench.cache.FILES": 3,
+    "train.bench.cache.LARGE_FILES": 2,
+    "train.bench.cache.FILE_S": 1.0,
+    "train.bench.training.FILES": 2,
+    "train.bench.training.ROUNDS": 1,
+    "train.bench.training.PRODUCT": 64,
+}
+
+
+@pytest.fixture(autouse=True)
+def little_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in LITTLE.items():
+        monkeypatch.setattr(name, value)
+
+
+def figures_of(*sections: str) -> dict[str, dict[str, object]]:
+    only = [f"--only={section}" for section in sections]
+    assert run(["bench", "--json", "bench.json", *only, *QUICKLY]) == 0
+    found: dict[str, dict[str, object]] = json.loads(Path("bench.json").read_text())
+    return found
+
+
+def test_only_the_sections_asked_for_run_and_each_prints_a_few_short_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(figures_of("frames", "machine")) == ["machine", "frames"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == ["machine", "frames"]
+    assert all(len(line) <= 120 for line in lines)
+
+
+def test_streams_are_measured_for_each_number_of_them_and_so_is_how_late_live_ones_are() -> None:
+    figures: Any = figures_of("streams")["streams"]
+    assert [one["count"] for one in figures["float32"]] == [1, 3]
+    assert figures["costs"]["float32"]["network_us"] > 0
+    for one in figures["float32"]:
+        assert one["turns"] >= 3
+        assert one["kept_up_with"] == pytest.approx(one["count"] / one["computing_s"])
+    assert figures["live"]["count"] == 9
+    assert figures["live"]["processing_s"].keys() == {"count", "median", "p99", "worst"}
+
+
+def test_a_replay_is_measured_beside_one_window_at_a_time_and_so_are_starts_and_memory() -> None:
+    figures = figures_of("replay")["replay"]
+    assert figures.keys() == {
+        "times_real_time",
+        "over_one_window_at_a_time",
+        "help_s",
+        "second_scored_s",
+        "memory_bytes",
+    }
+
+
+def test_bfloat16_is_compared_on_a_models_own_test_recordings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_bundle(small_bundle(), tmp_path / "model.safetensors")
+    data = tmp_path / "data"
+    for number in range(4):
+        label = "normal" if number < 2 else "anomaly"
+        write_sound(data / "test" / f"{label}_{number}.wav", noise(32000, seed=number, amplitude=0.1 * (1 + number)))
+    named = ["--bundle", str(tmp_path / "model.safetensors"), "--data", str(data)]
+    assert run(["bench", "--json", "bench.json", "--only", "precision", *named]) == 0
+    figures = json.loads(Path("bench.json").read_text())["precision"]
+    assert figures["recordings"] == 4
+    assert figures["scores"] == 4 * (201 - 29)
+    assert 0 < figures["score_change_p99"] < 0.05
+    assert len(figures["auc"]) == 2
+    capsys.readouterr()
+    assert run(["bench", "--only", "precision"]) == 2
+    assert "add --bundle and --data" in capsys.readouterr().err
+
+
+def test_frames_are_measured_beside_torchaudio_and_librosa() -> None:
+    figures = figures_of("frames")["frames"]
+    assert {"ours", "torchaudio", "librosa", "over_torchaudio", "over_librosa"} <= figures.keys()
+
+
+def test_the_cache_is_measured_beside_the_articles_way_and_says_what_an_hour_takes() -> None:
+    figures = figures_of("cache")["cache"]
+    assert figures.keys() >= {"times_real_time", "again_times_real_time", "over_article"}
+    # 101 frames of 16 bands in two bytes each, and what ends the file, in a second
+    assert figures["bytes_an_hour"] == pytest.approx(3600 * (101 * 16 * 2 + 36))
+
+
+def test_training_is_measured_beside_its_bare_steps_a_loader_and_the_disk() -> None:
+    figures = figures_of("training")["training"]
+    assert figures.keys() >= {"windows", "epoch_100_float32", "epoch_512_float32", "loader", "from_disk"}
+    epoch: Any = figures["epoch_100_float32"]
+    assert epoch.keys() == {"windows_per_second", "share_of_bare_step"}
+
+
+def test_every_section_can_be_chosen_and_is_explained_in_the_help() -> None:
+    assert set(OFFLINE) | {"latency", "replay", "machine", "streams", "frames", "precision"} == set(SECTIONS)
+    helped = CliRunner().invoke(cli, ["bench", "--help"]).output
+    assert all(f"\n  {section} " in helped for section in SECTIONS)

@@ -1,0 +1,109 @@
+"""What the program says while it works: plain lines for people, JSON lines for programs, never a broken line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from datetime import datetime
+
+import pytest
+
+from monitor.cli.logs import event_writer, report_error, set_up_logs
+
+log = logging.getLogger("monitor.somewhere")
+
+
+def test_a_line_is_the_message_alone_or_with_the_time_before_it(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs()
+    log.info("the microphone is %s", "back")
+    assert capsys.readouterr().err == "the microphone is back\n"
+    set_up_logs(timed=True)
+    log.info("the microphone is back")
+    time, message = capsys.readouterr().err.split(" ", 1)
+    assert message == "the microphone is back\n"
+    assert datetime.fromisoformat(time).tzinfo is not None
+
+
+def test_a_message_is_one_line_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for as_json in (False, True):
+        set_up_logs(as_json=as_json)
+        log.warning("%s", "two\nlines, \x1b[2J and a tab\t")
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_json_has_time_level_source_message_and_further_facts(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs(as_json=True)
+    log.warning("Größe %d\n", 3, extra={"facts": {"kind": "state", "score": 1.5}})
+    line = json.loads(capsys.readouterr().err)
+    assert datetime.fromisoformat(line.pop("time")).tzinfo is not None
+    assert line == {
+        "level": "warning",
+        "logger": "monitor.somewhere",
+        "message": "Größe 3\n",
+        "kind": "state",
+        "score": 1.5,
+    }
+
+
+def test_details_are_not_shown_unless_they_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs()
+    log.debug("a detail")
+    assert capsys.readouterr().err == ""
+    set_up_logs(level=logging.DEBUG)
+    log.debug("a detail")
+    assert capsys.readouterr().err == "a detail\n"
+
+
+def test_setting_up_logs_again_doubles_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        set_up_logs()
+    log.info("once")
+    logging.getLogger("train.somewhere").info("once, too")
+    assert capsys.readouterr().err == "once\nonce, too\n"
+
+
+def test_events_are_lines_on_standard_output_and_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs()
+    event_writer(as_json=False)("NORMAL", {"kind": "state"})
+    event_writer(as_json=True)("NORMAL", {"kind": "state"})
+    printed = capsys.readouterr()
+    plain, as_json = printed.out.splitlines()
+    assert plain.endswith(" NORMAL")
+    assert json.loads(as_json)["message"] == "NORMAL"
+    assert json.loads(as_json)["kind"] == "state"
+    assert printed.err == ""
+
+
+def test_the_error_that_ends_a_command_is_json_where_the_other_lines_are(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs()
+    report_error("two\nlines")
+    assert capsys.readouterr().err == "monitor: two\nlines\n"
+    set_up_logs(as_json=True)
+    report_error("two\nlines")
+    [line] = capsys.readouterr().err.splitlines()
+    assert (json.loads(line)["level"], json.loads(line)["message"]) == ("error", "two\nlines")
+
+
+def test_standard_output_that_nobody_reads_ends_the_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w", buffering=1, closefd=False) as nobody_reads:
+        monkeypatch.setattr("sys.stdout", nobody_reads)
+        with pytest.raises(BrokenPipeError):
+            event_writer(as_json=False)("NORMAL", {})
+        # What could not be written is not to be written when it is closed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), write)
+    os.close(write)
+
+
+def test_standard_error_that_nobody_reads_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w", buffering=1, closefd=False) as nobody_reads:
+        monkeypatch.setattr("sys.stderr", nobody_reads)
+        set_up_logs()
+        log.info("to nobody")
+        report_error("to nobody")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), write)
+    os.close(write)

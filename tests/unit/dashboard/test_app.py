@@ -1,0 +1,87 @@
+"""The loop that draws and acts on keys."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from monitor.core.events import State
+from monitor.dashboard import app
+from monitor.dashboard.app import Viewer, show
+from monitor.dashboard.layout import Screen
+from monitor.dashboard.render.view import View
+from support.snapshots import RecordedControls, countdown, press, snapshot, terminal
+
+
+def test_an_output_that_is_no_terminal_gets_plain_lines() -> None:
+    out = io.StringIO()
+    show(lambda: (snapshot(),), RecordedControls(), countdown(2), console=Console(file=out))
+    assert "\x1b" not in out.getvalue()
+    assert len(out.getvalue().splitlines()) == 5  # source, three events, state
+
+
+def test_a_failure_to_draw_restores_the_screen_and_goes_on_in_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("no width")
+
+    monkeypatch.setattr(Screen, "lines", broken)
+    out = io.StringIO()
+    show(lambda: (snapshot(),), RecordedControls(), countdown(3), console=terminal(out))
+    screen, rest = out.getvalue().split("\x1b[?1049l")
+    assert screen.startswith("\x1b[?1049h")
+    assert "the dashboard stopped (ZeroDivisionError: no width)" in rest
+    assert "NORMAL  score" in rest
+    assert "\x1b[?25h" in rest
+
+
+def test_a_console_that_cannot_encode_blocks_gets_ascii() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="cp1252")
+    show(lambda: (snapshot(),), RecordedControls(), countdown(2), console=terminal(out))
+    out.flush()
+    assert b"Spectrogram" in raw.getvalue()
+    assert raw.getvalue().isascii()
+
+
+def test_only_rows_that_changed_are_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_REPAINT_S", math.inf)
+    out = io.StringIO()
+    still, later = snapshot(), snapshot(load=0.5)
+    frames = iter([still, still, still, later])
+    viewer = Viewer(lambda: (next(frames),), RecordedControls(), countdown(4), terminal(out), View(), Path())
+    assert viewer.run(lambda _: "", 1000.0) is None
+    assert out.getvalue().count("Spectrogram") == 1
+    assert out.getvalue().count("USB Audio") == 1
+    assert out.getvalue().count("busy") == 2
+
+
+def test_q_ends_the_monitoring() -> None:
+    assert press("q", snapshot())[1].ended
+    assert not press("x", snapshot())[1].ended
+
+
+def test_plus_and_minus_move_the_limit_by_five_per_cent() -> None:
+    shown, controls = press("+", snapshot())
+    assert controls.scaled == [(1.05, 0)]
+    assert "limit up 5 % for this run" in shown
+    shown, controls = press("+-", snapshot())
+    assert controls.factor == pytest.approx(1.0)
+    assert "limit down 5 % for this run" in shown
+
+
+def test_a_paused_display_says_since_when_and_the_state_now() -> None:
+    shown, _ = press(" ", snapshot(State.ANOMALY))
+    assert "paused at " in shown
+    assert "state now ANOMALY" in shown
+    assert "paused" not in press("  ", snapshot())[0]
+
+
+def test_s_saves_a_picture_and_says_its_name_or_why_it_could_not(tmp_path: Path) -> None:
+    shown, _ = press("s", snapshot(), folder=tmp_path)
+    (picture,) = tmp_path.glob("monitor-*.svg")
+    assert f"saved {picture.name}" in shown
+    assert "not saved: No such file or directory" in press("s", snapshot(), folder=tmp_path / "missing")[0]

@@ -1,0 +1,211 @@
+"""Scores and contributions of bands are as defined."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import gmean
+from sklearn.covariance import EmpiricalCovariance
+
+from monitor.bundle.bundle import Bundle
+from monitor.scoring.gaussian import Reference
+from monitor.scoring.score_parts import PARTS, SCORE_KINDS
+from monitor.scoring.scorer import Scorer, fuse, part_weights
+from support.backends import BACKENDS, backend
+from support.builders import small_bundle, small_config
+from support.oracle import expected_score, scipy_distance
+
+KINDS = list(SCORE_KINDS)
+FITTED = [kind for kind in KINDS if SCORE_KINDS[kind]]  # those that have reference distributions
+
+
+def random_bundle(kind: str, *, n_mels: int = 4, seed: int = 0) -> Bundle:
+    """A model with few bands and random numbers."""
+    return small_bundle(small_config(f"features.n_mels={n_mels}", f"score.kind={kind}"), seed=seed)
+
+
+def random_rows(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape)
+
+
+def with_references(bundle: Bundle, references: dict[str, Reference]) -> Scorer:
+    return Scorer(bundle.config, references, bundle.usual_band_error)
+
+
+def uncorrelated(bundle: Bundle) -> dict[str, Reference]:
+    """The reference distributions of a model with unit covariance."""
+    return {
+        part: Reference(one.centre, np.eye(len(one.centre)), one.log_distance)
+        for part, one in bundle.references.items()
+    }
+
+
+# The score
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_score_is_the_weighted_geometric_mean_of_the_parts_distances_relative_to_normal_sound(
+    whole: bool, kind: str, name: str
+) -> None:
+    """Normal distances differ between means over score.window_s and over whole recordings."""
+    bundle, rows, arrays = random_bundle(kind), random_rows(5, 3, 16), backend(name)
+    found = np.asarray(bundle.scorer(backend=arrays)(arrays.upload(rows), whole_recordings=whole))
+    assert found.dtype == np.float64
+    expected = expected_score(bundle, rows.reshape(15, 16), whole=whole).reshape(5, 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_squared_distances_are_equal_to_those_of_scipy_and_scikit_learn() -> None:
+    random = np.random.default_rng(4)
+    normal = random.standard_normal((300, 6)) @ random.standard_normal((6, 6))
+    fitted = EmpiricalCovariance().fit(normal)
+    reference = Reference(fitted.location_, fitted.precision_, np.zeros((2, 2)))
+    means = random.standard_normal((7, 6))
+    np.testing.assert_allclose(reference.squared_distance(means), fitted.mahalanobis(means), rtol=1e-9)
+    np.testing.assert_allclose(reference.squared_distance(means), scipy_distance(reference, means), rtol=1e-9)
+    share, offset = reference.shares(means)
+    np.testing.assert_allclose(share.sum(axis=-1), 1)
+    np.testing.assert_allclose(offset, means - normal.mean(axis=0))
+
+
+def test_the_geometric_mean_of_scores_of_normal_sound_is_one() -> None:
+    """Of the sound that the mean of ln d² was computed from."""
+    rows = random_rows(400, 16)
+    for kind in FITTED:
+        bundle, references = random_bundle(kind), {}
+        for part, reference in bundle.references.items():
+            logs = np.log(reference.squared_distance(rows[:, PARTS[part].slice(4)]))
+            usual = np.array([[logs.mean(), logs.std()], reference.log_distance[1]])
+            references[part] = Reference(reference.centre, reference.inverse_covariance, usual)
+        assert gmean(with_references(bundle, references)(rows)) == pytest.approx(1)
+
+
+def test_a_part_that_varies_less_on_normal_sound_has_a_larger_weight() -> None:
+    usual = np.array([[0.0, 0.1], [5.0, 0.3]])
+    np.testing.assert_allclose(part_weights(usual), [0.75, 0.25])
+    assert part_weights(usual * 0).tolist() == [0.5, 0.5], "also if the parts do not vary at all"
+
+
+@pytest.mark.parametrize("kind", FITTED)
+def test_scores_fused_from_distances_are_equal_to_scores_of_rows(kind: str) -> None:
+    """Calibration stores ln d², not rows."""
+    bundle, rows = random_bundle(kind), random_rows(9, 16)
+    distances = [one.squared_distance(rows[:, PARTS[part].slice(4)]) for part, one in bundle.references.items()]
+    usual = np.stack([one.log_distance[0] for one in bundle.references.values()])
+    np.testing.assert_allclose(fuse(np.log(np.stack(distances, axis=-1)), usual), bundle.scorer()(rows), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", FITTED)
+def test_the_centre_has_a_finite_score_and_nan_has_none(kind: str) -> None:
+    bundle, centre = random_bundle(kind), np.zeros(16)
+    for part, reference in bundle.references.items():
+        centre[PARTS[part].slice(4)] = reference.centre
+    assert 0 <= bundle.scorer()(centre) < 1e-100
+    assert np.isnan(bundle.scorer()(np.full(16, np.nan)))
+
+
+def test_a_missing_reference_distribution_is_an_error() -> None:
+    references = random_bundle("mahalanobis").references
+    with pytest.raises(ValueError, match="fused score needs reference distributions of: spectrum"):
+        Scorer(small_config("features.n_mels=4"), references, np.ones(4, np.float32))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_recentre_moves_the_centres_of_one_stream_by_offsets_from_the_models(kind: str, name: str) -> None:
+    bundle, rows, arrays = random_bundle(kind), random_rows(3, 5, 16), backend(name)
+    scorer, streams = bundle.scorer(streams=4, backend=arrays), np.array([2, 0, 3])
+    offsets = {part: random_rows(len(one.centre), seed=7) for part, one in bundle.references.items()}
+    before = {part: one.centre.copy() for part, one in bundle.references.items()}
+    scorer.recentre({part: offset + 1 for part, offset in offsets.items()}, 0)
+    scorer.recentre(offsets, 0)
+    found = np.asarray(scorer(arrays.upload(rows), streams=streams))
+    for i, stream in enumerate(streams):
+        expected = expected_score(bundle, rows[i], offsets=offsets if stream == 0 else None)
+        np.testing.assert_allclose(found[i], expected, rtol=1e-9)
+    for part, centre in before.items():
+        assert np.array_equal(bundle.references[part].centre, centre), "the model's own centre is not moved"
+
+
+# Which bands contribute
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_shares_of_the_bands_add_up_to_one(kind: str, whole: bool, seed: int) -> None:
+    scorer, rows = random_bundle(kind, seed=seed).scorer(), random_rows(7, 5, 16, seed=seed)
+    share, direction = scorer.shares(rows, whole_recordings=whole)
+    assert share.shape == direction.shape == (7, 5, 4)
+    total = np.abs(share).sum(axis=-1) if kind == "error" else share.sum(axis=-1)
+    np.testing.assert_allclose(total, np.ones((7, 5)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_rows_give_no_shares(kind: str) -> None:
+    share, direction = random_bundle(kind).scorer().shares(np.zeros((0, 16)))
+    assert share.shape == direction.shape == (0, 4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_contributions_are_in_the_units_of_the_score_and_negative_where_sound_is_missing(kind: str) -> None:
+    bundle, rows = random_bundle(kind), random_rows(7, 5, 16)
+    scorer = bundle.scorer()
+    score = scorer(rows)
+    score[0, 0], rows[0, 1], score[0, 1] = np.nan, np.nan, np.nan
+    contribution = scorer.contributions(rows, score)
+    assert contribution.dtype == np.float32
+    assert not contribution[0, :2].any(), "none where there is no score"
+    share, direction = scorer.shares(rows)
+    contributes = np.maximum(share, 0) > 1e-6
+    contributes[0, :2] = False
+    assert (np.sign(contribution)[contributes] == np.where(direction < 0, -1, 1)[contributes]).all()
+    some = np.maximum(share, 0).sum(axis=-1) > 0
+    some[0, :2] = False
+    np.testing.assert_allclose(np.abs(contribution).sum(axis=-1)[some], score[some], rtol=1e-5)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("kind", FITTED)
+def test_without_correlations_the_share_of_a_band_is_that_of_its_own_terms_in_the_distances(
+    kind: str, whole: bool
+) -> None:
+    bundle, rows = random_bundle(kind), random_rows(16)
+    references, expected = {}, np.zeros(4)
+    weights_of_parts = part_weights(np.stack([one.log_distance[int(whole)] for one in bundle.references.values()]))
+    for (part, one), weight in zip(bundle.references.items(), weights_of_parts, strict=True):
+        diagonal = 1 + np.arange(float(len(one.centre)))
+        references[part] = Reference(one.centre, np.diag(diagonal), one.log_distance)
+        terms = (rows[PARTS[part].slice(4)] - one.centre) ** 2 * diagonal
+        expected += weight * (terms / terms.sum()).reshape(-1, 4).sum(axis=0)
+    np.testing.assert_allclose(with_references(bundle, references).shares(rows, whole_recordings=whole)[0], expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_band_with_new_or_missing_sound_has_the_whole_share_and_the_right_direction(kind: str, sign: int) -> None:
+    """The autoencoder does not reconstruct new sound (x̂ - x < 0), but does reconstruct missing sound (x̂ - x > 0)."""
+    bundle, rows = random_bundle(kind, n_mels=6), np.zeros(24)
+    references = uncorrelated(bundle)
+    for part, reference in references.items():
+        rows[PARTS[part].slice(6)] = reference.centre
+    rows[6:12] = bundle.usual_band_error
+    rows[2] -= 5 * sign  # residual
+    rows[8] += 25  # band error
+    rows[14] += 5 * sign  # level
+    rows[20] += 1  # change
+    share, direction = with_references(bundle, references).shares(rows)
+    assert share.argmax() == 2
+    assert share[2] == pytest.approx(1)
+    assert direction[2] * sign > 0
+
+
+def test_the_change_of_a_band_contributes_as_well() -> None:
+    """For example a rattle with the same level as the normal hum."""
+    bundle, rows = random_bundle("spectrum"), np.zeros(16)
+    references = uncorrelated(bundle)
+    rows[8:] = references["spectrum"].centre
+    rows[12 + 3] += 4
+    np.testing.assert_allclose(with_references(bundle, references).shares(rows)[0], [0, 0, 0, 1], atol=1e-12)

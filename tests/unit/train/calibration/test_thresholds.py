@@ -1,0 +1,68 @@
+"""Thresholds from normal sound: their values, and how much of a large data set is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monitor.bundle.bundle import Bundle
+from monitor.core.errors import DataError
+from support.builders import small_bundle, small_config
+from train.calibration.thresholds import calibrate_new, recalibrate, score_recordings
+from train.data.feature_cache import Frames
+
+
+def recordings(count: int, *, seconds: float = 2.0, seed: int = 0) -> list[Frames]:
+    generator = np.random.default_rng(seed)
+    shape = (round(100 * seconds), 16)
+    return [
+        Frames(Path(f"{number}.wav"), generator.gamma(2.0, 1.0, shape).astype(np.float32), str(number))
+        for number in range(count)
+    ]
+
+
+def bundle_of(*overrides: str) -> Bundle:
+    """A model without lasting anomalies unless they are enabled, because their limit takes seconds to compute."""
+    return small_bundle(small_config("features.n_mels=16", "alarm.lasting=false", *overrides))
+
+
+def test_of_a_set_with_too_much_sound_some_recordings_are_drawn_and_always_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The maximum is ten hours; here it is about twenty seconds of training and of held-out recordings each."""
+    monkeypatch.setattr("train.calibration.thresholds.MAX_S", 19.0)
+    training, held_out = recordings(15), recordings(30, seed=1)
+    first, again = (calibrate_new(bundle_of(), training, held_out, "cpu") for _ in range(2))
+    assert (first.thresholds["score"].recordings, first.thresholds["score"].seconds) == (20, pytest.approx(40))
+    assert first.thresholds["recording"].value == again.thresholds["recording"].value
+    alone = calibrate_new(bundle_of(), training[:3], held_out[:3], "cpu")
+    assert alone.thresholds["score"].recordings == 6, "of little sound all is used"
+
+
+@pytest.mark.parametrize("kind", ["fused", "mahalanobis", "spectrum", "error"])
+def test_a_tenth_of_the_normal_recordings_is_above_the_threshold_of_recordings(kind: str) -> None:
+    """This is the share of the recordings used for calibration that `calibration.fpr` sets."""
+    normal = recordings(40)
+    bundle = recalibrate(bundle_of(f"score.kind={kind}"), normal, "cpu")
+    scores = np.array([one.score for one in score_recordings(bundle, normal, "cpu")])
+    threshold = bundle.thresholds["recording"]
+    assert (scores >= threshold.value).mean() <= 0.1
+    assert threshold.expected == pytest.approx((scores >= threshold.value).mean())
+    assert (scores >= 0.999 * threshold.value).mean() >= 0.1 - 1 / 40
+
+
+@pytest.mark.parametrize("kind", ["fused", "error"])
+def test_normal_recordings_are_below_the_thresholds_that_were_found_on_them(kind: str) -> None:
+    lasting = ("score.window_s=4", "alarm.lasting=true")
+    bundle = recalibrate(bundle_of(f"score.kind={kind}", *lasting), recordings(10, seconds=13.0), "cpu")
+    assert len(bundle.normal_scores) == 10 * 3
+    assert bundle.normal_scores.max() <= bundle.thresholds["score"].value
+    assert (np.diff(bundle.normal_scores) >= 0).all()
+
+
+def test_recordings_too_short_for_a_score_are_refused() -> None:
+    bundle = bundle_of("score.cut_frames=100")
+    with pytest.raises(DataError, match="long enough"):
+        recalibrate(bundle, recordings(4), "cpu")

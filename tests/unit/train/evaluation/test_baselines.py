@@ -1,0 +1,46 @@
+"""The scores that `evaluate --compare` compares with the model's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.covariance import LedoitWolf
+from sklearn.metrics import roc_auc_score
+
+from monitor.bundle.bundle import Bundle
+from support.logs import logged
+from support.recordings import RememberedProgress
+from train.commands.evaluate import evaluate
+from train.data.feature_cache import Frames
+
+
+def test_the_models_score_is_that_of_evaluate_and_the_others_are_what_their_names_say(
+    bundle: Bundle, data: Path, frames
+) -> None:
+    result = evaluate(bundle, bundle.config, data, RememberedProgress(), with_baselines=True)
+    by_name = {row["score"]: row for row in result["compared"]}
+    assert by_name["fused: residual and spectrum"]["auc"] == pytest.approx(result["auc"])
+    assert by_name["fused: residual and spectrum"]["pauc"] == pytest.approx(result["pauc"])
+
+    def level(recording: Frames) -> np.ndarray:
+        return bundle.normalization()(np.array(recording.power)).mean(axis=0, dtype=np.float64)
+
+    known, normal, anomalous = (
+        np.stack([level(r) for r in frames(name)]) for name in ("train_normal", "test_normal", "test_anomaly")
+    )
+    tested = np.concatenate((normal, anomalous))
+    truth = np.repeat([0, 1], [len(normal), len(anomalous)])
+    nearest, distance = cdist(tested, known).min(axis=1), LedoitWolf().fit(known).mahalanobis(tested)
+    assert by_name["no network: nearest neighbour of it"]["auc"] == pytest.approx(roc_auc_score(truth, nearest))
+    plain = by_name["no network: Mahalanobis of the mean log mel"]
+    assert plain["auc"] == pytest.approx(roc_auc_score(truth, distance))
+
+
+def test_a_comparison_on_recordings_that_the_model_was_not_trained_on_is_logged(bundle: Bundle, data: Path) -> None:
+    bundle.provenance["manifest"] = "of others"
+    with logged("train") as messages:
+        evaluate(bundle, bundle.config, data, RememberedProgress(), with_baselines=True)
+    assert any("trained on other recordings" in message for message in messages)

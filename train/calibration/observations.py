@@ -1,0 +1,149 @@
+"""Window statistics of normal recordings, averaged over the durations that calibration needs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitor.bundle.bundle import Bundle, placeholder_references
+from monitor.config.schema import Config
+from monitor.core.thread_pool import available_processors, offline_pool
+from monitor.core.types import DoubleArray, FloatArray
+from monitor.detection.alarm import rows_per_decision
+from monitor.model.network import Compute
+from monitor.scoring.scorer import rolling_length
+from monitor.streaming.portion import Portion
+from monitor.streaming.score_batch import ScoreBatch
+from train.data.feature_cache import Frames
+
+if TYPE_CHECKING:
+    import torch
+
+CHUNK = 4096  # frames pushed at once, so that memory does not grow with the length of a recording
+PIECE_S = 10.0  # duration of a piece, whose mean is one observation for fitting
+LEVEL_S = 0.5  # duration over which the sound level is averaged
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The averaged statistics of one normal recording; rows as in `monitor.scoring.window_stats`."""
+
+    frames: Frames
+    seconds: float
+    trained: bool  # whether the autoencoder was trained on it
+    pieces: DoubleArray  # (p, row_width) means over consecutive pieces of about PIECE_S
+    fine: DoubleArray  # (q, row_width) means over consecutive score.window_s
+    decisions: DoubleArray  # (d, row_width) rolling means at each decision of the alarm
+    whole: DoubleArray  # (row_width,) mean over the recording without score.cut_frames at both ends
+    levels: DoubleArray  # (l,) sound level of each LEVEL_S in dBFS
+
+    @property
+    def wholes(self) -> DoubleArray:
+        """The mean rows (n, row_width) to score as recordings: one for the whole, or one for each piece if several."""
+        return self.whole[None] if len(self.pieces) == 1 else self.pieces
+
+
+def observe(
+    bundle: Bundle, recordings: Iterable[Frames], device: torch.device | str, *, trained: bool
+) -> list[Observation]:
+    """Computes the statistics of recordings, each as a separate stream.
+
+    Args:
+        bundle: the model.
+        recordings: normal recordings.
+        device: where the network computes.
+        trained: whether the autoencoder was trained on these recordings.
+    """
+    with offline_batch(bundle, device) as batch:
+        return [_observe(bundle.config, batch, frames, trained) for frames in recordings]
+
+
+@contextlib.contextmanager
+def offline_batch(bundle: Bundle, device: torch.device | str, precision: str = "float32") -> Iterator[ScoreBatch]:
+    """A batch of one stream for whole recordings, computed by all processors or by a GPU.
+
+    If the bundle has no reference distributions yet, the scores have no meaning, but the window statistics do.
+    """
+    bundle = replace(bundle, references=placeholder_references(bundle.config) | bundle.references)
+    processors = available_processors() if str(device) == "cpu" else 1
+    with offline_pool(processors) as pool:
+        yield ScoreBatch(bundle, 1, compute=Compute.on(device, precision), pool=pool)
+
+
+def chunks_of(frames: Frames) -> Iterator[FloatArray]:
+    """The power mel frames of a recording in chunks (t, n_mels)."""
+    for start in range(0, len(frames.power), CHUNK):
+        yield np.array(frames.power[start : start + CHUNK])
+
+
+def portions_of(batch: ScoreBatch, frames: Frames) -> Iterator[Portion]:
+    """Pushes a recording through a batch of one stream, which begins and ends with it; yields its portions."""
+    batch.reset(np.array([0]))
+    for chunk in chunks_of(frames):
+        yield batch.push(chunk[None]).portions()[0]
+    yield batch.flush().portions()[0]
+
+
+def _observe(config: Config, batch: ScoreBatch, frames: Frames, trained: bool) -> Observation:
+    length = rolling_length(config.score, config.features)
+    step = rows_per_decision(config.alarm, config.features.hop_s)
+    count, cut, hop_s = len(frames.power), config.score.cut_frames, config.features.hop_s
+    width = batch.row_width
+    pieces = _Means(_lengths(count, max(1, int(count * hop_s / PIECE_S))), width)
+    fine = _Means([min(length, count)] * max(1, count // length), width)
+    whole = _Means([cut, max(0, count - 2 * cut)], width)
+    level_frames = max(1, round(LEVEL_S / hop_s))
+    levels = _Means([min(level_frames, count)] * max(1, count // level_frames), 1)
+    decisions: list[DoubleArray] = []
+    seen = 0
+    for portion in portions_of(batch, frames):
+        rows = portion.rows.astype(np.float64)
+        for means in (pieces, fine, whole):
+            means.push(rows)
+        levels.push(portion.mean_square[:, None])
+        since_first = seen - (length - 1)  # rows since the first decision, negative before it
+        first = -since_first if since_first < 0 else -since_first % step
+        decisions.append(portion.means[first::step].astype(np.float64))
+        seen += len(rows)
+    return Observation(
+        frames, count * hop_s, trained, pieces.means(), fine.means(), np.concatenate(decisions), whole.means()[-1],
+        10 * np.log10(np.maximum(levels.means()[:, 0], 1e-20)),
+    )  # fmt: skip
+
+
+def _lengths(total: int, parts: int) -> list[int]:
+    edges = [total * i // parts for i in range(parts + 1)]
+    return [after - before for before, after in pairwise(edges)]
+
+
+class _Means:
+    """Means of consecutive segments of rows.
+
+    Args:
+        lengths: rows in each segment; rows after the last segment are ignored.
+        width: width of the rows.
+    """
+
+    def __init__(self, lengths: list[int], width: int) -> None:
+        self._edges = np.cumsum(lengths)
+        self._sums = np.zeros((len(lengths), width))
+        self._lengths = np.array(lengths, np.float64)
+        self._seen = 0
+
+    def push(self, rows: DoubleArray) -> None:
+        """Adds the next rows (k, width)."""
+        segment = np.searchsorted(self._edges, np.arange(self._seen, self._seen + len(rows)), side="right")
+        for number in np.unique(segment[segment < len(self._sums)]):
+            self._sums[number] += rows[segment == number].sum(axis=0)
+        self._seen += len(rows)
+
+    def means(self) -> DoubleArray:
+        """The means (segments, width); NaN for a segment without rows."""
+        with np.errstate(invalid="ignore"):
+            means: DoubleArray = self._sums / self._lengths[:, None]
+        return means

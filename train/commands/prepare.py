@@ -1,0 +1,106 @@
+"""Reads the recordings of a data set through the cache, and splits them for training and comparisons."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from monitor.config.schema import Config
+from monitor.core.errors import ConfigError, DataError
+from monitor.core.text import counted
+from train.commands.progress import Progress
+from train.data.discovery import LOOKED_FOR, Recordings, find_recordings, split
+from train.data.feature_cache import FeatureCache, Frames, cache_folder, usable_frames
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The frames of the usable recordings of a data set."""
+
+    found: Recordings
+    training: list[Frames]
+    held_out: list[Frames]
+    test: list[tuple[Frames, bool]]  # each with its label: True for anomalous
+
+
+@dataclass
+class RecordingReader:
+    """Reads recordings through the cache, shows the progress, and logs which recordings are left out and why."""
+
+    cache: FeatureCache
+    progress: Progress
+    total: int  # number of recordings that will be read altogether
+    done: int = 0  # number of recordings read so far
+
+    def read(self, paths: Sequence[Path], *, training: bool = False) -> list[Frames]:
+        """The frames of the usable recordings; `training` as in `usable_frames`."""
+        return usable_frames(
+            self.cache,
+            paths,
+            training=training,
+            leave_out=lambda why: log.warning("Left out: %s", why),
+            advance=self._advance,
+        )
+
+    def _advance(self) -> None:
+        self.done += 1
+        self.progress.reading(self.done, self.total)
+
+
+def prepare(config: Config, data: Path, progress: Progress) -> Prepared:
+    """Reads the recordings of a data set, and splits the normal ones into training and held-out recordings.
+
+    Without normal test recordings, the held-out recordings are tested.
+
+    Raises:
+        DataError: if there are no usable normal recordings.
+        ConfigError: if all recordings are shorter than `score.cut_frames` at both ends.
+    """
+    found = find_recordings(data)
+    if not found.train_normal:
+        raise DataError(f"{data}: no normal recordings to train on. Looked for {LOOKED_FOR}.")
+    cache = FeatureCache(config.features, cache_folder(config))
+    total = len(found.train_normal) + len(found.test_normal) + len(found.test_anomaly)
+    reader = RecordingReader(cache, progress, total)
+    normal = _without_copies(reader.read(found.train_normal, training=True))
+    if not normal:
+        raise DataError(f"{data}: none of its {counted(len(found.train_normal), 'normal recording')} can be used.")
+    if max(len(frames.power) for frames in normal) <= 2 * config.score.cut_frames:
+        raise ConfigError(
+            f"score.cut_frames is {config.score.cut_frames}, at both ends, and no recording is longer than that: "
+            "make it smaller."
+        )
+    training, held_out = _split_frames(normal, config)
+    test = [(f, False) for f in reader.read(found.test_normal)] + [(f, True) for f in reader.read(found.test_anomaly)]
+    if not any(not anomaly for _, anomaly in test):
+        # Held-out recordings are the only normal ones that the model was not trained on.
+        test = [(frames, False) for frames in held_out] + test
+    return Prepared(found, training, held_out, test)
+
+
+def _without_copies(recordings: list[Frames]) -> list[Frames]:
+    """Removes copies, because a held-out copy of a training recording would give too good results."""
+    first: dict[str, Frames] = {}
+    for frames in recordings:
+        if frames.digest in first:
+            log.warning("Left out: %s: the same as %s.", frames.path, first[frames.digest].path)
+        first.setdefault(frames.digest, frames)
+    return list(first.values())
+
+
+def _split_frames(normal: list[Frames], config: Config) -> tuple[list[Frames], list[Frames]]:
+    """Splits recordings into training and held-out ones; of a single recording the end is held out."""
+    if len(normal) > 1:
+        by_path = {frames.path: frames for frames in normal}
+        training, held_out = split(list(by_path), config.train.held_out, config.train.seed)
+        return [by_path[path] for path in training], [by_path[path] for path in held_out]
+    whole, needed = normal[0], config.features.window_frames
+    cut = len(whole.power) - max(needed, round(config.train.held_out * len(whole.power)))
+    if cut < needed:
+        raise DataError(f"{whole.path}: one recording this short cannot be split into training and held-out sound.")
+    log.warning("Only one recording: its end is held out. Limits are more to be trusted from several recordings.")
+    return [replace(whole, power=whole.power[:cut])], [replace(whole, power=whole.power[cut:])]

@@ -1,0 +1,243 @@
+"""The sound of a synthetic machine: healthy, or with one of four faults that begin at a given time.
+
+A four-pole induction motor drives a gearbox and a belt. The sound has shaft harmonics, gear mesh with sidebands, mains
+hum, flow noise, housing resonances, room noise, and occasional passing noises. The demo, tests and benchmarks use it in
+place of recordings.
+
+Sources of the formulas: gear mesh modulated by its shaft, McFadden 1986 (J. Vib. Acoust. 108, 165); bearing impacts
+with random gaps, Antoni and Randall 2003 (J. Vib. Acoust. 125, 282); peaking filters, R. Bristow-Johnson's "Audio EQ
+Cookbook". Levels and drifts are chosen to resemble workshop recordings; they are not measured on a machine.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal
+
+from monitor.core.errors import ConfigError
+from monitor.core.types import DoubleArray
+from train.demo.faults import TOP, Bearing, Belt
+from train.demo.filters import BLOCK_S, REFERENCE_RATE, Drift, Filter, Passing, Phasors, hiss, peak, spun, tones
+
+FAULTS: tuple[str, ...] = ("bearing", "imbalance", "belt", "gear")
+LOWEST_RATE, HIGHEST_RATE = 8000, 48000  # Hz
+
+# Amplitudes are relative to full scale; tuples are the amplitudes at 1, 2, 3, ... times a frequency.
+HUM = (0.003, 0.006, 0.001, 0.0, 0.0, 0.002)
+FLOW, ROOM = 0.037, 0.010
+IMBALANCE_GAINS = (2.4, 1.6, 0.8, 0.4, 0.2)  # added to a harmonic at severity 1, as multiples of its healthy amplitude
+TOOTH, TOOTH_WIDTH = 0.37, 0.06  # position of the missing tooth, and decay of its knock, in turns
+TOOTH_KNOCK = 0.14
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The parameters of a machine, and the seed of a recording of it.
+
+    `seed` determines drifts, noise and passing noises; the other fields describe the machine. With their default
+    values the level is about -26 dBFS RMS.
+
+    Args:
+        sample_rate: in Hz, 8000 to 48000.
+        seed: of the recording.
+        shaft_hz: speed of the shaft in turns a second, 5 to 100; it drifts by less than 2 %.
+        passing_noises: whether a cart, a voice or a door is audible about six times an hour.
+        teeth: number of teeth of the gear.
+        blades: number of blades of the fan on the shaft.
+        mains_hz: frequency of the mains.
+        ball_pass: impacts of a damaged bearing in a turn of the shaft.
+        harmonics: amplitudes at 1, 2, 3, ... times the shaft frequency, relative to full scale.
+        mesh: amplitudes at 1, 2, 3, ... times the gear mesh frequency, relative to full scale.
+        resonances: of the housing: frequency in Hz, Q, and gain in dB of each.
+
+    Raises:
+        ConfigError: if the sample rate, the shaft speed or the seed is out of range.
+    """
+
+    sample_rate: int = REFERENCE_RATE
+    seed: int = 0
+    shaft_hz: float = 24.0
+    passing_noises: bool = True
+    teeth: int = 31
+    blades: int = 7
+    mains_hz: float = 50.0
+    ball_pass: float = 3.58
+    harmonics: tuple[float, ...] = (0.014, 0.012, 0.013, 0.008, 0.010, 0.006, 0.005, 0.005, 0.004, 0.003)
+    mesh: tuple[float, ...] = (0.017, 0.011, 0.005, 0.003)
+    resonances: tuple[tuple[float, float, float], ...] = ((410, 3, 5), (1150, 4, 6), (2700, 4, 5))
+
+    def __post_init__(self) -> None:
+        _demand("sample rate in Hz", LOWEST_RATE, self.sample_rate, HIGHEST_RATE)
+        _demand("shaft speed in turns a second", 5, self.shaft_hz, 100)
+        _demand("seed", 0, self.seed, math.inf)
+
+
+class MachineSound:
+    """The sound of a machine as a stream, with constant memory. The samples do not depend on the sizes of the reads.
+
+    Before the onset, the samples are exactly those of the healthy machine with the same seed.
+
+    Args:
+        machine: the machine.
+        fault: one of FAULTS; None: a healthy machine.
+        onset_s: when the fault begins, in seconds.
+        ramp_s: duration over which the fault grows linearly to `severity`; 0: it begins with this severity.
+        severity: 0 to 1; the amplitudes of the fault are proportional to it.
+
+    Raises:
+        ConfigError: if the fault is unknown, or onset, ramp or severity is out of range.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        fault: str | None = None,
+        onset_s: float = 0.0,
+        ramp_s: float = 0.0,
+        severity: float = 1.0,
+    ) -> None:
+        if fault is not None and fault not in FAULTS:
+            raise ConfigError(f"There is no fault {fault!r}; the known ones are {', '.join(FAULTS)}.")
+        _demand("fault's severity", 0, severity, 1)
+        _demand("fault's onset in seconds", 0, onset_s, math.inf)
+        _demand("fault's ramp in seconds", 0, ramp_s, math.inf)
+        self._fault, self._onset_s, self._ramp_s, self._severity = fault, onset_s, ramp_s, severity
+        self.machine, rate = machine, machine.sample_rate
+        # A random generator for each component, so that a fault does not change the random numbers of the others.
+        drift, self._flow_rng, self._room_rng, passing, self._fault_rng = (
+            np.random.default_rng(s) for s in np.random.SeedSequence(machine.seed).spawn(5)
+        )
+        self._n, self._blocks, self._rest = round(BLOCK_S * rate), 0, np.zeros(0, np.float32)
+
+        highest = TOP * rate / (1.02 * machine.shaft_hz)
+        self._shaft = np.array(machine.harmonics[: int(highest)])
+        self._mesh = np.array(machine.mesh[: int(highest / machine.teeth)])
+        self._hum = np.array(HUM[: int(TOP * rate / machine.mains_hz)], np.complex128)
+        tones = len(self._shaft) + len(self._mesh)
+        # The phases of the tones relative to each other belong to the machine: they do not depend on the seed.
+        self._lags = np.exp(2.4j * np.arange(tones) ** 2)
+        # Drifts of the speed, load, flow and room, and of the amplitude of each tone.
+        self._drift = Drift(np.array([25.0, 50.0, 30.0, 60.0] + tones * [15.0]), drift)
+        self._now = self._drift.step()
+        self._turns, self._mains = drift.random(2)
+
+        self._flow = Filter(signal.butter(1, (250, 2500), "bandpass", fs=rate, output="sos"))
+        # Pink noise: alternating poles and zeros, half a decade apart, give a slope of -10 dB a decade.
+        poles, zeros = -2 * np.pi * np.array([[20.0, 200.0, 2000.0], [63.0, 630.0, 6300.0]])
+        self._room = Filter(signal.zpk2sos(*signal.bilinear_zpk(zeros, poles, 1.0, rate)))
+        peaks = [peak(*r, rate) for r in machine.resonances if r[0] < TOP * rate]
+        self._housing = Filter(np.reshape(peaks, (-1, 6)))
+        self._passing = Passing(rate, passing)
+        self._bearing, self._belt = Bearing(machine, self._fault_rng), Belt(machine, self._fault_rng)
+
+    def read(self, n: int) -> NDArray[np.float32]:
+        """The next samples (n,) float32, within [-1, 1].
+
+        Raises:
+            ValueError: if n is negative.
+        """
+        sound, done = np.empty(n, np.float32), 0
+        while done < n:
+            if not len(self._rest):
+                self._rest = self._block()
+            taken, self._rest = self._rest[: n - done], self._rest[n - done :]
+            sound[done : done + len(taken)] = taken
+            done += len(taken)
+        return sound
+
+    def _wear(self) -> DoubleArray:
+        """The severity of the fault at each sample of this block (n,), 0 to 1."""
+        since = (self._blocks * self._n + np.arange(self._n)) / self.machine.sample_rate - self._onset_s
+        grown = np.clip(since / self._ramp_s, 0, 1) if self._ramp_s else (since >= 0).astype(np.float64)
+        return np.asarray(self._severity * grown)
+
+    def _speed(self, drift: DoubleArray) -> float:
+        """The speed in turns a second, which falls with the load because of the slip of the induction motor."""
+        return self.machine.shaft_hz * (1 + 0.013 * math.tanh(drift[0]) - 0.004 * math.tanh(drift[1]))
+
+    def _sizes(self, drift: DoubleArray) -> tuple[Phasors, Phasors]:
+        """The complex amplitudes of the shaft harmonics, and of the gear mesh tones."""
+        k, varied = len(self._shaft), self._lags * np.exp(0.09 * drift[4:])
+        return self._shaft * varied[:k], self._mesh * varied[k:] * math.exp(0.09 * drift[1])
+
+    def _block(self) -> NDArray[np.float32]:
+        """The samples of the next block. At severity 0 a fault adds exactly 0 and multiplies by exactly 1."""
+        machine, n, rate = self.machine, self._n, self.machine.sample_rate
+        wear, ramp = self._wear(), np.arange(n) / n
+        fault = self._fault if wear.any() else None
+        old, new = self._now, self._drift.step()
+        (shaft_old, mesh_old), (shaft_new, mesh_new) = self._sizes(old), self._sizes(new)
+        flow_level, room_level = np.exp(0.08 * (old[2:4] + np.outer(ramp, new[2:4] - old[2:4]))).T
+        mains = self._mains + machine.mains_hz * (self._blocks + ramp) * n / rate
+        was, speed = self._speed(old), self._speed(new)
+        turns = self._turns + n / rate * (was * ramp + 0.5 * (speed - was) * ramp**2)
+        self._turns += n / rate * 0.5 * (was + speed)
+        self._blocks, self._now = self._blocks + 1, new
+
+        spin = spun(turns)
+        sway = spin.real
+        torn = wear * np.exp(-((turns - TOOTH) % 1) / TOOTH_WIDTH) if fault == "gear" else np.zeros(n)
+        mesh = tones(spun(machine.teeth * turns + 0.2 * torn), mesh_old, mesh_new, ramp)
+        wheel = spun(turns * machine.teeth / (machine.teeth + 22)).real  # the slower shaft of the gearbox
+        mesh *= (1 + 0.25 * sway + 0.12 * (spin * spin).real + 0.1 * wheel) * (1 - 0.8 * torn)
+        flow = FLOW * flow_level * self._flow(hiss(self._flow_rng, n, rate))
+        flow *= 1 + 0.3 * spun(machine.blades * turns).real + 0.1 * sway
+        source = tones(spin, shaft_old, shaft_new, ramp) + mesh + flow
+        if fault == "imbalance":
+            gains = np.array(IMBALANCE_GAINS[: len(shaft_new)])
+            more = gains * shaft_new[: len(gains)]
+            # All sounds are modulated once a turn, and loose parts add noise.
+            source += wear * (tones(spin, more, more, ramp) + 0.6 * sway * source + 0.6 * flow)
+        elif fault == "gear":
+            source += TOOTH_KNOCK * torn * hiss(self._fault_rng, n, rate)
+        elif fault == "bearing":
+            source += self._bearing.sound(turns, wear)
+        elif fault == "belt":
+            source += self._belt.sound(turns, wear)
+
+        sound = self._housing(source) + tones(spun(mains), self._hum, self._hum, ramp)
+        sound += ROOM * room_level * self._room(hiss(self._room_rng, n, rate))
+        if machine.passing_noises:
+            sound += self._passing.sound(n)
+        # The microphone saturates softly, so that the samples never clip.
+        return np.tanh(sound).astype(np.float32)
+
+
+def machine_sound(
+    duration_s: float,
+    *,
+    fault: str | None = None,
+    onset_s: float = 0.0,
+    ramp_s: float = 0.0,
+    severity: float = 1.0,
+    seed: int = 0,
+    sample_rate: int = REFERENCE_RATE,
+) -> NDArray[np.float32]:
+    """The first seconds of a `MachineSound`.
+
+    Args:
+        duration_s: number of seconds.
+        fault: as in `MachineSound`, like `onset_s`, `ramp_s` and `severity`.
+        seed: as in `Machine`.
+        sample_rate: in Hz.
+
+    Returns:
+        samples (round(duration_s * sample_rate),) float32, within [-1, 1].
+
+    Raises:
+        ConfigError: as `Machine` and `MachineSound`.
+    """
+    machine = Machine(sample_rate=sample_rate, seed=seed)
+    stream = MachineSound(machine, fault=fault, onset_s=onset_s, ramp_s=ramp_s, severity=severity)
+    return stream.read(round(duration_s * sample_rate))
+
+
+def _demand(what: str, low: float, value: float, high: float) -> None:
+    if not (low <= value <= high and math.isfinite(value)):
+        bounds = f"{low} to {high}" if math.isfinite(high) else f"{low} or more"
+        raise ConfigError(f"The {what} of a synthetic machine is {bounds}, not {value}.")
