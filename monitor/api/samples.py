@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.audio.resampling import require_channel, select_channel
-from monitor.config.schema import Channel
+from monitor.config.schema import MAX_CHANNELS, SAMPLE_RATES, Channel
 from monitor.core.errors import DataError
 from monitor.core.types import FloatArray
 
-MAX_CHANNELS = 128
 MAX_AMPLITUDE = 100.0  # times full scale: larger floats are integers that were not scaled
-RATES = (1000, 384_000)  # lowest and highest sample rate in Hz
 
 
 def mono_samples(samples: NDArray[Any], channel: Channel) -> FloatArray:
@@ -57,10 +55,11 @@ def require_rate(sample_rate: int) -> int:
     """Returns a sample rate as an int.
 
     Raises:
-        DataError: if it is not a whole number within RATES.
+        DataError: if it is not a whole number within SAMPLE_RATES.
     """
-    if not RATES[0] <= sample_rate <= RATES[1] or int(sample_rate) != sample_rate:
-        raise DataError(f"sample_rate must be a whole number from {RATES[0]} to {RATES[1]} Hz, not {sample_rate}.")
+    low, high = SAMPLE_RATES
+    if not low <= sample_rate <= high or int(sample_rate) != sample_rate:
+        raise DataError(f"sample_rate must be a whole number from {low} to {high} Hz, not {sample_rate}.")
     return int(sample_rate)
 
 

@@ -16,7 +16,8 @@ from monitor.core.errors import DataError
 from monitor.core.events import Event, ScoreRows
 from monitor.core.thread_pool import ThreadPool
 from monitor.core.types import FloatArray
-from monitor.detection.detector import Detector, Recording
+from monitor.detection.detector import Detector
+from monitor.detection.recording import Recording
 from monitor.streaming.hops import HopCutter
 from monitor.streaming.portion import Portion
 from monitor.streaming.stream_batch import StreamBatch

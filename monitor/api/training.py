@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from monitor.api.model import Model, load
 from monitor.config.loader import SettingsSource
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -22,6 +25,8 @@ def train(
     settings: Mapping[str, Any] | None = None,
 ) -> Model:
     """Trains a model on normal sound of a machine, as `monitor train` does. No settings file is read.
+
+    A warning is logged if there is too little sound for limits that can be relied on.
 
     Args:
         data: folder of normal recordings, or a data set in the layout of ToyADMOS or DCASE.
@@ -39,14 +44,17 @@ def train(
         MonitorError: if files cannot be written.
     """
     from train.commands.progress import NoProgress
-    from train.commands.train import BUNDLE_FILE
+    from train.commands.train import BUNDLE_FILE, reason_for_doubt
     from train.commands.train import train as run
 
     stated = {"train.epochs": epochs, "train.seed": seed, "train.device": device, **(settings or {})}
     overrides = [f"{key}={_text(value)}" for key, value in stated.items() if value is not None]
     config = SettingsSource.from_options(overrides, preset=preset).config
-    run(config, Path(data), Path(out), NoProgress(), resume=resume)
-    return load(Path(out) / BUNDLE_FILE)
+    file = Path(out) / BUNDLE_FILE
+    metrics = run(config, Path(data), Path(out), NoProgress(), resume=resume)
+    if metrics and (doubt := reason_for_doubt(metrics, config, file)):
+        log.warning("%s", doubt)
+    return load(file)
 
 
 def _text(value: object) -> str:

@@ -1,3 +1,18 @@
 """Audio: reading and writing recordings, resampling, level and quality measurement, and the ring buffer of samples."""
 
-__all__ = ["level", "quality", "reader", "resampling", "ring_buffer", "writer"]
+__all__ = [
+    "bandwidth",
+    "completeness",
+    "containers",
+    "invalid_samples",
+    "level",
+    "mpeg_frames",
+    "quality",
+    "reader",
+    "recording_time",
+    "resampling",
+    "ring_buffer",
+    "sound_facts",
+    "sound_files",
+    "writer",
+]

@@ -41,7 +41,7 @@ class LevelMeter:
         seconds = len(samples) / self._sample_rate
         tail = samples[-max(1, int(RMS_WINDOW_S * self._sample_rate)) :]
         weight = min(1.0, seconds / RMS_WINDOW_S)
-        self._mean_square += weight * (float(np.mean(np.square(tail, dtype=np.float64))) - self._mean_square)
+        self._mean_square += weight * (float(np.var(tail, dtype=np.float64)) - self._mean_square)
         peak = float(np.abs(samples).max())
         self._held_s += seconds
         if peak >= self._peak or self._held_s > PEAK_HOLD_S:
@@ -49,7 +49,7 @@ class LevelMeter:
 
     @property
     def rms_dbfs(self) -> float:
-        """The RMS level of the last RMS_WINDOW_S."""
+        """The RMS level of the last RMS_WINDOW_S, without a constant offset."""
         self._measure()
         return dbfs(math.sqrt(self._mean_square))
 

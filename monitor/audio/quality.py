@@ -7,46 +7,40 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.audio.level import dbfs
+from monitor.audio.sound_facts import SoundFacts, count_clipped
 from monitor.core.types import FloatArray
 
 SILENT_DBFS = -80.0  # RMS level of a 16-bit recording with a range of three quantization steps
 SILENT_PEAK = 1e-5  # a 16-bit recording that is not constant has a peak (half of its range) of at least 1.5e-5
 CLIPPED_SHARE = 1e-3  # share of samples at full scale; a loud moment or a normalised peak has fewer
-FULL_SCALE = 0.9999
 LEVEL_CHANGE_DB = 3.0  # between the median levels of the first and the last third
 LEVEL_SPREAD_DB = 6.0  # between the 10th and the 90th percentile of the levels of all seconds
 
 
-def count_clipped(samples: FloatArray) -> int:
-    """The number of samples at full scale in an array of any shape."""
-    return int(np.count_nonzero(np.abs(samples) >= FULL_SCALE))
+def recording_defect(facts: SoundFacts) -> str | None:
+    """Why a recording cannot be learnt from: a few words or a sentence, with a full stop; None if it can."""
+    if facts.cancelled:
+        return (
+            "silent, because its channels cancel each other: choose one of them, with --channel or, to train, with "
+            "--set features.channel=0."
+        )
+    if facts.peak < SILENT_PEAK:
+        return "silent."
+    if facts.clipped_share > CLIPPED_SHARE:
+        return f"clipped ({facts.clipped_share:.1%} of its samples are at full scale)."
+    return None
 
 
-@dataclass(slots=True)
-class Amplitudes:
-    """The range of the samples of a recording, and the number of clipped ones."""
-
-    low: float = 0.0
-    high: float = 0.0
-    clipped: int = 0
-    total: int = 0
-
-    def add(self, block: FloatArray) -> None:
-        """Adds samples of any shape."""
-        low, high = float(block.min()), float(block.max())
-        self.low, self.high = (min(self.low, low), max(self.high, high)) if self.total else (low, high)
-        self.clipped += count_clipped(block)
-        self.total += block.size
-
-    @property
-    def peak(self) -> float:
-        """Half of the range, so that a constant offset does not count."""
-        return (self.high - self.low) / 2
-
-    @property
-    def clipped_share(self) -> float:
-        """The share of clipped samples, 0 to 1."""
-        return self.clipped / max(1, self.total)
+def channel_note(facts: SoundFacts) -> str:
+    """What is wrong with the channels of a recording that is heard as their mean: a sentence, "" if nothing is."""
+    if facts.cancelled:
+        return "its channels cancel each other, so that little is heard of them: choose one of them."
+    if len(facts.dead_channels) == 1:
+        return f"channel {facts.dead_channels[0]} (counted from 0) is silent: is its microphone connected?"
+    if facts.dead_channels:
+        numbers = ", ".join(map(str, facts.dead_channels))
+        return f"channels {numbers} (counted from 0) are silent: are their microphones connected?"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +56,12 @@ class QualityCheck:
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
-        self._levels: list[float] = []  # RMS level of each second in dBFS
+        self._levels: list[float] = []  # RMS level of each second in dBFS, without a constant offset
 
     def defect_of(self, samples: FloatArray) -> Defect | None:
         """The defect of the next piece of sound (n,) by itself; None if it has none."""
         seconds = samples[: len(samples) // self._rate * self._rate].reshape(-1, self._rate)
-        levels = [dbfs(float(np.sqrt(np.mean(np.square(second, dtype=np.float64))))) for second in seconds]
+        levels = [dbfs(float(np.std(second, dtype=np.float64))) for second in seconds]  # without a constant offset
         self._levels += levels
         if samples.max() == samples.min() or (levels and max(levels) < SILENT_DBFS):
             return Defect("silent", "it is silent: check that the microphone is not muted or turned down.")

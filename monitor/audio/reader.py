@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+import io
+import os
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
 
+from monitor.audio.completeness import RawSamples, check_complete
 from monitor.audio.resampling import Resampler, require_channel, select_channel
-from monitor.config.schema import Channel
+from monitor.config.schema import MAX_CHANNELS, SAMPLE_RATES, Channel
 from monitor.core.errors import DataError
 from monitor.core.types import FloatArray
 
 MAX_AMPLITUDE = 1e6  # times full scale; larger samples could overflow float32 where they are squared and summed
-SUFFIXES = (".wav", ".flac", ".ogg")
+MAX_VALUES = 4_000_000  # samples of all channels that are read at once, whatever a header says: 16 MB
+UNKNOWN_FRAMES = 2**62  # libsndfile reports more than this if the header does not state the length
+
+Observe = Callable[[FloatArray, FloatArray, int], None]
 
 
 def read_blocks(
@@ -23,7 +32,7 @@ def read_blocks(
     channel: Channel,
     *,
     block_s: float = 10.0,
-    observe: Callable[[FloatArray], None] = lambda _: None,
+    observe: Observe | None = None,
 ) -> Iterator[FloatArray]:
     """Reads a recording as blocks of mono samples.
 
@@ -32,13 +41,15 @@ def read_blocks(
         sample_rate: sample rate of the blocks in Hz; the recording is resampled.
         channel: number of a channel, or "mix" for the mean of all.
         block_s: seconds that are read at a time.
-        observe: is called with each block as recorded, before mixing and resampling: (n, channels used).
+        observe: is called with each block before it is resampled: the channels used (n, channels), the selected
+            channel or the mean of all (n,), and their sample rate; as `monitor.audio.sound_facts.SoundSurvey.add`.
 
     Yields:
         samples (n,) float32, full scale 1.
 
     Raises:
-        DataError: if the file cannot be read, does not have the channel, or has samples that are not finite.
+        DataError: if the file cannot be read, does not have the channel, ends too early, or has samples that are not
+            finite.
     """
     with open_recording(path) as file:
         try:
@@ -46,7 +57,8 @@ def read_blocks(
         except DataError as error:
             raise DataError(f"{path}: {error}.") from None
         resampler = Resampler(file.samplerate, sample_rate)
-        frames = max(1, int(block_s * file.samplerate))
+        frames = max(1, min(int(block_s * file.samplerate), MAX_VALUES // file.channels))
+        done = 0
         try:
             while len(block := file.read(frames, dtype="float32", always_2d=True)):
                 samples = select_channel(block, channel)
@@ -55,58 +67,153 @@ def read_blocks(
                         f"{path}: has samples that are not numbers, or far beyond full scale (a million times): "
                         "record it again."
                     )
-                observe(block if channel == "mix" else samples[:, None])
+                if observe is not None:
+                    observe(block if channel == "mix" else samples[:, None], samples, file.samplerate)
+                done += len(block)
                 yield resampler.push(samples)
         except soundfile.SoundFileError as error:
             raise DataError(f"{path}: cannot be read to its end: {sound_file_reason(error)}.") from None
+        if done < file.frames:
+            raise _cut_off(path, done, file)
         yield resampler.push(np.zeros(0, np.float32), last=True)
 
 
-def duration_s(path: Path) -> float:
-    """The length of a recording in seconds, from its header.
+@dataclass(frozen=True, slots=True)
+class RecordingHeader:
+    """What the header of a recording states."""
+
+    duration_s: float
+    sample_rate: int  # in Hz
+
+
+def recording_header(path: Path) -> RecordingHeader:
+    """Reads the header of a recording.
 
     Raises:
-        DataError: if the file cannot be read.
+        DataError: as `open_recording`.
     """
     with open_recording(path) as file:
-        return float(file.frames / file.samplerate)
+        return RecordingHeader(float(file.frames / file.samplerate), int(file.samplerate))
 
 
-def open_recording(path: Path) -> soundfile.SoundFile:
-    """Opens a recording.
+def duration_s(path: Path) -> float:
+    """The length of a recording in seconds, from its header; errors as `open_recording`."""
+    return recording_header(path).duration_s
+
+
+@contextlib.contextmanager
+def open_recording(path: Path) -> Generator[soundfile.SoundFile]:
+    """Opens a recording, and closes it at the end of the `with` statement.
+
+    If its header states a wrong size, but all of its samples are there, the file is read without the header.
 
     Raises:
-        DataError: if the file is missing, is empty, is not a sound file, or is cut off.
+        DataError: if the file is missing, is empty, is not a sound file, is cut off, or has a sample rate or a number
+            of channels that no recording has.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not a recording.")
     if not path.exists():
         raise DataError(f"{path}: there is no such file.")
-    if path.suffix == ".npy":
+    if not path.is_file():
+        raise DataError(f"{path}: is a device or a pipe, not a recording.")
+    if path.suffix.lower() == ".npy":
         raise DataError(f"{path}: has mel frames, not sound: use it for training or evaluation; it cannot be played.")
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError, UnicodeError) as error:
-        raise DataError(f"{path}: is not a recording that can be read: {sound_file_reason(error)}.") from None
+    with contextlib.ExitStack() as stack:
+        try:
+            raw = check_complete(path)
+            if raw is None:
+                # As bytes, because the name may have characters that cannot be encoded.
+                file = stack.enter_context(soundfile.SoundFile(os.fsencode(path)))
+            else:
+                file = stack.enter_context(_open_raw(stack.enter_context(path.open("rb")), raw))
+        except (soundfile.SoundFileError, OSError) as error:
+            raise DataError(f"{path}: is not a recording that can be read: {sound_file_reason(error)}.") from None
+        _check_header(path, file)
+        yield file
+
+
+def _open_raw(file: BinaryIO, samples: RawSamples) -> soundfile.SoundFile:
+    encoding = samples.encoding
+    return soundfile.SoundFile(
+        _Part(file, samples.start, samples.size), samplerate=encoding.sample_rate, channels=encoding.channels,
+        subtype=encoding.subtype, endian=encoding.endian, format="RAW",
+    )  # fmt: skip
+
+
+class _Part(io.RawIOBase):
+    """A part of a file, which soundfile reads as a whole file."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self._file, self._start, self._size = file, start, size
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Moves to a position in the part, and returns it."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        """The position in the part."""
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Reads into a buffer; returns the number of bytes read."""
+        view = memoryview(buffer)
+        self._file.seek(self._start + self._position)
+        count = self._file.readinto(view[: max(0, self._size - self._position)])  # type: ignore[attr-defined]
+        self._position += count
+        return int(count)
+
+
+def _check_header(path: Path, file: soundfile.SoundFile) -> None:
+    """Checks that what the header states is possible, and that the last sample of a compressed file is there."""
+    low, high = SAMPLE_RATES
+    if not low <= file.samplerate <= high:
+        raise DataError(
+            f"{path}: its header states {file.samplerate} samples a second, but recordings have {low} to {high}: "
+            "the file is damaged, or is not sound."
+        )
+    if file.channels > MAX_CHANNELS:
+        raise DataError(f"{path}: has {file.channels} channels, but at most {MAX_CHANNELS} can be read.")
     if not file.frames:
-        file.close()
         raise DataError(f"{path}: is empty: it has no samples.")
-    if missing := _missing_bytes(path):
-        file.close()
-        raise DataError(f"{path}: is cut off: {missing} bytes are missing according to its header; copy it again.")
-    return file
+    if file.frames > UNKNOWN_FRAMES:
+        raise DataError(
+            f"{path}: its header does not state its length, because its recorder was stopped or could not go back: "
+            "decode it, and encode it again."
+        )
+    if file.format in ("FLAC", "MP3") and not _has_last_frame(file):
+        with soundfile.SoundFile(os.fsencode(path)) as again:
+            raise _cut_off(path, _readable_frames(again), file)
 
 
-def _missing_bytes(path: Path) -> int:
-    """The number of bytes that a wav file is shorter than its header says. libsndfile ignores this."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    stated = int.from_bytes(head[4:8], "little")
-    # Programs that write a stream of unknown length state 0, or the largest possible number.
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE" or stated == 0 or stated >= 0x7FFF0000:
-        return 0
-    missing = stated + 8 - path.stat().st_size
-    return missing if missing > 1 else 0  # the padding byte at the end of an odd length may be missing
+def _has_last_frame(file: soundfile.SoundFile) -> bool:
+    try:
+        file.seek(file.frames - 1)
+        found = len(file.read(1)) == 1
+        file.seek(0)
+    except soundfile.SoundFileError:
+        return False
+    return found
+
+
+def _readable_frames(file: soundfile.SoundFile) -> int:
+    """The number of frames before the first one that cannot be read."""
+    done, block = 0, max(1, file.samplerate // 10)
+    with contextlib.suppress(soundfile.SoundFileError):
+        while count := len(file.read(block)):
+            done += count
+    return done
+
+
+def _cut_off(path: Path, done: int, file: soundfile.SoundFile) -> DataError:
+    rate = file.samplerate
+    return DataError(
+        f"{path}: is cut off: {done / rate:.1f} of {file.frames / rate:.1f} s are there; copy it again, or record it "
+        "again."
+    )
 
 
 def sound_file_reason(error: Exception) -> str:
@@ -116,4 +223,5 @@ def sound_file_reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     # str() of a libsndfile error begins with the path, which the message names already; `error_string` does not.
-    return str(getattr(error, "error_string", error)).strip().rstrip(" .") or type(error).__name__
+    reason = str(getattr(error, "error_string", error)).strip().removeprefix("Error : ")
+    return reason.rstrip(" .") or type(error).__name__

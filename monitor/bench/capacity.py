@@ -136,7 +136,9 @@ def _measure(bundle: Bundle, count: int, seconds: float, precision: str) -> Capa
     return Capacity(count, precision, len(times), computing_s, cpu_s, count / computing_s)
 
 
-def _prepare(bundle: Bundle, count: int, precision: str) -> tuple[Engine, Callable[[], tuple[float, float]]]:
+def _prepare(
+    bundle: Bundle, count: int, precision: str, processors: int | None = None
+) -> tuple[Engine, Callable[[], tuple[float, float]]]:
     """Builds an engine with `count` streams.
 
     Returns:
@@ -146,7 +148,7 @@ def _prepare(bundle: Bundle, count: int, precision: str) -> tuple[Engine, Callab
     rate = bundle.config.features.sample_rate
     chunk = round(LIVE_CHUNK_S * rate)
     rings = [SampleRing(4 * chunk) for _ in range(count)]
-    engine = _engine(bundle, [RingSource(ring, rate, "mix") for ring in rings], precision)
+    engine = _engine(bundle, [RingSource(ring, rate, "mix") for ring in rings], precision, processors)
     sound = AMPLITUDE * np.random.default_rng(0).standard_normal((chunk, 1), np.float32)
     began = time.monotonic() - 86400  # pretends that samples arrive in real time, so that there are no gaps
 
@@ -177,7 +179,7 @@ def costs(bundle: Bundle, count: int, precision: str) -> Costs:
         network_s = (
             time_all({"network": lambda: [network(windows) for _ in range(REPEATED)]}).seconds("network") / REPEATED
         )
-        engine, turn = _prepare(bundle, count, precision)
+        engine, turn = _prepare(bundle, count, precision, processors=1)
         batch, computing_s = engine.streams[0].batch, 0.0
         push = batch.push
 
@@ -219,29 +221,30 @@ def live(bundle: Bundle, count: int, seconds: float) -> tuple[Spread, float]:
             time.sleep(max(0.0, due - time.monotonic()))
 
     writing = threading.Thread(target=write_blocks)
-    with low_latency():
+    with low_latency(), engine:
         writing.start()
-        engine.start()
-        time.sleep(min(LIVE_SETTLE_S, seconds))
-        before = [stream.processing.count for stream in engine.streams]
-        clock, cpu = time.monotonic(), time.process_time()
-        time.sleep(seconds)
-        share = (time.process_time() - cpu) / (time.monotonic() - clock)
-        delays = [
-            stream.processing.last(stream.processing.count - count)
-            for stream, count in zip(engine.streams, before, strict=True)
-        ]
-        over.set()
-        writing.join()
-        _end(engine)
+        try:
+            time.sleep(min(LIVE_SETTLE_S, seconds))
+            before = [stream.processing.count for stream in engine.streams]
+            clock, cpu = time.monotonic(), time.process_time()
+            time.sleep(seconds)
+            share = (time.process_time() - cpu) / (time.monotonic() - clock)
+            delays = [
+                stream.processing.last(stream.processing.count - count)
+                for stream, count in zip(engine.streams, before, strict=True)
+            ]
+        finally:
+            over.set()
+            writing.join()
+    _end(engine)
     return Spread.of(np.concatenate(delays)), share
 
 
-def _engine(bundle: Bundle, sources: Sequence[RingSource], precision: str) -> Engine:
+def _engine(bundle: Bundle, sources: Sequence[RingSource], precision: str, processors: int | None = None) -> Engine:
     plans = [
         StreamPlan(bundle, bundle.config, source, "bench", f"stream {number}") for number, source in enumerate(sources)
     ]
-    return build_engine(plans, device="cpu", precision=precision)
+    return build_engine(plans, device="cpu", precision=precision, processors=processors)
 
 
 def _peak_memory() -> int:

@@ -62,23 +62,24 @@ def _measured(engine: Engine, source: Source, features: Features, seconds: float
     drawing = threading.Thread(
         target=show, args=(lambda: engine.latest, _NoControls(), over.is_set), kwargs={"fps": FPS, "console": console}
     )
-    engine.start()
-    drawing.start()
-    time.sleep(SETTLE_S)
-    before, cpu, clock = stream.processing.count, _cpu_s(), time.monotonic()
-    writer = _writer(source)
-    calls_before = writer.calls if writer else 0
-    while time.monotonic() - clock < seconds and not engine.finished:
-        time.sleep(0.1)
-        screen.seek(0)
-        screen.truncate()
-    cpu, clock = _cpu_s() - cpu, time.monotonic() - clock
-    processing = Spread.of(stream.processing.last(stream.processing.count - before))
-    writer = _writer(source)
-    lateness = Spread.of(writer.lateness(writer.calls - calls_before) if writer else np.zeros(0, np.float32))
-    over.set()
-    drawing.join()
-    engine.stop()
+    with engine:
+        drawing.start()
+        try:
+            time.sleep(SETTLE_S)
+            before, cpu, clock = stream.processing.count, _cpu_s(), time.monotonic()
+            writer = _writer(source)
+            calls_before = writer.calls if writer else 0
+            while time.monotonic() - clock < seconds and not engine.finished:
+                time.sleep(0.1)
+                screen.seek(0)
+                screen.truncate()
+            cpu, clock = _cpu_s() - cpu, time.monotonic() - clock
+            processing = Spread.of(stream.processing.last(stream.processing.count - before))
+            writer = _writer(source)
+            lateness = Spread.of(writer.lateness(writer.calls - calls_before) if writer else np.zeros(0, np.float32))
+        finally:
+            over.set()
+            drawing.join()
     if engine.error is not None:
         raise engine.error
     figures = {

@@ -70,12 +70,12 @@ def measure(bundle: Bundle) -> Section:
 
 def _replay(bundle: Bundle, wav: Path, scores: Path) -> None:
     features = bundle.config.features
+    scores.unlink(missing_ok=True)
     source = FileReplay([wav], features.sample_rate, features.channel, speed=float("inf"))
     plan = StreamPlan(bundle, bundle.config, source, "bench", sinks=[ScoreLog(scores)])
     engine = build_engine([plan], device="cpu", precision="float32")
-    engine.start()
-    engine.wait()
-    engine.stop()
+    with engine:
+        engine.wait()
     if engine.error is not None:
         raise engine.error
 

@@ -32,7 +32,23 @@ class Bundle:
     normal_scores: DoubleArray  # (n,) ascending: scores of normal sound over score.window_s, for the cumulative sum
     normal_dbfs: float = -200.0  # level of the quietest normal sound
     provenance: dict[str, Any] = field(default_factory=dict)  # data, seed, library versions, date, calibrations
+    level_has_offset: bool = False  # whether `normal_dbfs` includes a constant offset, as in older formats
     model_id: str = ""  # the first characters of a hash of the saved bundle; "" before it is saved
+
+    def length_factor(self, seconds: float) -> float:
+        """By how much the limit of a recording of this length is higher than `thresholds["recording"]`.
+
+        NaN if it is too short to be judged as a whole, 1 if it is not short, or before there are thresholds.
+        """
+        threshold = self.thresholds.get("recording")
+        # The highest score of a recording does not depend much on its length.
+        if threshold is None or self.config.score.recording == "max":
+            return 1.0
+        return threshold.length_factor(seconds - 2 * self.config.score.cut_frames * self.config.features.hop_s)
+
+    def recording_limit(self, seconds: float) -> float:
+        """The limit of the score of a recording of this length; NaN if it is too short to be judged as a whole."""
+        return self.thresholds["recording"].value * self.length_factor(seconds)
 
     def normalization(self, backend: ArrayBackend = NUMPY) -> Normalization:
         """The normalization of power mel frames for the network."""

@@ -32,10 +32,12 @@ from monitor.bundle.schema import (
     model_id,
 )
 from monitor.bundle.self_test import TOLERANCE, chirp_error
-from monitor.bundle.threshold import THRESHOLDS, Threshold
+from monitor.bundle.stored_metadata import checked_metadata, checked_settings, parse_json
 from monitor.config.schema import Config
 from monitor.core.atomic_io import write_atomically
 from monitor.core.errors import BundleError, MonitorError
+from monitor.core.special_files import special_file
+from monitor.core.text import shortened
 from monitor.scoring.gaussian import Reference
 from monitor.scoring.score_parts import SCORE_KINDS
 
@@ -68,6 +70,7 @@ def _metadata(bundle: Bundle) -> Metadata:
         "config": {group: getattr(bundle.config, group).model_dump(mode="json") for group in STORED_GROUPS},
         "thresholds": {name: threshold.model_dump() for name, threshold in bundle.thresholds.items()},
         "normal_dbfs": bundle.normal_dbfs,
+        "level_has_offset": bundle.level_has_offset,
         "provenance": bundle.provenance,
     }
 
@@ -93,7 +96,7 @@ def load_bundle(path: Path) -> Bundle:
         return _load(path)
     except BundleError:
         raise
-    except (MonitorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (MonitorError, OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise _unusable(path, _first_line(error)) from None
 
 
@@ -101,28 +104,30 @@ def _load(path: Path) -> Bundle:
     _check_size(path)
     try:
         with safetensors.safe_open(path, framework="np") as stored:
-            metadata = json.loads((stored.metadata() or {}).get("monitor", "null"))
-            schema = _check_schema(metadata, path)
+            parsed = parse_json((stored.metadata() or {}).get("monitor", "null"))
+            metadata, schema = _check_schema(parsed, path)
             names = list(stored.keys())
             config = _stored_config(metadata)
             _check_shapes(stored, names, schema, config, path)
             raw = {name: stored.get_tensor(name) for name in names}
-    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+    except safetensors.SafetensorError as error:
         raise _unusable(path, _first_line(error)) from None
     if metadata.pop("digest", None) != digest(metadata, raw):
         raise BundleError(f"{path}: has been altered since it was written: use a fresh copy of it, or train again.")
-    if not all(np.isfinite(values).all() for values in raw.values()):
-        raise BundleError(f"{path}: contains numbers that are not finite: use a fresh copy of it, or train again.")
     tensors = {current_name(name, schema): values for name, values in raw.items()}
+    _check_numbers(tensors, path)
     bundle = _assemble(config, current_metadata(metadata), tensors, model_id(metadata, raw))
     _check_self_test(bundle, tensors, path)
     return bundle
 
 
 def _check_size(path: Path) -> None:
+    """Refuses what is not a file, without opening it: reading a pipe or a device could take for ever."""
     if path.is_dir():
         raise BundleError(f"{path}: is a folder: give the model file in it, such as {path / 'model.safetensors'}.")
     try:
+        if kind := special_file(path):
+            raise BundleError(f"{path}: is {kind}, not a model file: give a file that `monitor train` has written.")
         size = path.stat().st_size
         with path.open("rb") as file:
             header = int.from_bytes(file.read(8), "little")
@@ -132,25 +137,25 @@ def _check_size(path: Path) -> None:
         raise _unusable(path, "its size is wrong")
 
 
-def _check_schema(metadata: object, path: Path) -> int:
+def _check_schema(metadata: object, path: Path) -> tuple[Metadata, int]:
     if not isinstance(metadata, dict):
         raise BundleError(
             f"{path}: is a safetensors file, but not a model of this program: give one that it has trained."
         )
     schema = metadata.get("schema")
-    if not isinstance(schema, int) or not OLDEST_SCHEMA <= schema <= SCHEMA:
+    if type(schema) is not int or not OLDEST_SCHEMA <= schema <= SCHEMA:
         raise BundleError(
-            f"{path}: has format {schema}, but this program reads formats {OLDEST_SCHEMA} to {SCHEMA}: "
+            f"{path}: has format {shortened(str(schema))}, but this program reads formats {OLDEST_SCHEMA} to {SCHEMA}: "
             "train it again, or use the version of the program that wrote it."
         )
-    return schema
+    return metadata, schema
 
 
 def _stored_config(metadata: Metadata) -> Config:
     stored = metadata["config"]
-    if foreign := sorted(set(stored) - set(STORED_GROUPS)):
-        raise ValueError(f"its settings have a group {foreign[0]}, which no model has")
-    return Config.model_validate(current_settings(stored, metadata["schema"]))
+    if not isinstance(stored, dict):
+        raise ValueError("its settings are not groups")
+    return checked_settings(current_settings(stored, metadata["schema"]), STORED_GROUPS)
 
 
 def _check_shapes(stored: Any, names: list[str], schema: int, config: Config, path: Path) -> None:
@@ -166,10 +171,29 @@ def _check_shapes(stored: Any, names: list[str], schema: int, config: Config, pa
         )
 
 
+def _check_numbers(tensors: Tensors, path: Path) -> None:
+    """Checks that the numbers can be used: finite, and where the formulas need it, positive or ascending."""
+    if not all(np.isfinite(values).all() for values in tensors.values()):
+        raise BundleError(f"{path}: contains numbers that are not finite: use a fresh copy of it, or train again.")
+    for name, values in tensors.items():
+        if name == "deviation":
+            usable = bool((values > 0).all())
+        elif name == "usual_band_error" or name.endswith("running_var"):
+            usable = bool((values >= 0).all())
+        elif name.endswith("inverse_covariance"):
+            usable = bool((np.diagonal(values) > 0).all())
+        elif name.endswith("log_distance"):
+            usable = bool((values[:, 1] >= 0).all())
+        else:
+            usable = name != "normal_scores" or bool((np.diff(values) >= 0).all())
+        if not usable:
+            raise BundleError(
+                f"{path}: its tensor {name!r} contains impossible numbers: use a fresh copy of it, or train again."
+            )
+
+
 def _assemble(config: Config, metadata: Metadata, tensors: Tensors, identity: str) -> Bundle:
-    thresholds = {name: Threshold.model_validate(metadata["thresholds"][name]) for name in THRESHOLDS}
-    if not isinstance(metadata["provenance"], dict):
-        raise ValueError("its provenance is not a JSON object")
+    checked = checked_metadata({key: value for key, value in metadata.items() if key not in ("schema", "config")})
     references = {
         part.name: Reference(
             *(tensors[f"reference.{part.name}.{name}"] for name in ("centre", "inverse_covariance", "log_distance"))
@@ -183,10 +207,11 @@ def _assemble(config: Config, metadata: Metadata, tensors: Tensors, identity: st
         tensors["deviation"],
         tensors["usual_band_error"],
         references,
-        thresholds,
+        checked.thresholds,
         tensors["normal_scores"],
-        float(metadata["normal_dbfs"]),
-        metadata["provenance"],
+        checked.normal_dbfs,
+        checked.provenance,
+        checked.level_has_offset,
         identity,
     )
 
@@ -194,12 +219,16 @@ def _assemble(config: Config, metadata: Metadata, tensors: Tensors, identity: st
 def _check_self_test(bundle: Bundle, tensors: Tensors, path: Path) -> None:
     """Compares the reconstruction errors of the self-test here with those where the bundle was made."""
     stored = tensors["chirp_error"]
-    difference = float(np.abs(chirp_error(bundle) - stored).max() / np.abs(stored).max())
-    if not difference <= TOLERANCE:
+    with np.errstate(all="ignore"):  # of numbers that are absurd the result is not finite, which is refused here
+        difference = float(np.abs(chirp_error(bundle) - stored).max() / np.abs(stored).max())
+    if not np.isfinite(difference):
+        raise BundleError(f"{path}: gives no scores for its test sound: use a fresh copy of it, or train again.")
+    if difference > TOLERANCE:
+        versions = shortened(str(bundle.provenance.get("versions")), 200)
         raise BundleError(
             f"{path}: scores its test sound differently here than where it was trained (by {difference:.1%}), "
-            f"because a library here computes differently: install the versions that it was trained with "
-            f"({bundle.provenance.get('versions')}), or train again here."
+            f"because a library here computes differently: install the versions that it was trained with ({versions}), "
+            "or train again here."
         )
 
 
@@ -210,4 +239,5 @@ def _unusable(path: Path, reason: str) -> BundleError:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+    lines = str(error).strip().splitlines()
+    return shortened(lines[0], 300) if lines else type(error).__name__

@@ -58,7 +58,7 @@ def current_metadata(metadata: Metadata) -> Metadata:
     """Converts metadata of an older format to the current format."""
     if metadata["schema"] == 2:
         thresholds = {("cusum" if name == "evidence" else name): t for name, t in metadata["thresholds"].items()}
-        return metadata | {"schema": SCHEMA, "thresholds": thresholds}
+        return metadata | {"schema": SCHEMA, "thresholds": thresholds, "level_has_offset": True}
     return metadata
 
 

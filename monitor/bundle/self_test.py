@@ -17,16 +17,21 @@ from monitor.model.network import ON_CPU
 # Relative to the largest error. The rounding of other processors and GPUs makes a smaller difference, a library that
 # computes differently a larger one.
 TOLERANCE = 1e-2
+AT_ONCE = 256  # windows that are reconstructed at once, so that large windows do not need much memory
 
 
 def chirp_error(bundle: Bundle) -> FloatArray:
     """The reconstruction error of each window of the chirp: (T,)."""
     features = bundle.config.features
     frames = centred_frames(chirp(features)[None], MelTransform(features))
-    windows = np.ascontiguousarray(windows_of(bundle.normalization()(frames), features.window_frames)[0])
-    difference = ON_CPU.network(bundle.weights)(windows) - windows
-    error: FloatArray = np.square(difference).mean(axis=1)
-    return error
+    windows = windows_of(bundle.normalization()(frames), features.window_frames)[0]
+    network = ON_CPU.network(bundle.weights)
+    return np.concatenate(
+        [
+            np.square(network(some) - some).mean(axis=1)
+            for some in map(np.ascontiguousarray, (windows[i : i + AT_ONCE] for i in range(0, len(windows), AT_ONCE)))
+        ]
+    )
 
 
 def chirp_frames(features: Features) -> int:

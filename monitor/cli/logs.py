@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 
+from monitor.cli.output import say_error
 from monitor.core.text import printable
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,9 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **getattr(record, "facts", {}),
         }
-        return json.dumps(facts, ensure_ascii=False)
+        text = json.dumps(facts, ensure_ascii=False)
+        # Some terminals obey control characters that JSON allows, such as U+009B.
+        return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def set_up_logs(*, as_json: bool = False, timed: bool = False, level: int = logging.INFO) -> None:
@@ -75,13 +78,16 @@ def set_up_logs(*, as_json: bool = False, timed: bool = False, level: int = logg
         logger.propagate = False
 
 
-def report_error(text: str) -> None:
-    """Writes the error that ends the program to standard error, in the format of the other lines."""
+def report_error(*messages: str) -> None:
+    """Writes the error that ends the program to standard error, in the format of the other lines.
+
+    Args:
+        messages: the messages of the error, each of which is one line.
+    """
     if any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger("monitor").handlers):
-        log.error("%s", text)
+        log.error("%s", "\n".join(messages))
     else:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"monitor: {text}\n")
+        say_error(*messages)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -20,6 +20,7 @@ from monitor.cli.commands.listen import live, replay
 from monitor.cli.commands.record import record
 from monitor.cli.commands.train import demo, train
 from monitor.cli.logs import report_error, set_up_logs
+from monitor.cli.output import say_usage_error
 from monitor.core.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, MonitorError
 
 
@@ -68,10 +69,10 @@ def run(arguments: list[str]) -> int:
         code = cli.main(arguments, prog_name="monitor", standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK
     except click.ClickException as error:
-        error.show()
+        say_usage_error(error)
         return error.exit_code
     except MonitorError as error:
-        report_error(str(error))
+        report_error(*error.messages)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
@@ -88,7 +89,7 @@ def run(arguments: list[str]) -> int:
         if os.environ.get("MONITOR_DEBUG"):
             raise
         report_error(
-            f"an unforeseen error, {type(error).__name__}: {error}. "
+            f"an unforeseen error, {type(error).__name__}: {str(error).rstrip('.')}. "
             "Run it again with MONITOR_DEBUG=1 in the environment to see where, and please report it."
         )
         return EXIT_FAILURE

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
+
+from monitor.cli.completion import complete_file, complete_microphone, complete_setting
+from monitor.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from monitor.bundle.bundle import Bundle
@@ -30,8 +34,34 @@ class FilePath(click.ParamType):  # type: ignore[type-arg]
             self.fail("a path cannot be empty.", param, ctx)
         return Path(str(value))
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Lets the shell complete the path."""
+        return complete_file(ctx, param, incomplete)
+
 
 FILE = FilePath()
+MODEL_SUFFIX = ".safetensors"
+
+
+def require_model(path: Path, files: Sequence[Path] = (), *, command: str) -> None:
+    """Checks that the model comes first, and that there is only one.
+
+    Args:
+        path: what was given as the model.
+        files: what was given as recordings.
+        command: the command line up to the model, for the message.
+
+    Raises:
+        ConfigError: if a recording stands where the model belongs, or a model among the recordings.
+    """
+    from monitor.audio.sound_files import sound_suffixes
+
+    models = [file for file in files if file.suffix.lower() == MODEL_SUFFIX]
+    if path.suffix.lower() in sound_suffixes():
+        model = models[0] if models else "MODEL"
+        raise ConfigError(f"{path}: is a recording. The model comes first: {command} {model} {path}.")
+    if models:
+        raise ConfigError(f"{models[0]}: is a model. Give one model, and then recordings: {command} {path} FILE.wav.")
 
 
 class Speed(click.ParamType):  # type: ignore[type-arg]
@@ -73,6 +103,7 @@ def microphone_options(command: Command) -> Command:
     return click.option(
         "--device",
         metavar="NAME|INDEX",
+        shell_complete=complete_microphone,
         help="Microphone to use: its number, its name or a part of it.  [default: the system's]",
     )(command)
 
@@ -84,6 +115,7 @@ def settings_options(command: Command) -> Command:
         "overrides",
         multiple=True,
         metavar="KEY=VALUE",
+        shell_complete=complete_setting,
         help="Change one setting, as in train.epochs=50. May be repeated.",
     )(command)
     return click.option(
@@ -110,22 +142,42 @@ def view_options(command: Command) -> Command:
     return command
 
 
-def settings_source(file: Path | None, overrides: tuple[str, ...], *, preset: str = "default") -> SettingsSource:
-    """Reads the settings of a settings file and of `--set` options."""
+def sensitivity_option(command: Command) -> Command:
+    """Adds the option that chooses how easily there is an alarm."""
+    return click.option(
+        "--sensitivity",
+        type=click.Choice(["low", "normal", "high"]),
+        help="How easily there is an alarm: low gives about a tenth of the false alarms, high ten times as many.",
+    )(command)
+
+
+def sensitivity_override(sensitivity: str | None) -> tuple[str, ...]:
+    """Returns the option --sensitivity as a `--set` option."""
+    return () if sensitivity is None else (f"alarm.sensitivity={sensitivity}",)
+
+
+def settings_source(
+    file: Path | None, overrides: tuple[str, ...], *, preset: str = "default", device: str | None = None
+) -> SettingsSource:
+    """Reads the settings of a settings file, of `--set` options, and of the option --device."""
     from monitor.config.loader import SettingsSource
 
-    return SettingsSource.read(file, preset=preset, overrides=overrides)
+    return SettingsSource.read(file, preset=preset, overrides=overrides, device=device)
 
 
-def settings_in_force(file: Path | None, overrides: tuple[str, ...], *, preset: str = "default") -> Config:
+def settings_in_force(
+    file: Path | None, overrides: tuple[str, ...], *, preset: str = "default", device: str | None = None
+) -> Config:
     """Returns the settings for a command without a model."""
-    return settings_source(file, overrides, preset=preset).config
+    return settings_source(file, overrides, preset=preset, device=device).config
 
 
-def bundle_and_settings(path: Path, config_file: Path | None, overrides: tuple[str, ...]) -> tuple[Bundle, Config]:
+def bundle_and_settings(
+    path: Path, config_file: Path | None, overrides: tuple[str, ...], *, device: str | None = None
+) -> tuple[Bundle, Config]:
     """Loads a bundle, and returns it with the settings in force for it."""
     # The settings first, so that a mistake in them is reported before one in the bundle.
-    source = settings_source(config_file, overrides)
+    source = settings_source(config_file, overrides, device=device)
     from monitor.bundle.bundle_io import load_bundle
 
     bundle = load_bundle(path)
@@ -135,8 +187,3 @@ def bundle_and_settings(path: Path, config_file: Path | None, overrides: tuple[s
 def view_overrides(ascii: bool, no_colour: bool) -> tuple[str, ...]:
     """Returns the options --ascii and --no-colour as `--set` options."""
     return (*(("dashboard.ascii=true",) if ascii else ()), *(("dashboard.colour=false",) if no_colour else ()))
-
-
-def device_override(device: str | None) -> tuple[str, ...]:
-    """Returns the option --device as a `--set` option."""
-    return () if device is None else (f"audio.device={device}",)

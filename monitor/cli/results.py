@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from monitor.core.text import counted, duration_text, printable
-from monitor.dashboard.render.formatting import span
+from monitor.dashboard.render.formatting import share, span
+from monitor.detection.verdict import TOO_SHORT, Word, verdict
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.session import Session
 
 Facts = dict[str, object]
+SHORT_S = 30.0  # a recording that is shorter is over before small deviations have added up
+_FILE_COLUMNS = 300  # where the table does not go to a terminal, so that each recording has one line
+_STYLES = {Word.NORMAL: "", Word.SUSPICIOUS: "yellow", Word.ANOMALY: "red", Word.UNKNOWN: "dim"}
 
 
 def print_results(session: Session) -> None:
-    """Prints a table with the score of each recording, and the number of anomalies."""
+    """Prints a table with the verdict on each recording, its scores, and the number of anomalies."""
     streams = session.streams
     named = len(streams) > 1
     limits = [stream.bundle.thresholds["recording"].value for stream in streams]
@@ -27,24 +31,52 @@ def print_results(session: Session) -> None:
     if named:
         table.add_column("stream", overflow="fold")
     table.add_column("recording", overflow="fold")
-    limit_heading = "" if named else f"(limit {limits[0]:.4g})"
-    for heading in ("seconds", "score", limit_heading, "anomalies"):
+    for heading in ("seconds", "score" if named else f"score (limit {limits[0]:.4g})", "alarm"):
         table.add_column(heading, justify="right")
-    for stream, limit in zip(streams, limits, strict=True):
+    table.add_column("verdict", overflow="fold")
+    words: set[Word] = set()
+    for stream, usual_limit in zip(streams, limits, strict=True):
         for result in stream.results:
-            verdict = "too short" if math.isnan(result.score) else "above" if result.score >= limit else "below"
+            limit = stream.bundle.recording_limit(result.seconds)
+            found = verdict(result, limit)
+            words.add(found.word)
             score = "-" if math.isnan(result.score) else f"{result.score:.4g}"
-            count = Text(str(result.anomalies), style="red" if result.anomalies else "")
-            comparison = f"{verdict} {limit:.4g}" if named else verdict
+            if score != "-" and (limit > usual_limit or (named and limit == usual_limit)):
+                score += f" of {limit:.4g}"  # the limit is not in the heading: a short recording has a higher one
             first = [Text(stream.name)] if named else []
-            table.add_row(*first, Text(printable(result.name)), f"{result.seconds:.1f}", score, comparison, count)
+            why = f": {found.reason}" if found.reason and found.word is not Word.SUSPICIOUS else ""  # a note says that
+            shown = Text(f"{found.word}{why}", style=_STYLES[found.word])
+            table.add_row(
+                *first, Text(printable(result.name)), f"{result.seconds:.1f}", score, share(result.highest_share), shown
+            )
     console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = _FILE_COLUMNS
     console.print(table)
-    found = [stream for stream in streams if stream.anomalies]
-    if found:
-        where = ", ".join(f"{stream.name} ({stream.anomalies})" for stream in found)
-        where = f"in {where}" if named else f"the last in {printable(_last_anomaly(found[0]))}"
+    for note in _notes(session, words):
+        console.print(note, markup=False, soft_wrap=True)
+    alarmed = [stream for stream in streams if stream.anomalies]
+    if alarmed:
+        where = ", ".join(f"{stream.name} ({stream.anomalies})" for stream in alarmed)
+        where = f"in {where}" if named else f"the last in {printable(_last_anomaly(alarmed[0]))}"
         console.print(f"{counted(session.anomalies, 'anomaly', 'anomalies')}, {where}.", markup=False)
+
+
+def _notes(session: Session, words: Collection[Word]) -> Iterator[str]:
+    """Yields what a reader of the table should know."""
+    if not words:
+        return
+    limits = {stream.latest.threshold for stream in session.streams}
+    limit = f" (a score of {limits.pop():.4g})" if len(limits) == 1 else ""
+    yield f"alarm: how near it came; above 100 % of its limit{limit}, or of that of the lasting sum, is an anomaly."
+    if Word.SUSPICIOUS in words:
+        yield "SUSPICIOUS: as a whole more unusual than normal recordings are, but too little for an alarm."
+    results = [result for stream in session.streams for result in stream.results]
+    if any(result.seconds < SHORT_S and not result.anomalies for result in results):
+        yield (
+            f"Recordings shorter than {SHORT_S:.0f} s: small deviations cannot add up to a lasting anomaly; --gapless "
+            "joins them."
+        )
 
 
 def _last_anomaly(stream: MonitoredStream) -> str:
@@ -64,21 +96,27 @@ def listening_summary(stream: MonitoredStream) -> str:
 
 
 def result_lines(session: Session) -> Iterator[tuple[str, Facts]]:
-    """Yields the score of each recording, as text and as facts for JSON."""
+    """Yields the verdict on each recording, as text and as facts for JSON."""
     for stream in session.streams:
-        limit = stream.bundle.thresholds["recording"].value
         for result in stream.results:
             score = None if math.isnan(result.score) else result.score
-            shown = "too short for a score" if score is None else f"score {score:.4g}, limit {limit:.4g}"
+            limit = stream.bundle.recording_limit(result.seconds)
+            shown = "too short for a score" if score is None else f"score {score:.4g}"
+            if score is not None:
+                shown += f", {TOO_SHORT}" if math.isnan(limit) else f", limit {limit:.4g}"
+            found = verdict(result, limit)
             facts = {
                 "kind": "recording",
                 "recording": result.name,
                 "seconds": result.seconds,
                 "score": score,
-                "limit": limit,
+                "limit": None if math.isnan(limit) else limit,
+                "alarm_share": None if math.isnan(result.highest_share) else result.highest_share,
                 "anomalies": result.anomalies,
+                "verdict": found.word.value,
+                "reason": found.reason,
             }
-            yield f"{result.name}: {shown}", _of_stream(stream) | facts
+            yield f"{result.name}: {found.word}, {shown}", _of_stream(stream) | facts
 
 
 def listening_line(stream: MonitoredStream) -> tuple[str, Facts]:

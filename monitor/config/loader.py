@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from monitor.config.messages import KeyPath, Locations, error_messages, stream_errors
 from monitor.config.presets import PRESETS
-from monitor.config.schema import GROUPS, Config, Stream, Tree
+from monitor.config.schema import GROUPS, Config, Stream, Tree, Verbatim
 from monitor.config.yaml_source import Location, read_with_locations
 from monitor.core.errors import ConfigError
 
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 DEFAULT_FILE = "config.yaml"
 TRAINED_GROUPS = ("features", "model", "score")  # fixed by training: other values are an error
 MODEL_GROUPS = (*TRAINED_GROUPS, "alarm", "calibration")  # stored in a model
+LISTS = {("model", "hidden")}  # settings whose value is a list
+MAX_MESSAGES = 20  # errors that are shown at once
 RENAMED = {("alarm", "evidence"): "lasting"}  # old names of settings, which are still accepted
 
 
@@ -43,7 +45,12 @@ class SettingsSource:
 
     @classmethod
     def read(
-        cls, file: Path | None = None, *, preset: str = "default", overrides: Iterable[str] = ()
+        cls,
+        file: Path | None = None,
+        *,
+        preset: str = "default",
+        overrides: Iterable[str] = (),
+        device: str | None = None,
     ) -> SettingsSource:
         """Reads and checks a settings file and a command line.
 
@@ -51,11 +58,12 @@ class SettingsSource:
             file: path of a settings file; None reads config.yaml in the current folder if it exists.
             preset: a name in `monitor.config.presets.PRESETS`.
             overrides: `group.key=value` each, as given with `--set`.
+            device: name or number of a microphone, as given with `--device`; None: as in the settings.
 
         Raises:
-            ConfigError: if a setting is invalid; the message has a line for each error, with file, line and column.
+            ConfigError: if a setting is invalid; it has a message for each error, with file, line and column.
         """
-        source = cls.from_options(overrides, preset=preset)
+        source = cls.from_options(overrides, preset=preset, device=device)
         if file is None and Path(DEFAULT_FILE).is_file():
             file = Path(DEFAULT_FILE)
         tree, locations = current_names(*read_with_locations(file)) if file is not None else ({}, {})
@@ -66,11 +74,16 @@ class SettingsSource:
         return source
 
     @classmethod
-    def from_options(cls, overrides: Iterable[str], *, preset: str = "default") -> SettingsSource:
+    def from_options(
+        cls, overrides: Iterable[str], *, preset: str = "default", device: str | None = None
+    ) -> SettingsSource:
         """Settings of a command line, without a file; arguments and errors as in `read`."""
         if preset not in PRESETS:
             raise ConfigError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
         command_line, option_locations = current_names(*_parse_overrides(overrides))
+        if device is not None:
+            command_line.setdefault("audio", {})["device"] = Verbatim(device)
+            option_locations = {**option_locations, ("audio", "device"): f"--device {device}"}
         return cls(preset=preset, command_line=command_line, option_locations=option_locations)
 
     @functools.cached_property
@@ -152,10 +165,12 @@ def require_trained_settings(config: Config, trained: Config, model_path: str) -
     for group in TRAINED_GROUPS:
         stated, stored = getattr(config, group), getattr(trained, group)
         for key in type(stated).model_fields:
-            if getattr(stated, key) != getattr(stored, key):
+            values = getattr(stated, key), getattr(stored, key)
+            if values[0] != values[1]:
+                here, there = ("null" if value is None else value for value in values)
                 raise ConfigError(
-                    f"{group}.{key} is {getattr(stated, key)} in the settings, but {model_path} was trained with "
-                    f"{getattr(stored, key)}: remove the setting, or train a new model with it."
+                    f"{group}.{key} is {here} in the settings, but {model_path} was trained with {there}: remove the "
+                    "setting, or train a new model with it."
                 )
 
 
@@ -176,7 +191,7 @@ def _parse_overrides(overrides: Iterable[str]) -> tuple[Tree, dict[KeyPath, Loca
         if keys[0] == "streams":
             raise ConfigError(f"--set {text}: streams cannot be set here, only in the settings file.")
         parsed: object = value.strip()
-        if value.strip().startswith("["):
+        if keys in LISTS:
             parsed = [part.strip() for part in value.strip().strip("[]").split(",")]
         tree.setdefault(keys[0], {})[keys[1]] = parsed
         locations[keys] = locations.setdefault(keys[:1], f"--set {text}")
@@ -209,5 +224,11 @@ def _validated(tree: Tree, locations: Locations, default_location: str) -> Confi
         messages = error_messages((), error.errors(), locations, default_location)
     messages += stream_errors(tree, locations, default_location)
     if config is None or messages:
-        raise ConfigError("\n".join(dict.fromkeys(messages))) from None
+        raise ConfigError(*_beginning(list(dict.fromkeys(messages)))) from None
     return config
+
+
+def _beginning(messages: list[str]) -> list[str]:
+    """The messages, or the first of them and how many more there are: a screen should hold them."""
+    more = len(messages) - MAX_MESSAGES
+    return messages if more <= 0 else [*messages[:MAX_MESSAGES], f"… and {more} more."]

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from monitor.config.schema import Alarm, Config, Group, Stream, Tree
 from monitor.config.yaml_source import Location
+from monitor.core.text import shortened
 
 KeyPath = tuple[str, ...]  # such as ("features", "n_fft") or ("streams", "0", "name")
 Locations = Mapping[KeyPath, Location]
@@ -59,7 +60,7 @@ def error_message(
     """
     parents = (path[:n] for n in range(len(path), 0, -1))
     place = next((locations[parent] for parent in parents if parent in locations), default_location)
-    name = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", ".".join(path))
+    name = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", ".".join(shortened(key) for key in path))
     if kind == "extra_forbidden":
         return f"{place}: unknown setting {name}: the settings here are {', '.join(_known_beside(path))}."
     if kind == "missing":
@@ -71,7 +72,7 @@ def error_message(
     if kind in ("model_type", "dict_type"):
         return f"{place}: {name} has to be a group of settings, with one `key: value` on each line."
     expected = message.split(", unable to parse")[0].replace(EXPECTATION, "it has to be ")
-    return f"{place}: {name}: {expected[:1].lower() + expected[1:]}, not {value!r}."
+    return f"{place}: {name}: {expected[:1].lower() + expected[1:]}, not {shortened(repr(value))}."
 
 
 def stream_errors(tree: Tree, locations: Locations, default_location: str) -> list[str]:

@@ -8,7 +8,7 @@ PRESETS: dict[str, dict[str, Tree]] = {
     "default": {},
     # The recipe of the ToyADMOS article: all settings that differ from the defaults.
     "toyadmos": {
-        "features": {"scale": "power", "standardize": False},
+        "features": {"fmax": None, "scale": "power", "standardize": False},
         "score": {"kind": "error", "window_s": 0.0, "recording": "max", "cut_frames": 50},
         "train": {
             "epochs": 200,

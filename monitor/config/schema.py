@@ -6,10 +6,11 @@ from it. The docstring of a group and the descriptions are shown to users there.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Tree = dict[str, Any]
 
@@ -19,13 +20,53 @@ def _blank_is_none(value: object) -> object:
     return None if value in ("", "~", "null", "none", "None") else value
 
 
+class Verbatim(str):
+    """Text that is taken as it is, even if it is a way to write an empty value in YAML."""
+
+
 def _blank_is_empty(value: object) -> object:
     """The empty string for each way to write an empty value in YAML; an integer as text; other values unchanged."""
+    if isinstance(value, Verbatim):
+        return str(value)
     return "" if value is None or _blank_is_none(value) is None else str(value) if type(value) is int else value
 
 
+def _checked_text(value: str) -> str:
+    """Refuses text that cannot be written to a file or given to the system."""
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("it contains the character NUL, or half a character, which cannot be stored")
+    return value
+
+
+def _checked_path(value: Path) -> Path:
+    """Refuses a path that the system does not understand, wherever it may be used."""
+    text = str(value)
+    if "\0" in text or not text.strip() or value == Path():
+        raise ValueError("a path cannot be empty or contain the character NUL")
+    try:
+        if len(os.fsencode(text)) > MAX_PATH_BYTES or any(len(os.fsencode(part)) > 255 for part in value.parts):
+            raise ValueError("it is too long for a path")
+        value.expanduser()
+    except UnicodeEncodeError:
+        raise ValueError("it contains half a character, which cannot be part of a path") from None
+    except RuntimeError:
+        raise ValueError(f"there is no user {value.parts[0]} here: write the path out") from None
+    return value
+
+
 BLANK = BeforeValidator(_blank_is_none)
-Channel = Literal["mix"] | Annotated[int, Field(ge=0, lt=128)]
+Text = Annotated[str, AfterValidator(_checked_text)]
+MAX_PATH_BYTES = 4000
+PathSetting = Annotated[Path, AfterValidator(_checked_path)]
+Sensitivity = Literal["low", "normal", "high"]
+SAMPLE_RATES = (1000, 384_000)  # lowest and highest sample rate in Hz
+MAX_CHANNELS = 128
+Channel = Literal["mix"] | Annotated[int, Field(ge=0, lt=MAX_CHANNELS)]
+# Share of half the sample rate that resampling leaves as it is; above it begins the slope of the filter.
+FLAT_SHARE = 7 / 8
+MAX_OVERLAP = 64  # spectra that a sample can be part of
+MAX_WINDOW = 65_536  # values in a window of the autoencoder
+MAX_RATE = 1e8  # values in all windows of a second: far more than a computer can score
 
 
 class Group(BaseModel):
@@ -37,17 +78,18 @@ class Group(BaseModel):
 class Audio(Group):
     """The microphone."""
 
-    device: Annotated[str, BeforeValidator(_blank_is_empty)] = Field(
+    device: Annotated[Text, BeforeValidator(_blank_is_empty)] = Field(
         "",
+        max_length=1000,
         description="name of the microphone, part of it, or its number (`monitor devices`); null: the system's default",
     )
     device_rate: Annotated[int | None, BLANK] = Field(
-        None, ge=1000, le=384000,
+        None, ge=SAMPLE_RATES[0], le=SAMPLE_RATES[1],
         description="sample rate to record at, in Hz; null: features.sample_rate, or the microphone's own rate if it "
         "cannot record at that",
     )  # fmt: skip
     latency_s: float = Field(
-        0.25, gt=0, le=5,
+        0.25, ge=0.001, le=5,
         description="seconds of sound that the system may buffer; less has a shorter delay, more has fewer gaps on a "
         "busy computer",
     )  # fmt: skip
@@ -62,8 +104,8 @@ class Features(Group):
 
     sample_rate: int = Field(
         16000,
-        ge=1000,
-        le=384000,
+        ge=SAMPLE_RATES[0],
+        le=SAMPLE_RATES[1],
         description="sample rate of the model, in Hz; sound of other sample rates is resampled",
     )
     n_fft: int = Field(512, ge=16, le=65536, description="samples in each spectrum (FFT length), an even number")
@@ -71,14 +113,18 @@ class Features(Group):
         160, ge=1, le=65536, description="samples from one spectrum to the next; 160 at 16000 Hz is 10 ms"
     )
     n_mels: int = Field(64, ge=4, le=512, description="number of frequency bands (mel) in a spectrum")
-    fmin: float = Field(0.0, ge=0, description="lowest frequency of the bands, in Hz")
-    fmax: Annotated[float | None, BLANK] = Field(
-        None, gt=0, description="highest frequency of the bands, in Hz; null: half the sample rate"
+    fmin: float = Field(0.0, ge=0, le=SAMPLE_RATES[1] / 2, description="lowest frequency of the bands, in Hz")
+    fmax: Annotated[Literal["auto"] | Annotated[float, Field(ge=1, le=SAMPLE_RATES[1] / 2)] | None, BLANK] = Field(
+        "auto",
+        description="highest frequency of the bands, in Hz; auto: 7/8 of half the sample rate, because the filters "
+        "that resample recordings differ above that; null: half the sample rate",
     )
     scale: Literal["log", "power"] = Field(
         "log", description="log: the power in each band in decibels; power: the power itself"
     )
-    floor: float = Field(1e-10, gt=0, lt=1, description="smallest power, with scale: log; smaller ones are set to it")
+    floor: float = Field(
+        1e-10, ge=1e-20, le=0.01, description="smallest power, with scale: log; smaller ones are set to it"
+    )
     standardize: bool = Field(
         True, description="scale each band to mean 0 and standard deviation 1 over the training sound"
     )
@@ -98,6 +144,16 @@ class Features(Group):
             raise ValueError("n_fft and window_frames have to be even numbers")
         if self.remove_level and self.scale == "power":
             raise ValueError("remove_level needs scale: log")
+        if self.n_fft > MAX_OVERLAP * self.hop_length:
+            raise ValueError(
+                f"hop_length {self.hop_length} is too small for n_fft {self.n_fft}: at most {MAX_OVERLAP} spectra may "
+                "overlap"
+            )
+        if self.window_size > MAX_WINDOW or self.window_size > MAX_RATE * self.hop_s:
+            raise ValueError(
+                f"n_mels, window_frames and hop_length give {self.window_size / self.hop_s:.2g} values a second, or "
+                f"{self.window_size} a window: {MAX_RATE:.0e} and {MAX_WINDOW} are possible"
+            )
         if self.hop_length > self.n_fft:
             raise ValueError(f"hop_length {self.hop_length} is larger than n_fft {self.n_fft}: sound would be skipped")
         if not self.fmin < self.f_top <= self.sample_rate / 2:
@@ -110,6 +166,8 @@ class Features(Group):
     @property
     def f_top(self) -> float:
         """The highest frequency of the mel bands, in Hz."""
+        if self.fmax == "auto":
+            return FLAT_SHARE * self.sample_rate / 2
         return self.fmax if self.fmax is not None else self.sample_rate / 2
 
     @property
@@ -131,7 +189,7 @@ class Model(Group):
     )
     bottleneck: int = Field(128, ge=1, le=8192, description="size of the smallest layer, between encoder and decoder")
     dropout: float = Field(
-        0.2, ge=0, lt=1, description="share of the last hidden layer that is switched off at random in training"
+        0.2, ge=0, le=0.99, description="share of the last hidden layer that is switched off at random in training"
     )
 
 
@@ -177,7 +235,7 @@ class Train(Group):
         description="number format of matrix products; auto: bfloat16 if the processor supports it natively and a "
         "step has 512 windows or more, else float32",
     )
-    learning_rate: float = Field(2e-3, gt=0, le=10, description="highest learning rate of the schedule")
+    learning_rate: float = Field(2e-3, ge=1e-9, le=10, description="highest learning rate of the schedule")
     weight_decay: float = Field(0.0, ge=0, le=10, description="how strongly training pulls the weights towards zero")
     schedule: Literal["one-cycle", "hold-then-linear"] = Field(
         "one-cycle",
@@ -189,7 +247,10 @@ class Train(Group):
         "a band; 0: no noise",
     )  # fmt: skip
     held_out: float = Field(
-        0.2, gt=0, lt=1, description="share of the recordings that is not trained on, but used to set the limits"
+        0.2,
+        ge=0.001,
+        le=0.999,
+        description="share of the recordings that is not trained on, but used to set the limits",
     )
     seed: int = Field(
         0, ge=0, lt=2**31, description="start value of the random numbers; the same seed gives the same model"
@@ -198,11 +259,14 @@ class Train(Group):
         "auto",
         description="where to compute, also while listening; auto: on the GPU if there is one",
     )
-    cache_dir: Annotated[Path | None, BLANK] = Field(
+    cache_dir: Annotated[PathSetting | None, BLANK] = Field(
         None, description="folder in which spectra are kept for the next training; null: the user's cache folder"
     )
     memory_gb: float = Field(
-        8.0, gt=0, description="gigabytes of memory for training windows; larger sets are read from disk in every epoch"
+        8.0,
+        ge=0.001,
+        le=100_000,
+        description="gigabytes of memory for training windows; larger sets are read from disk in every epoch",
     )
 
 
@@ -223,10 +287,10 @@ class Calibration(Group):
         "normal", description="normal: from normal sound alone; labelled: from normal and anomalous test recordings"
     )
     false_alarms_per_day: float = Field(
-        1.0, gt=0, le=100_000, description="acceptable number of false alarms a day, with method: normal"
+        1.0, ge=1e-6, le=100_000, description="acceptable number of false alarms a day, with method: normal"
     )
     fpr: float = Field(
-        0.1, gt=0, lt=1, description="share of normal recordings that may be above the limit for recordings"
+        0.1, ge=1e-6, le=0.999, description="share of normal recordings that may be above the limit for recordings"
     )
 
 
@@ -234,7 +298,15 @@ class Alarm(Group):
     """How the state of the machine is decided from the anomaly score."""
 
     threshold: Annotated[float | None, BLANK] = Field(
-        None, gt=0, description="limit of the anomaly score, set by hand; null: the calibrated limit of the model"
+        None,
+        ge=1e-12,
+        le=1e12,
+        description="limit of the anomaly score, set by hand; null: the calibrated limit of the model",
+    )
+    sensitivity: Sensitivity = Field(
+        "normal",
+        description="normal: as many false alarms as the model is calibrated for; low: about a tenth of them, high: "
+        "about ten times as many; with alarm.threshold it has no effect",
     )
     block_s: float = Field(0.5, ge=0, le=600, description="seconds between decisions; 0: a decision at every score")
     k: int = Field(
@@ -249,13 +321,18 @@ class Alarm(Group):
     )
     hold_s: float = Field(5.0, ge=0, le=86400, description="shortest duration of an anomaly, in seconds")
     release_ratio: float = Field(
-        0.8, gt=0, le=1, description="an anomaly ends when the score stays below this share of the limit for release_s"
+        0.8,
+        ge=0.001,
+        le=1,
+        description="an anomaly ends when the score stays below this share of the limit for release_s",
     )
     release_s: float = Field(
         2.0, ge=0, le=86400, description="seconds that the score has to stay below the share release_ratio of the limit"
     )
     cool_down_s: float = Field(10.0, ge=0, le=86400, description="seconds without another alarm after an anomaly")
-    remind_s: float = Field(3600.0, gt=0, le=31_536_000, description="seconds between reminders while an anomaly lasts")
+    remind_s: float = Field(
+        3600.0, ge=0.01, le=31_536_000, description="seconds between reminders while an anomaly lasts"
+    )
     off_below_dbfs: Literal["auto", "never"] | Annotated[float, Field(ge=-200, le=0)] = Field(
         "auto",
         description="level in dBFS below which the machine is off; auto: 12 dB below the quietest normal sound; never: "
@@ -277,10 +354,10 @@ class Drift(Group):
 
     enabled: bool = Field(False, description="adapt to the machine, only by sound that is clearly normal")
     half_life_h: float = Field(
-        24.0, gt=0, le=100_000, description="hours until the model has adapted to half of a lasting change"
+        24.0, ge=1e-6, le=100_000, description="hours until the model has adapted to half of a lasting change"
     )
     cap: float = Field(
-        0.25, gt=0, le=100,
+        0.25, ge=1e-6, le=100,
         description="limit of the adaptation: largest squared distance that the centre of the reference distribution "
         "may move, as a multiple of the typical squared distance of normal sound",
     )  # fmt: skip
@@ -292,7 +369,7 @@ class Dashboard(Group):
     fps: float = Field(8.0, ge=1, le=30, description="updates of the screen per second")
     ascii: bool = Field(False, description="true: only ASCII characters, for old terminals")
     colour: bool = Field(True, description="false: a screen without colours")
-    log_every_s: float = Field(10.0, gt=0, le=86400, description="seconds between summary lines with --headless")
+    log_every_s: float = Field(10.0, ge=0.01, le=86400, description="seconds between summary lines with --headless")
 
 
 def _one_or_many(value: object) -> object:
@@ -308,15 +385,15 @@ class Stream(Group):
         max_length=60,
         description="name of the stream on the screen, in events and scores; a different one for each",
     )
-    bundle: Path = Field(description="path of the trained model, relative to the folder of this file")
-    device: Annotated[str, BeforeValidator(_blank_is_empty)] = Field(
-        "", description="for live: the microphone, as in audio.device; streams may share one"
+    bundle: PathSetting = Field(description="path of the trained model, relative to the folder of this file")
+    device: Annotated[Text, BeforeValidator(_blank_is_empty)] = Field(
+        "", max_length=1000, description="for live: the microphone, as in audio.device; streams may share one"
     )
     channel: Annotated[Channel | None, BLANK] = Field(
         None, description="number of the channel, counted from 0, or mix; left out: as in training"
     )
-    file: Annotated[tuple[Path, ...], BeforeValidator(_one_or_many)] = Field(
-        (), description="for replay, instead of device: a recording or a list of recordings"
+    file: Annotated[tuple[PathSetting, ...], BeforeValidator(_one_or_many)] = Field(
+        (), description="for replay, instead of device: a recording, a folder of them, or a list"
     )
     alarm: Annotated[Tree, BeforeValidator(lambda value: {} if _blank_is_none(value) is None else value)] = Field(
         {}, description="settings of the group alarm that differ for this stream"

@@ -63,6 +63,18 @@ def as_yaml(config: Config) -> str:
     return "\n".join(lines)
 
 
+def sensitivity_meaning(config: Config) -> str:
+    """What `alarm.sensitivity` means in false alarms, in a sentence."""
+    alarm, budget = config.alarm, config.calibration.false_alarms_per_day
+    if alarm.threshold is not None:
+        return f"alarm.sensitivity has no effect: alarm.threshold sets the limit to {alarm.threshold:g}."
+    a_day = budget * {"low": 0.1, "normal": 1.0, "high": 10.0}[alarm.sensitivity]
+    return (
+        f"alarm.sensitivity is {alarm.sensitivity}: about {a_day:g} false alarm{'' if a_day == 1 else 's'} a day, "
+        f"with a model calibrated for {budget:g}."
+    )
+
+
 def as_yaml_value(value: object) -> str:
     """A value as one line of YAML; text other than single words is quoted."""
     if value is None or value == "":
@@ -103,8 +115,8 @@ def _explained(group: str, key: str) -> str:
     """The description of a setting, its allowed values, and its value in the preset toyadmos if that differs."""
     schema = type(Config.model_fields[group].default).model_json_schema()["properties"][key]
     text = f"{schema['description']}{_allowed(schema)}"
-    article = PRESETS["toyadmos"].get(group, {}).get(key)
-    return text if article is None else f"{text} (article: {as_yaml_value(article)})"
+    article = PRESETS["toyadmos"].get(group, {})
+    return f"{text} (article: {as_yaml_value(article[key])})" if key in article else text
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
@@ -144,7 +156,11 @@ def _range(schema: Mapping[str, Any]) -> str:
 
 def _number(value: float) -> str:
     """A number as text; thousands of large integers are separated by spaces."""
-    return f"{value:,}".replace(",", " ") if isinstance(value, int) and value >= 10_000 else f"{value:g}"
+    return (
+        f"{value:,}".replace(",", " ")
+        if isinstance(value, int) and value >= 10_000
+        else f"{value:g}".replace("e-0", "e-")
+    )
 
 
 def _plain(value: object) -> object:

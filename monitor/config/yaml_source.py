@@ -6,14 +6,23 @@ last one wins silently. Here every scalar stays the text in the file, and the sc
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from monitor.core.errors import ConfigError
+from monitor.core.special_files import special_file
 
-MAX_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 300_000  # some thousand streams; reading more would take many seconds
+BEYOND_UNICODE = re.compile(r"\\U(?!0010|000)[0-9a-fA-F]{8}")  # an escape of more than the last character, 10FFFF
+ADVICE = {  # what to do, by a part of the YAML library's message
+    "mapping values are not allowed": ': a value with a colon has to be in quotes, as in device: "USB: Audio"',
+    "'\\t'": ": use spaces instead of tabs",
+    "found unexpected end of stream": ": a quote is not closed",
+}
 Location = str  # such as "config.yaml:3:7", or the `--set` option as written
 
 
@@ -27,6 +36,8 @@ def read_with_locations(file: Path) -> tuple[dict[str, Any], dict[tuple[str, ...
         ConfigError: if the file is missing, is not YAML, or has a key twice; with line and column.
     """
     try:
+        if file != Path(os.devnull) and (kind := special_file(file)):
+            raise ConfigError(f"{file}: is {kind}, not a settings file: give a file, such as config.yaml.")
         with file.open(encoding="utf-8") as opened:
             text = opened.read(MAX_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
@@ -39,11 +50,15 @@ def read_with_locations(file: Path) -> tuple[dict[str, Any], dict[tuple[str, ...
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
-        raise ConfigError(f"{place}: this is not YAML: {error.problem or error.context}.") from None
+        reason = error.problem or error.context or ""
+        raise ConfigError(f"{place}: this is not YAML: {reason}{_advice(reason)}.") from None
     except RecursionError:
         raise ConfigError(f"{file}: this is not a settings file: its brackets are nested too deep.") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{file}: this is not YAML: {' '.join(str(error).split())}.") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # ValueError: an escape such as "\UFFFFFFFF"
+        escape = BEYOND_UNICODE.search(text) if isinstance(error, ValueError | OverflowError) else None
+        place = f"{file}:{text.count(chr(10), 0, escape.start()) + 1}" if escape else str(file)
+        reason = f"{escape[0]} stands for no character" if escape else " ".join(str(error).split())
+        raise ConfigError(f"{place}: this is not YAML: {reason}.") from None
     locations: dict[tuple[str, ...], Location] = {}
     if root is None:
         return {}, locations
@@ -65,7 +80,7 @@ def _as_text(
         )
     seen.add(id(node))
     if isinstance(node, yaml.ScalarNode):
-        return str(node.value)
+        return _joined(node.value, _location(file, node))
     if isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
             locations[(*path, str(i))] = _location(file, item)
@@ -75,7 +90,7 @@ def _as_text(
     for key_node, value_node in node.value:
         if not isinstance(key_node, yaml.ScalarNode):
             raise ConfigError(f"{_location(file, key_node)}: the name of a setting has to be a word.")
-        key = str(key_node.value)
+        key = _joined(key_node.value, _location(file, key_node))
         key_path = (*path, key)
         if key in tree:
             raise ConfigError(
@@ -85,6 +100,20 @@ def _as_text(
         empty_group = isinstance(value_node, yaml.ScalarNode) and value_node.value == "" and not path
         tree[key] = {} if empty_group else _as_text(value_node, key_path, file, locations, seen)
     return tree
+
+
+def _joined(text: str, place: Location) -> str:
+    """The text with each pair of halves of a character as one: JSON writes characters beyond U+FFFF in halves."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{place}: contains half a character (\\uD800 to \\uDFFF): write the whole one.") from None
+
+
+def _advice(reason: str) -> str:
+    return next((advice for part, advice in ADVICE.items() if part in reason), "")
 
 
 def _location(file: str, node: yaml.Node) -> Location:

@@ -1,3 +1,16 @@
 """What all other packages share: errors, array types and backends, events, snapshots, file writing, text, threads."""
 
-__all__ = ["array_backend", "atomic_io", "errors", "events", "snapshot", "text", "thread_pool", "types"]
+__all__ = [
+    "appended_file",
+    "array_backend",
+    "atomic_io",
+    "background_worker",
+    "errors",
+    "events",
+    "free_memory",
+    "snapshot",
+    "special_files",
+    "text",
+    "thread_pool",
+    "types",
+]

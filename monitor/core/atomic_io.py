@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from monitor.core.errors import ConfigError, MonitorError
 
+TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.tmp", re.DOTALL)  # the names of temporary files
+LEFT_S = 3600.0  # age in seconds from which on a temporary file is one that a killed program left
+
 
 @contextlib.contextmanager
-def atomic_file(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """Opens a temporary file that replaces `path` when the block ends without an error; otherwise `path` is unchanged.
+def atomic_file(path: Path, *, durable: bool = True, replace: bool = True) -> Iterator[BinaryIO]:
+    """Opens a temporary file that becomes `path` when the block ends without an error; otherwise `path` is unchanged.
 
     The temporary file is created anew in the same folder, under a random name: a link that an attacker has put there is
     not followed. If `path` itself is a link, its target is replaced.
@@ -24,11 +29,13 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
         path: the file to write; missing folders are created.
         durable: wait until the content is on the disk. Without it the file survives a crash of the program, but not
             necessarily one of the computer.
+        replace: whether an existing file is replaced.
 
     Yields:
         the temporary file, open for writing and reading.
 
     Raises:
+        FileExistsError: if `path` exists and is not to be replaced.
         OSError: if the file cannot be written.
     """
     path = path.resolve() if path.is_symlink() else path
@@ -42,10 +49,24 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        temporary.replace(path)
+        if replace:
+            temporary.replace(path)
+        else:
+            _rename_to_new(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _rename_to_new(temporary: Path, path: Path) -> None:
+    """Renames a file to a name that must not exist yet, even if another process creates it at the same moment."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        temporary.replace(path)
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes], *, durable: bool = True) -> None:
@@ -69,6 +90,23 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes], *, durable: b
             file.writelines(pieces)
     except OSError as error:
         raise MonitorError(f"{path}: cannot be written: {error.strerror}.") from None
+
+
+def remove_leftovers(folder: Path, *, below: bool = False) -> None:
+    """Removes temporary files that killed programs left in a folder: those of `atomic_file` that are an hour old.
+
+    Args:
+        folder: the folder.
+        below: whether to look in all folders below it, too.
+    """
+    for current, folders, names in os.walk(folder):
+        for name in filter(TEMPORARY.fullmatch, names):
+            file = Path(current, name)
+            with contextlib.suppress(OSError):
+                if time.time() - file.lstat().st_mtime > LEFT_S:
+                    file.unlink()
+        if not below:
+            folders.clear()
 
 
 def require_writable(folder: Path, advice: str) -> None:

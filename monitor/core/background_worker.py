@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import threading
@@ -14,6 +15,8 @@ from monitor.core.text import duration_text
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0  # pause before a failed job is tried again; it doubles each time
 CLOSE_S = 5.0  # longest time that closing waits for the remaining jobs
+
+PIPE_ERRORS = {errno.ENXIO: "nobody reads this pipe", errno.EAGAIN: "nobody reads this pipe"}
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +101,7 @@ class BackgroundWorker:
         with self._changed:
             self.lost += self._running + sum(weight for _, weight in self._jobs)
             self._jobs.clear()
+            self._running = 0  # closing once more must not count it again
             if self._thread.is_alive():
                 self.failure = self.failure or f"did not finish within {self._close_s:g} s"
 
@@ -128,7 +132,7 @@ class BackgroundWorker:
         try:
             job()
         except (OSError, MonitorError) as error:
-            self._failed(reason(error))
+            self._failed(reason(error).removeprefix(f"{self._name}: "))
             return False
         except Exception as error:  # noqa: BLE001 - a faulty job must not end the thread
             self._lose(self._running)
@@ -145,7 +149,8 @@ class BackgroundWorker:
             self._failed_since = time.monotonic()
         if why != self.failure:
             self.failure = why
-            log.error("%s: %s. It is tried again until it succeeds.", self._name, why)
+            further = "" if self._closing else " It is tried again until it succeeds."
+            log.error("%s: %s.%s", self._name, why, further)
 
     def _lose(self, weight: int) -> None:
         if weight and not self.lost and not self.failure:
@@ -155,5 +160,6 @@ class BackgroundWorker:
 
 def reason(error: OSError | MonitorError) -> str:
     """Why an output failed, in a few words without a full stop."""
-    text = f"cannot be written: {error.strerror or error}" if isinstance(error, OSError) else str(error)
-    return text.removesuffix(".")
+    if not isinstance(error, OSError):
+        return str(error).removesuffix(".")
+    return f"cannot be written: {PIPE_ERRORS.get(error.errno or 0) or error.strerror or error}"

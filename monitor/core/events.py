@@ -20,6 +20,7 @@ class State(StrEnum):
     OFF = "OFF"  # too quiet to be running
     LOST = "LOST"  # no sound comes in
     NO_SIGNAL = "NO SIGNAL"  # all samples are equal: zeros, or a constant
+    OVERLOADED = "OVERLOADED"  # a large part of the sound was not heard, because samples were missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,13 @@ def new_event_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An anomaly, a gap, a lost source, a silent source, a machine that is off, or a drift of the reference.
+    """An anomaly, an interruption of the sound, a machine that is off, or a drift of the reference.
 
     An event is reported when it begins, and again with the same `id` when it ends. An anomaly that lasts is reported
     repeatedly in between (reminders). Times are in seconds of the stream; `wall_time` is the Unix time of the start.
     """
 
-    kind: str  # "anomaly", "off", "drift", "gap", "lost" or "no signal"
+    kind: str  # "anomaly", "off", "drift", "gap", "lost", "no signal", "overloaded" or "invalid samples"
     start_s: float
     end_s: float | None  # None while it lasts
     wall_time: float
@@ -58,7 +59,8 @@ class Event:
     peak: float = 0.0  # the highest anomaly score; of "drift": how far the reference has moved, as a share of its cap
     mean: float = 0.0  # mean anomaly score from start to end
     threshold: float = 0.0
-    lost_samples: int = 0  # of a gap
+    lost_samples: int = 0  # of "gap" and "overloaded": samples not heard; of "invalid samples": their number
+    cut_off: bool = False  # whether the sound ended, or was interrupted, while the event lasted
     # From here to `reminders`: of anomalies only.
     reported_s: float = 0.0  # when the state became ANOMALY; `start_s` is where the scores began to rise
     cause: str = ""  # "sudden": the score was far above normal; "lasting": slightly above normal for long

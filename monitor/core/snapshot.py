@@ -31,6 +31,7 @@ class Snapshot:
     # now
     error: float  # rolling reconstruction error; NaN before the first
     score: float  # anomaly score; NaN before the first
+    share_of_limit: float  # how near the alarm is, suddenly or lastingly: above 1 is the alarm; NaN without decisions
     level_dbfs: float  # RMS level of the last tenth of a second, -inf for silence
     peak_dbfs: float  # highest sample of the last few seconds
     position_s: float  # seconds of the stream processed so far (of the current file in a replay)
@@ -44,6 +45,8 @@ class Snapshot:
     first_slot: int
     error_history: FloatArray  # (slots,) highest rolling reconstruction error in each slot
     score_history: FloatArray  # (slots,) highest anomaly score in each slot
+    share_history: FloatArray  # (slots,) highest share of the limit in each slot
+    lasting_history: FloatArray  # (slots,) highest cumulative sum in each slot, as a share of its limit
     spectrogram: FloatArray  # (slots, n_mels) mean mel power in dB
     band_hz: FloatArray  # (n_mels,) centre of each mel band in Hz
     band_contribution: FloatArray  # (n_mels,) contribution of each band to the score; negative: missing sound
@@ -56,8 +59,5 @@ class Snapshot:
     finished: bool = False  # whether the stream has ended
     stream: str = ""  # the stream's name if there are several
     failure: str = ""  # the error message, if an error ended the stream
-
-    @property
-    def share_of_limit(self) -> float:
-        """The score divided by its threshold; NaN if there is no threshold."""
-        return self.score / self.threshold if self.threshold > 0 else math.nan
+    outputs: tuple[str, ...] = ()  # what is wrong with outputs at present, a sentence each
+    false_alarms: str = ""  # how many the limits in force lead to, in words; empty if that is unknown

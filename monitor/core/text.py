@@ -26,6 +26,16 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in name)
 
 
+def printable_lines(text: str) -> str:
+    """Text of several lines with `?` for each character that cannot be printed; line breaks stay."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def shortened(text: str, length: int = 80) -> str:
+    """The text, or its beginning and an ellipsis if it is longer than `length` characters."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def band_range(band: Band) -> str:
     """A frequency range as text: 310-420 Hz, 0.8-1.2 kHz, 2.1 kHz."""
     low, high = band.low_hz, band.high_hz

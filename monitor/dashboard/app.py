@@ -18,20 +18,23 @@ from rich.control import Control
 from rich.segment import Segment, Segments
 
 from monitor.core.snapshot import Snapshot
-from monitor.dashboard.keyboard import DOWN, ENTER, ESCAPE, PAGE_DOWN, PAGE_UP, UP, Wait, keyboard
+from monitor.dashboard.day_totals import DayTotals, Totals
+from monitor.dashboard.keyboard import Wait, keyboard
 from monitor.dashboard.layout import Screen, Streams, save_svg, theme_for
 from monitor.dashboard.plain_log import PlainLogs, WriteLog
 from monitor.dashboard.render.axis import Scales
 from monitor.dashboard.render.cells import Line
 from monitor.dashboard.render.formatting import clock
 from monitor.dashboard.render.view import View
-from monitor.dashboard.widgets.stream_order import Ranking, worst
+from monitor.dashboard.selection import Selection
+from monitor.dashboard.widgets.reason import ongoing
+from monitor.dashboard.widgets.stream_order import worst
 
 _STEP = 1.05  # factor of the threshold for each press of + or -
 _MESSAGE_S = 5.0
+_LIMIT_MESSAGE_S = 10.0  # for the message that has a setting to copy
 _REPAINT_S = 3.0  # all rows are written again this often, in case something else wrote on the terminal
 _POLL_S = 0.1  # between looks for new log lines
-_PAGE = 10  # rows that page up and page down move
 
 _log = logging.getLogger(__name__)
 
@@ -116,11 +119,12 @@ class Viewer:
         self._console, self._view, self._picture_dir = console, view, picture_dir
         self._paused: tuple[Snapshot, ...] | None = None  # the snapshots that are shown while the display is paused
         self._paused_at = 0.0
-        self._ranking = Ranking()
-        self._order: list[int] = []  # numbers of the streams in the table, that of the top row first
-        self._chosen: int | None = None  # number of the stream that was chosen in the table
-        self._open: int | None = None  # number of the stream that is shown alone
-        self._message, self._message_end = "", 0.0
+        self._selection = Selection()
+        self._acknowledged: frozenset[str] = frozenset()  # ids of anomalies
+        self._day_totals = DayTotals()
+        self._today: tuple[Totals, ...] = ()  # of each stream
+        self._message: Callable[[tuple[Snapshot, ...]], str] = lambda _: ""  # from the newest snapshots
+        self._message_end = 0.0
         self._quit = False
         self._painted: list[Line] = []
         self._size = (0, 0)
@@ -143,7 +147,7 @@ class Viewer:
                     try:
                         self._press(key, newest)
                     except OSError as failure:
-                        self._show_message(f"not saved: {failure.strerror or failure}")
+                        self._not_saved(failure)
                 if keys:
                     break  # to draw the effect at once
         return None
@@ -151,6 +155,10 @@ class Viewer:
     def _press(self, key: str, newest: tuple[Snapshot, ...]) -> None:
         if self._view.overlay:
             self._view = replace(self._view, overlay="")
+        elif key == "\x0c":
+            self._repaint = 0.0
+        elif self._selection.typing:
+            self._selection.type(key)
         elif key in "qQ":
             self._quit = True
             self._controls.end()
@@ -158,71 +166,88 @@ class Viewer:
             self._paused = newest if self._paused is None else None
             self._paused_at = time.time()
         elif key in "+=":
-            self._scale(_STEP, "up", newest)
+            self._scale(_STEP)
         elif key in "-_":
-            self._scale(1 / _STEP, "down", newest)
+            self._scale(1 / _STEP)
+        elif key in "aA":
+            self._acknowledge(newest)
         elif key in "sS":
             self._save(newest)
         elif key in "?hH":
             self._view = replace(self._view, overlay="help")
         elif key in "iI":
             self._view = replace(self._view, overlay="details")
-        elif key == "\x0c":
-            self._repaint = 0.0
-        elif len(newest) > 1:
-            self._move(key)
-
-    def _move(self, key: str) -> None:
-        """Chooses another stream, or goes from the table to one stream or back."""
-        if key in (ESCAPE, "t"):
-            self._open = None
-        elif key == ENTER:
-            self._chosen = self._open = self._selected
+        elif len(newest) > 1 and self._selection.press(key):
             self._view = replace(self._view, scales=Scales())
-        elif self._open is None and key in (UP, DOWN, PAGE_UP, PAGE_DOWN):
-            step = {UP: -1, DOWN: 1, PAGE_UP: -_PAGE, PAGE_DOWN: _PAGE}[key]
-            place = self._order.index(self._selected) + (step if self._chosen is not None else 0)
-            self._chosen = self._order[min(max(place, 0), len(self._order) - 1)]
 
-    @property
-    def _selected(self) -> int:
-        """The number of the stream that keys act on: the one shown alone, else the chosen one, else the top one."""
-        chosen = self._open if self._open is not None else self._chosen
-        return chosen if chosen is not None else self._order[0]
+    def _scale(self, factor: float) -> None:
+        """Changes the limit of a stream, and says what that means and how to keep it."""
+        if (stream := self._selection.acting) is None:
+            return
+        self._controls.scale_threshold(factor, stream)
+        direction = "up" if factor > 1 else "down"
 
-    def _scale(self, factor: float, direction: str, newest: tuple[Snapshot, ...]) -> None:
-        number = self._selected
-        self._controls.scale_threshold(factor, number)
-        of_stream = f" of {newest[number].stream}" if len(newest) > 1 else ""
-        self._show_message(f"limit{of_stream} {direction} 5 % for this run")
+        def message(snapshots: tuple[Snapshot, ...]) -> str:
+            shown = snapshots[stream]
+            means = shown.false_alarms or "false alarms unknown"
+            limit = f"limit {f'of {shown.stream} ' if len(snapshots) > 1 else ''}{direction} 5 %"
+            return f"{limit}: {means}; to keep: alarm.threshold: {shown.threshold:.4g}"
 
-    def _show_message(self, message: str) -> None:
-        self._message, self._message_end = message, time.monotonic() + _MESSAGE_S
+        self._show_message(message, _LIMIT_MESSAGE_S)
+
+    def _acknowledge(self, newest: tuple[Snapshot, ...]) -> None:
+        stream = self._selection.acting
+        event = None if stream is None else ongoing(newest[stream])
+        if stream is None or event is None:
+            self._show_message(lambda _: "there is no anomaly to acknowledge")
+            return
+        lasting = {one.id for shown in newest if (one := ongoing(shown))}
+        self._acknowledged = (self._acknowledged & lasting) | {event.id}
+        of_stream = f" of {newest[stream].stream}" if len(newest) > 1 else ""
+        self._show_message(lambda _: f"anomaly{of_stream} acknowledged until it ends")
+
+    def _show_message(self, message: Callable[[tuple[Snapshot, ...]], str], seconds: float = _MESSAGE_S) -> None:
+        self._message, self._message_end = message, time.monotonic() + seconds
 
     def _save(self, newest: tuple[Snapshot, ...]) -> None:
         path = self._picture_dir / time.strftime("monitor-%Y%m%d-%H%M%S.svg")
         width, height = self._console.size
-        view = replace(self._view, now=time.time() if self._paused is None else self._paused_at)
-        save_svg(self._shown(self._paused or newest), view, path, width=width, height=height)
-        self._show_message(f"saved {path.name}")
+        now = time.time() if self._paused is None else self._paused_at
+        save_svg(self._shown(self._paused or newest), self._view_at(now), path, width=width, height=height)
+        self._show_message(lambda _: f"saved {path.name}")
+
+    def _not_saved(self, failure: OSError) -> None:
+        self._show_message(lambda _: f"not saved: {failure.strerror or failure}")
+
+    def _view_at(self, now: float) -> View:
+        selection = self._selection
+        return replace(
+            self._view,
+            now=now,
+            sort=selection.sort,
+            filter=selection.filter,
+            typing=selection.typing,
+            today=self._today,
+            acknowledged=self._acknowledged,
+        )
 
     def _shown(self, snapshots: tuple[Snapshot, ...]) -> Snapshot | Streams:
         if len(snapshots) == 1:
             return snapshots[0]
-        if self._open is not None:
-            return snapshots[self._open]
-        return Streams(snapshots, tuple(self._order), self._chosen)
+        if self._selection.open is not None:
+            return snapshots[self._selection.open]
+        return Streams(snapshots, tuple(self._selection.order), self._selection.chosen)
 
     def _draw(self, newest: tuple[Snapshot, ...]) -> None:
-        message = self._message if time.monotonic() < self._message_end else ""
+        message = self._message(newest) if time.monotonic() < self._message_end else ""
         paused = self._paused is not None
         if paused and not message:
             message = f"paused at {clock(self._paused_at)}, state now {worst(newest)}"
+        self._today = self._day_totals.update(newest, time.time())
         now = self._paused_at if paused else time.time()
-        view = replace(self._view, paused=paused, message=message, now=now)
+        view = replace(self._view_at(now), paused=paused, message=message)
         width, height = self._console.size
-        if not paused or not self._order:
-            self._order = self._ranking.order(newest)
+        self._selection.update(self._paused or newest, self._acknowledged)
         lines = Screen(self._shown(self._paused or newest), view).lines(
             width, height, theme_for(self._console, view.colour)
         )

@@ -12,7 +12,7 @@ from typing import TextIO
 
 Wait = Callable[[float], str]  # waits at most so many seconds for keys, and returns them
 
-UP, DOWN, PAGE_UP, PAGE_DOWN, ESCAPE, ENTER = "↑", "↓", "⇞", "⇟", "\x1b", "\n"  # as they are returned
+UP, DOWN, PAGE_UP, PAGE_DOWN, ESCAPE, ENTER, BACK = "↑", "↓", "⇞", "⇟", "\x1b", "\n", "\x7f"  # as they are returned
 _NAMED = {
     "\x1b[A": UP, "\x1bOA": UP, "\x1b[B": DOWN, "\x1bOB": DOWN, "\x1b[5~": PAGE_UP, "\x1b[6~": PAGE_DOWN,
     "\x1b": ESCAPE,
@@ -24,7 +24,7 @@ _REST_S = 0.03  # in which the rest of a sequence comes even on a slow line; els
 
 def typed(text: str) -> str:
     """The keys in what a terminal sent: characters, and one for each named key; other sequences are left out."""
-    return _SEQUENCE.sub(lambda found: _NAMED.get(found[0], ""), text).replace("\r", ENTER)
+    return _SEQUENCE.sub(lambda found: _NAMED.get(found[0], ""), text).replace("\r", ENTER).replace("\b", BACK)
 
 
 def _no_keys(seconds: float) -> str:

@@ -10,31 +10,34 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from monitor.core.snapshot import Snapshot
-from monitor.dashboard.render.cells import Line, beside, blank, block
+from monitor.dashboard.render.binning import minute_slots, unheard_columns
+from monitor.dashboard.render.cells import Line, beside, blank, block, line
 from monitor.dashboard.render.theme import ASCII, COLOUR, MONO, SIXTEEN, UNICODE, Glyphs, Theme
 from monitor.dashboard.render.view import View
 from monitor.dashboard.svg_export import svg
 from monitor.dashboard.widgets.anomaly_bands import bands
 from monitor.dashboard.widgets.banner import WIDEST, large_word, word_rows
-from monitor.dashboard.widgets.chart import History, chart, time_axis
+from monitor.dashboard.widgets.chart import GUTTER, History, chart, time_axis
 from monitor.dashboard.widgets.event_list import events
 from monitor.dashboard.widgets.overlay import KEYS as OVERLAY_KEYS
 from monitor.dashboard.widgets.overlay import stream_details, stream_help
+from monitor.dashboard.widgets.reason import is_acknowledged, reason
 from monitor.dashboard.widgets.spectrogram import spectrogram
 from monitor.dashboard.widgets.status import (
     KEYS,
     Keys,
     below_word,
-    caption,
     details,
     footer,
     one_line,
     readings,
     status,
+    troubles,
 )
 from monitor.dashboard.widgets.stream_table import table
 
 _GAP = 2  # cells between the charts and the side
+_MOST_TROUBLES = 2  # rows about outputs that do not work
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +48,31 @@ class Plan:
     left: int  # columns of the charts
     side: int  # columns beside them: readings, events, what is unusual
     size: int  # of the large word; 0 is a word in a row of text
-    top: int  # rows of the word
+    top: int  # rows of the word and its reason
     status: int  # rows below the charts, where there are no details
-    first: int  # rows of the first chart without its title
-    second: int  # of the second chart
+    share: int  # rows of the chart of the share of the limit, without its title
+    error: int  # of the reconstruction error
+    lasting: int  # of the lasting sum
     spectrogram: int
     axis: int
     events: int  # rows below the charts, where there is no side
+    troubles: int  # rows about outputs that do not work
     footer: int
     details: bool  # whether there is a panel with the facts of the status rows
 
     @property
     def histories(self) -> int:
         """Rows of the charts and the spectrogram with their titles and the time axis."""
-        return sum(rows + 1 for rows in (self.first, self.second, self.spectrogram) if rows) + self.axis
+        return sum(rows + 1 for rows in (self.share, self.error, self.lasting, self.spectrogram) if rows) + self.axis
 
 
-def plan(width: int, height: int, charts: int) -> Plan:
-    """Divides a terminal among the panels. The state has priority, then the chart that decides it, then the others.
+def plan(width: int, height: int, outputs: int = 0) -> Plan:
+    """Divides a terminal among the panels. The state has priority, then the share of the limit, then the others.
 
     Args:
         width: columns of the terminal.
         height: its rows.
-        charts: 1, or 2 where the anomaly score is not the reconstruction error.
+        outputs: the number of outputs that do not work.
     """
     side = min(max(30, width * 31 // 100), 64) if width >= 78 and height >= 16 else 0
     left = width - side - (_GAP if side else 0)
@@ -75,31 +80,41 @@ def plan(width: int, height: int, charts: int) -> Plan:
     if height >= 16 and left >= WIDEST + 2:
         size = 2 if height >= 38 and left >= 2 * WIDEST + 2 else 1
     roomy = side > 0 and height >= 34
-    top = word_rows(size) if size else 1
+    top = word_rows(size) + 1 if size else 1
     if size and not side:
         top += 1  # the readings below the word
     keys = 1 if height >= 4 else 0
+    wrong = min(outputs, _MOST_TROUBLES if height >= 20 else 1) if height >= 8 else 0
     facts = 0 if roomy or height < 14 else 2 if height >= 20 else 1
-    body = height - top - keys - facts
+    body = height - top - keys - facts - wrong
     axis = 1 if body >= 5 else 0
     body -= axis
     below = 0
     if not side and body >= 20:
         below = min(max(body // 6, 3), 10)
         body -= below + 1
-    rows = [0, 0, 0]
-    if charts == 2 and body >= 14:
+    share, error, lasting, spectrum = _divide(body)
+    return Plan(
+        width, left, side, size, top, facts, share, error, lasting, spectrum, axis, below, wrong, keys, roomy
+    )  # fmt: skip
+
+
+def _divide(body: int) -> tuple[int, int, int, int]:
+    """The rows of the charts of share, error and lasting sum and of the spectrogram, which have a title each."""
+    if body >= 26:
+        body -= 4
+        spectrum, lasting = body * 42 // 100, max(body // 7, 3)
+    elif body >= 13:
         body -= 3
-        rows[2] = max(4, body * 46 // 100)
-        rows[1] = (body - rows[2]) // 2
-        rows[0] = body - rows[2] - rows[1]
+        spectrum, lasting = max(4, body * 42 // 100), 0
     elif body >= 10:
         body -= 2
-        rows[2] = max(3, body * 46 // 100)
-        rows[0] = body - rows[2]
-    elif body >= 2:
-        rows[0] = body - 1
-    return Plan(width, left, side, size, top, facts, rows[0], rows[1], rows[2], axis, below, keys, roomy)
+        spectrum = max(3, body * 46 // 100)
+        return body - spectrum, 0, 0, spectrum
+    else:
+        return max(body - 1, 0), 0, 0, 0
+    error = (body - spectrum - lasting) // 2
+    return body - spectrum - lasting - error, error, lasting, spectrum
 
 
 def render(snapshot: Snapshot | Streams, view: View) -> RenderableType:
@@ -148,19 +163,20 @@ def theme_for(console: Console, colour: bool) -> Theme:
 
 def _lines(snapshot: Snapshot, view: View, width: int, height: int, theme: Theme) -> list[Line]:
     glyphs = ASCII if view.ascii else UNICODE
-    at = plan(width, height, 1 if snapshot.score_kind == "error" else 2)
+    at = plan(width, height, len(set(snapshot.outputs)))
     made = _top(snapshot, view, at, theme, glyphs)
     keys: Keys = (KEYS[0], ("esc", "table"), *KEYS[1:]) if snapshot.stream else KEYS
     if view.overlay:
         keys = OVERLAY_KEYS
-        rows = height - at.footer - len(made)
+        rows = height - at.footer - at.troubles - len(made)
         if view.overlay == "help":
             made += stream_help(snapshot.score_kind, bool(snapshot.stream), width, rows, theme, glyphs)
         else:
             made += stream_details(snapshot, width, rows, theme, glyphs, view.now)
     else:
         made += _panels(snapshot, view, at, theme, glyphs)
-    made = block(made, width, height - at.footer)
+    made = block(made, width, height - at.footer - at.troubles)
+    made += troubles(snapshot.outputs, width, at.troubles, theme, glyphs) if at.troubles else []
     if at.footer:
         made.append(footer(width, view.message or snapshot.failure, view.paused, theme, glyphs, keys))
     return made
@@ -171,7 +187,9 @@ def _top(snapshot: Snapshot, view: View, at: Plan, theme: Theme, glyphs: Glyphs)
     if not at.size:
         word = [one_line(snapshot, at.left, theme, glyphs, view.now)]
     else:
-        word = large_word(snapshot.state, at.left, at.size, theme, glyphs, caption(snapshot))
+        loud = not is_acknowledged(snapshot, view.acknowledged)
+        word = large_word(snapshot.state, at.left, at.size, theme, glyphs, loud=loud)
+        word.append(_reason(snapshot, view, at.left, theme))
         if not at.side:
             word.append(below_word(snapshot, at.left, theme, glyphs, view.now))
     if not at.side:
@@ -202,19 +220,32 @@ def _panels(snapshot: Snapshot, view: View, at: Plan, theme: Theme, glyphs: Glyp
     return made
 
 
+def _reason(snapshot: Snapshot, view: View, width: int, theme: Theme) -> Line:
+    """Why the state is what it is; on the coloured field of a loud state, unless the anomaly is acknowledged."""
+    text = reason(snapshot, width - 2, view.now, view.acknowledged)
+    style = theme.title
+    if snapshot.state in theme.loud and not is_acknowledged(snapshot, view.acknowledged):
+        style = theme.word[snapshot.state]
+    return line(width, (f" {text}", style), fill=style)
+
+
 def _charts(snapshot: Snapshot, view: View, at: Plan, theme: Theme, glyphs: Glyphs) -> list[Line]:
     """The histories and their time axis."""
     first_slot, slot_s = snapshot.first_slot, snapshot.slot_s
+    share = History(
+        "Share of limit", snapshot.share_history, first_slot, slot_s, snapshot.share_of_limit, 1.0, is_share=True
+    )
     error = History(
         "Reconstruction error", snapshot.error_history, first_slot, slot_s, snapshot.error, snapshot.error_threshold
     )
-    score = History("Anomaly score", snapshot.score_history, first_slot, slot_s, snapshot.score, snapshot.threshold)
+    lasting = History(
+        "Lasting", snapshot.lasting_history, first_slot, slot_s, snapshot.lasting_sum, 1.0, is_share=True
+    )  # fmt: skip
+    unheard = unheard_columns(snapshot.spectrogram, first_slot, minute_slots(slot_s), max(at.left - GUTTER, 1))
     made: list[Line] = []
-    if at.first:
-        first = error if snapshot.score_kind == "error" else score
-        made += chart(first, at.left, at.first, theme, glyphs, view.scales.axes)
-    if at.second:
-        made += chart(error, at.left, at.second, theme, glyphs, view.scales.axes)
+    for history, rows in ((share, at.share), (error, at.error), (lasting, at.lasting)):
+        if rows:
+            made += chart(history, unheard, at.left, rows, theme, glyphs, view.scales)
     if at.spectrogram:
         made += spectrogram(snapshot, at.left, at.spectrogram, theme, glyphs, view.scales)
     if at.axis:

@@ -28,6 +28,7 @@ from monitor.dashboard.widgets.stream_order import counts
 
 WriteLog = Callable[[str, Mapping[str, object]], None]  # takes a line of ASCII without newline, and its facts for JSON
 _Reported = tuple[bool, int]  # what was written about an event: whether it has ended, and how many reminders
+_GROWING = 0.5  # lasting sum, as a share of its limit, from which on it is said
 _ROOM = 120  # characters for the frequencies of an anomaly
 
 
@@ -62,8 +63,8 @@ class PlainLogs:
                 snapshots, key=lambda shown: -1.0 if math.isnan(shown.share_of_limit) else shown.share_of_limit
             )
             self._all.say(
-                f"{len(snapshots)} streams: {', '.join(f'{count} {state}' for state, count in found)}  highest score "
-                f"{of_limit(highest.share_of_limit)} in {highest.stream}  computer {share(load)} busy",
+                f"{len(snapshots)} streams: {', '.join(f'{count} {state}' for state, count in found)}  nearest "
+                f"to an alarm: {of_limit(highest.share_of_limit)} in {highest.stream}  computer {share(load)} busy",
                 {"kind": "summary", "states": {state.value: count for state, count in found}},
             )
 
@@ -94,7 +95,8 @@ class PlainLog:
 
     def update(self, snapshot: Snapshot) -> None:
         """Writes the news in `snapshot`."""
-        if self._state is None:
+        started = snapshot.uptime_s > 0 or not snapshot.failure
+        if self._state is None and started:
             self.say(
                 f"listening to {snapshot.source}; model {snapshot.model}; method {method(snapshot.score_kind)}; limit "
                 f"{number(snapshot.threshold)} ({snapshot.threshold_note})"
@@ -106,7 +108,9 @@ class PlainLog:
             before = f" (was {self._state})" if changed and self._state is not None else ""
             self.say(_summary(snapshot, before), {"kind": "state", **_facts(snapshot)})
             self._next_s = snapshot.uptime_s + self._every_s
-        if ended:
+        if ended and not started:
+            self.say(f"not monitored: {snapshot.failure}")
+        elif ended:
             self.say(f"ended after {span(snapshot.position_s)}; {counted(snapshot.anomalies, 'anomaly', 'anomalies')}")
             if snapshot.failure and snapshot.stream:  # the program itself reports the failure of a single stream
                 self.say(snapshot.failure)
@@ -133,6 +137,7 @@ def _facts(snapshot: Snapshot) -> dict[str, object]:
         "error": snapshot.error,
         "error_limit": snapshot.error_threshold,
         "lasting": snapshot.lasting_sum,
+        "share_of_limit": snapshot.share_of_limit,
         "level_dbfs": snapshot.level_dbfs,
         "position_s": snapshot.position_s,
         "not_heard_s": snapshot.lost_s,
@@ -142,10 +147,13 @@ def _facts(snapshot: Snapshot) -> dict[str, object]:
 
 
 def _summary(snapshot: Snapshot, before: str) -> str:
-    score = f"score {number(snapshot.score)}, {of_limit(snapshot.share_of_limit)}"
+    score_share = snapshot.score / snapshot.threshold if snapshot.threshold > 0 else math.nan
+    score = f"score {number(snapshot.score)}, {of_limit(score_share)}"
     parts = [f"{snapshot.state}{before}", "no score yet" if math.isnan(snapshot.score) else score]
     if snapshot.score_kind != "error" and snapshot.error_threshold > 0 and not math.isnan(snapshot.error):
         parts.append(f"error {number(snapshot.error)}, {of_limit(snapshot.error / snapshot.error_threshold)}")
+    if snapshot.lasting_sum >= _GROWING:
+        parts.append(f"lasting {of_limit(snapshot.lasting_sum)}")
     silent = "no sound" if snapshot.position_s else "no sound yet"
     parts.append(silent if snapshot.level_dbfs == -math.inf else f"level {level(snapshot.level_dbfs)}")
     parts.append(f"at {span(snapshot.position_s)}")
@@ -161,7 +169,10 @@ def _event(event: Event) -> str:
     at = f"at {span(event.start_s)} in {event.source}"
     long = "" if event.duration_s is None else duration(event.duration_s)
     if event.kind == "anomaly":
-        return f"anomaly {f'ended after {long}, ' if long else ''}began {at}: {_why(event)}"
+        until = f"lasted for {long}, until the end" if event.cut_off else f"ended after {long}"
+        return f"anomaly {f'{until}, ' if long else ''}began {at}: {_why(event)}"
+    if event.kind == "off" and event.cut_off:
+        return f"machine was off for {long}, until the end, {at}"
     if event.kind == "off":
         return f"machine on again after {long}, was off {at}" if long else f"machine off {at}"
     if event.kind == "drift":
@@ -170,6 +181,15 @@ def _event(event: Event) -> str:
         return f"{long} not heard {at}"
     if event.kind == "lost":
         return f"sound is back after {long}, was lost {at}" if long else f"sound lost {at}"
+    if event.kind == "overloaded":
+        return (
+            f"most sound is heard again after {long}, overloaded {at}"
+            if long
+            else f"overloaded: a large part of the sound is not heard {at}"
+        )
+    if event.kind == "invalid samples":
+        count = f"; {event.lost_samples:,} in {long}" if long else ""
+        return f"samples that are no numbers were replaced by silence {at}{count}: check the source"
     return f"{event.kind} ended after {long}, began {at}" if long else f"{event.kind} began {at}"
 
 

@@ -17,6 +17,8 @@ from monitor.detection.cusum import CUSUM_RELEASE, Limits, cusum_step, surprise
 
 MeanRowAt = Callable[[int], DoubleArray]  # index of a score in a push -> the mean row (row_width,) it was computed from
 
+_TINY = 1e-30  # a threshold of 0 is exceeded by any score
+
 
 def kth_of_last(scores: DoubleArray, k: int, n: int) -> DoubleArray:
     """The k-th largest of the last n scores, at each decision: k of n exceed a threshold if this one does.
@@ -67,6 +69,7 @@ class Alarm:
 
     state: State
     anomaly: Anomaly | None  # the ongoing anomaly
+    trace: DoubleArray  # (k, 2) share of the limit, and cumulative sum, after each score of the last push; NaN if none
 
     def __init__(self, settings: schema.Alarm, limits: Limits, hop_s: float, window_rows: int) -> None:
         self._settings, self._hop_s = settings, hop_s
@@ -93,6 +96,26 @@ class Alarm:
         return self._sum / self._limit if self._limit < math.inf else 0.0
 
     @property
+    def share_of_limit(self) -> float:
+        """How near the alarm is: the larger share of its limit, of the scores for sudden anomalies and of the sum.
+
+        The share of scores is that of the k-th largest of the last n decisions, so the alarm begins above exactly 1.
+        NaN where the alarm makes no decisions.
+        """
+        if self.state is State.LISTENING or not self._recent:
+            return math.nan
+        score = sorted(self._recent)[-min(self._settings.k, len(self._recent))]
+        share = score / max(self.threshold, _TINY)
+        if len(self._recent) < self._settings.k:
+            share = min(share, 1.0)
+        return max(share, self.lasting_sum)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force."""
+        return Limits(self.threshold, self._limit, self._normal_scores)
+
+    @property
     def until_decision(self) -> int:
         """The number of scores up to and including the next decision; before the first score, those per decision."""
         return -(self._row - self._origin) % self._per_decision + 1 if self._origin >= 0 else self._per_decision
@@ -115,9 +138,25 @@ class Alarm:
         """
         reported: list[Anomaly] = []
         position = 0
+        self.trace = np.full((len(scores), 2), np.nan)
         while position < len(scores):
-            position += self._advance(scores, position, mean_row_at, reported)
+            if count := self._skip_idle(scores[position:], self.trace[position:]):
+                position += count
+                continue
+            before = self._levels
+            count = self._advance(scores, position, mean_row_at, reported)
+            # There is a decision only at the last of these scores.
+            if not np.isnan(scores[position]):
+                self.trace[position : position + count - 1] = before
+                self.trace[position + count - 1] = self._levels
+            position += count
         return reported
+
+    @property
+    def _levels(self) -> tuple[float, float]:
+        """The share of the limit, and the cumulative sum as a share of its limit; NaN without decisions."""
+        share = self.share_of_limit
+        return share, math.nan if math.isnan(share) else self.lasting_sum
 
     def finish(self) -> Anomaly | None:
         """Ends the ongoing anomaly, if there is one, and returns it. The state does not change until `reset`."""
@@ -134,7 +173,8 @@ class Alarm:
         self.anomaly = None
         self._ready = self._row + delay  # the first row that may be a decision
         self._origin = -1  # the first row that has a score; decisions are counted from it
-        self._above: deque[bool] = deque(maxlen=self._settings.n)  # of the last n decisions: above the threshold?
+        self._recent: deque[float] = deque(maxlen=self._settings.n)  # scores of the last n decisions
+        self._above: deque[bool] = deque(maxlen=self._settings.n)  # whether they were above the threshold
         self._sum = 0.0
         # Candidates: an anomaly that begins later contains the scores since one of these starts.
         self._crossed: Anomaly | None = None  # since the scores have been above the threshold without a break
@@ -160,9 +200,6 @@ class Alarm:
             if self._interrupted:
                 self._ready, self._interrupted = self._row + self._run_up, False
             self._step = Anomaly(self._row, "lasting")
-        if self._per_decision == 1 and self._idle and (count := _first(~(scores <= self.threshold))):
-            self._row += count
-            return count
         count = min(-(self._row - self._origin) % self._per_decision + 1, _first(~known), len(scores))
         part, row = scores[:count], self._row + count - 1
         decides = (row - self._origin) % self._per_decision == 0
@@ -181,10 +218,19 @@ class Alarm:
                 self._step = Anomaly(self._row, "lasting")
         return count
 
-    @property
-    def _idle(self) -> bool:
-        """Whether scores below the threshold change nothing, so that they can be skipped."""
-        return self.state is State.NORMAL and self._limit == math.inf and not any(self._above) and not self._pending
+    def _skip_idle(self, scores: DoubleArray, trace: DoubleArray) -> int:
+        """Skips the scores below the threshold, if they change nothing; returns how many, and fills their trace."""
+        idle = self.state is State.NORMAL and self._limit == math.inf and not any(self._above) and not self._pending
+        count = _first(~(scores <= self.threshold)) if idle and self._per_decision == 1 else 0
+        if count:
+            known = np.concatenate((list(self._recent), scores[:count]))
+            kth = kth_of_last(known, self._settings.k, self._settings.n)[-count:]
+            lowest = np.minimum.accumulate(known)[-count:]  # of fewer than k scores
+            trace[:count, 0] = np.where(np.isfinite(kth), kth, lowest) / max(self.threshold, _TINY)
+            trace[:count, 1] = 0.0
+            self._recent.extend(scores[:count].tolist())
+            self._row += count
+        return count
 
     def _skip(self, count: int, reported: list[Anomaly]) -> int:
         """Skips NaN scores; the first of them ends the ongoing anomaly and restarts the alarm."""
@@ -213,6 +259,7 @@ class Alarm:
     def _decide(self, score: float, mean_row: DoubleArray | None, adds: bool, reported: list[Anomaly]) -> None:
         """Makes one decision; with `adds` its score is a step of the cumulative sum."""
         row = self._row - 1
+        self._recent.append(score)
         self._above.append(score > self.threshold)
         if adds:
             self._add_to_sum(score)
@@ -264,6 +311,7 @@ class Alarm:
             reported.append(anomaly)
             self._restart(0)
             self._origin, self.state = row, State.NORMAL
+            self._recent.append(score)
             self._cool_until = row + self._rows_of["cool_down"]
         elif row - self._reported_at >= self._rows_of["remind"]:
             self._reported_at = row

@@ -60,9 +60,15 @@ class Limits:
 
     @classmethod
     def of(cls, bundle: Bundle, settings: schema.Alarm) -> Limits:
-        """The limits of a bundle. `alarm.threshold` replaces its threshold, and scales the limit of the sum as well."""
-        calibrated, cusum = bundle.thresholds["score"].value, bundle.thresholds["cusum"].value
-        threshold = settings.threshold or calibrated
-        enabled = settings.lasting and cusum > 0 and len(bundle.normal_scores) > 0
-        limit = cusum * threshold / calibrated if enabled else math.inf
-        return cls(threshold, limit, bundle.normal_scores)
+        """The limits of a bundle for `alarm.sensitivity`.
+
+        `alarm.threshold` replaces the threshold, and scales the limit of the sum as well.
+        """
+        calibrated, cusum = bundle.thresholds["score"], bundle.thresholds["cusum"]
+        if settings.threshold is None:
+            threshold, limit = calibrated.at(settings.sensitivity), cusum.at(settings.sensitivity)
+        else:
+            threshold = settings.threshold
+            limit = cusum.value * threshold / calibrated.value
+        enabled = settings.lasting and cusum.value > 0 and len(bundle.normal_scores) > 0
+        return cls(threshold, limit if enabled else math.inf, bundle.normal_scores)

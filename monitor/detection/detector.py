@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import accumulate, pairwise
-from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
 from monitor.core.events import Event, ScoreRows, State
-from monitor.core.types import BoolArray, DoubleArray, FloatArray
+from monitor.core.types import DoubleArray, FloatArray
 from monitor.detection.alarm import Alarm
 from monitor.detection.anomaly import Anomaly
 from monitor.detection.cusum import Limits
 from monitor.detection.drift import Drift
+from monitor.detection.mean_rows import MeanRows, joined, runs
 from monitor.detection.on_off import FrameFlags, OnOff, off_level
+from monitor.detection.recording import Listener, Recording, RecordingResult
 from monitor.detection.timeline import Timeline
 from monitor.features.mel import band_centres
 from monitor.scoring.attribution import contributing_ranges
@@ -32,37 +30,6 @@ from monitor.streaming.portion import Portion
 from monitor.streaming.stream_batch import StreamBatch
 
 MAX_WAITING = 64  # portions that may wait for a decision, because they occupy memory
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A recording of a stream; the sound of a microphone is one recording."""
-
-    name: str
-    duration_s: float | None = None  # None if it has no end
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingResult:
-    """The result of a recording that has ended."""
-
-    name: str
-    score: float  # of the whole recording; NaN if it was not computed
-    seconds: float  # length
-    anomalies: int  # number of anomalies
-
-
-class Listener(Protocol):
-    """Receives the frames, events and scores of a stream, in the order of time."""
-
-    def frames(self, first: int, power: FloatArray) -> None:
-        """Receives power mel frames (t, n_mels); `first` is the number of the first one in its recording."""
-
-    def event(self, event: Event) -> None:
-        """Receives an event that began, was reported again, or ended."""
-
-    def scores(self, rows: ScoreRows) -> None:
-        """Receives the scores of windows."""
 
 
 class Detector:
@@ -80,6 +47,7 @@ class Detector:
         speed: stream seconds per second, to convert times of the stream to wall-clock times.
         keep_recording_scores: whether to score each recording as a whole when it ends.
         drift: offsets of the reference distribution, which are updated; None: the reference is fixed.
+        wall_time: the Unix time of a position of the stream in seconds; None: from the time of the recording.
     """
 
     def __init__(
@@ -94,18 +62,20 @@ class Detector:
         speed: float = 1.0,
         keep_recording_scores: bool = False,
         drift: Drift | None = None,
+        wall_time: Callable[[float], float] | None = None,
     ) -> None:
         features = bundle.config.features
         self.results: list[RecordingResult] = []  # of all recordings that have ended
         self.limits = Limits.of(bundle, config.alarm)
-        self.error_threshold = bundle.thresholds["error"].value
+        sensitivity = config.alarm.sensitivity if config.alarm.threshold is None else "normal"
+        self.error_threshold = bundle.thresholds["error"].at(sensitivity)
         self.band_hz = band_centres(features)
         self.timeline = Timeline(features.n_mels, features.hop_s)
         self.last = (math.nan, math.nan)  # newest rolling error and score
         self.anomalies = 0  # number of anomalies so far
         self.recording = Recording("")
         self._bundle, self._batch, self._number, self._listener = bundle, batch, number, listener
-        self._stream, self._drift = stream, drift
+        self._stream, self._drift, self._clock = stream, drift, wall_time
         self._hop_s, self._wall_speed = features.hop_s, speed if math.isfinite(speed) else 1.0
         self._keep_recording_scores = keep_recording_scores
         self._window_rows = rolling_length(bundle.config.score, features)
@@ -114,6 +84,7 @@ class Detector:
         self._on_off = OnOff(off_level(bundle, config.alarm), features.hop_s)
         self._flags = FrameFlags()
         self._off: Event | None = None  # while the machine is off: the event that it was switched off
+        self._ended_off = False  # whether the recording ended while the machine was off
         self._scorer = bundle.scorer()
         self._mean_row: DoubleArray | None = None  # of the newest window
         self._waiting: list[Portion] = []  # portions since the last evaluation
@@ -125,8 +96,8 @@ class Detector:
 
     @property
     def state(self) -> State:
-        """The state of the machine as of the last evaluation."""
-        return State.OFF if self._off is not None else self._alarm.state
+        """The state of the machine as of the last evaluation. It does not change when a recording ends."""
+        return State.OFF if self._off is not None or self._ended_off else self._alarm.state
 
     @property
     def threshold(self) -> float:
@@ -139,6 +110,16 @@ class Detector:
         return self._alarm.lasting_sum
 
     @property
+    def share_of_limit(self) -> float:
+        """How near the alarm is: above 1 is the alarm. NaN if there are no decisions."""
+        return math.nan if self._off is not None else self._alarm.share_of_limit
+
+    @property
+    def limits_in_force(self) -> Limits:
+        """The limits, as changed by `scale_threshold`."""
+        return self._alarm.limits
+
+    @property
     def until_decision(self) -> int:
         """The number of windows up to and including the next decision of the alarm."""
         return self._alarm.until_decision
@@ -147,6 +128,14 @@ class Detector:
     def anomaly(self) -> Anomaly | None:
         """The ongoing anomaly."""
         return self._alarm.anomaly
+
+    def wall_time(self, position_s: float) -> float:
+        """The Unix time of a position in the recording."""
+        if self._clock is not None:
+            return self._clock(position_s)
+        if self.recording.began is not None:
+            return self.recording.began + position_s
+        return self._began + position_s / self._wall_speed
 
     def band_contribution(self) -> FloatArray:
         """The contribution of each band to the newest score (n_mels,); negative for bands with missing sound."""
@@ -166,8 +155,12 @@ class Detector:
         self.recording = recording
         self._frames = self._windows = self._alarm_row = 0
         self._anomalies_before = self.anomalies
+        self._highest_share = math.nan
+        self._off_windows = 0
+        self._worst: Event | None = None
+        self._ended_off = False
         self._score_of_recording = RecordingScore(self._bundle.config.score, self._scorer, self._batch.row_width)
-        self._recording_began = time.time()
+        self._began = time.time()
         self._alarm.reset()
 
     def end(self, seconds: float) -> None:
@@ -175,7 +168,17 @@ class Detector:
         self.end_ongoing()
         anomalies = self.anomalies - self._anomalies_before
         score = self._score_of_recording.value()
-        self.results.append(RecordingResult(self.recording.name, score, seconds, anomalies))
+        self.results.append(
+            RecordingResult(
+                self.recording.name,
+                score,
+                seconds,
+                anomalies,
+                self._highest_share,
+                self._worst,
+                self._off_windows * self._hop_s,
+            )
+        )
         self._hops_before += self._frames
 
     def rename(self, name: str) -> None:
@@ -186,6 +189,7 @@ class Detector:
     def interrupt(self) -> None:
         """Ends ongoing events and restarts the alarm, because a gap follows."""
         self.end_ongoing()
+        self._ended_off = False
         self._alarm.reset()
         self.last, self._mean_row = (math.nan, math.nan), None
 
@@ -193,13 +197,18 @@ class Detector:
         """Continues after a gap, at `position_s` of the recording."""
         self._frames = self._windows = self._alarm_row = round(position_s / self._hop_s)
 
+    def advance(self, position_s: float) -> None:
+        """Continues the timeline without sound, up to a position of the recording."""
+        self.timeline.advance(self._hops_before + round(position_s / self._hop_s))
+
     def end_ongoing(self) -> None:
         """Evaluates all portions, and ends the ongoing anomaly, or the event that the machine is off."""
         self.decide()
         if ended := self._alarm.finish():
-            self._report_anomaly(ended)
+            self._report_anomaly(ended, cut_off=True)
+        self._ended_off = self._off is not None
         if self._off is not None:
-            self._switch_on(self._windows * self._hop_s)
+            self._switch_on(self._windows * self._hop_s, cut_off=True)
         self._on_off.reset()
         self._flags = FrameFlags()
 
@@ -224,33 +233,38 @@ class Detector:
         self._due = self._alarm.until_decision
 
     def _process_frames(self, framed: Sequence[Portion]) -> None:
-        power = _joined([one.frames for one in framed])
+        power = joined([one.frames for one in framed])
         self._listener.frames(self._frames, power)
         self.timeline.add_frames(self._hops_before + self._frames, power)
         self._frames += len(power)
-        self._flags.push(*self._on_off.push(_joined([one.mean_square for one in framed])))
+        self._flags.push(*self._on_off.push(joined([one.mean_square for one in framed])))
 
     def _process_scores(self, scored: Sequence[Portion]) -> None:
         error, rolling_error, score = (
-            _joined([getattr(one, name) for one in scored]) for name in ("error", "rolling_error", "score")
+            joined([getattr(one, name) for one in scored]) for name in ("error", "rolling_error", "score")
         )
-        count, mean_row_at = len(score), _MeanRows([one.means for one in scored])
+        count, mean_row_at = len(score), MeanRows([one.means for one in scored])
         if self._keep_recording_scores:
             for portion in scored:
                 self._score_of_recording.push(portion.rows, portion.score)
         off, quiet = self._flags.take(count)
         self._mean_row = None if off[-1] else mean_row_at(count - 1)
+        self._off_windows += int(np.count_nonzero(off))
         if off.any():  # a machine that is off has no scores
             score, rolling_error = (np.where(off, np.nan, values) for values in (score, rolling_error))
         self.timeline.add_scores(self._hops_before + self._windows, rolling_error, score)
         self.last = (float(rolling_error[-1]), float(score[-1]))
         # A machine that is quiet may be about to be off: switching it off must not cause a sudden anomaly.
         capped = np.where(quiet, np.minimum(score, self._alarm.threshold), score) if quiet.any() else score
-        for start, stop in _runs(off):
+        levels = np.empty((count, 2))
+        for start, stop in runs(off):
             if off[start] != (self._off is not None):
                 self._switch(bool(off[start]), (self._windows + start) * self._hop_s)
             for anomaly in self._alarm.push(capped[start:stop], partial(mean_row_at, offset=start)):
                 self._report_anomaly(anomaly)
+            levels[start:stop] = self._alarm.trace
+        self.timeline.add_levels(self._hops_before + self._windows, levels)
+        self._highest_share = float(np.fmax.reduce(levels[:, 0], initial=self._highest_share))
         if self._drift is not None:
             self._learn(self._drift, float(score[-1]), mean_row_at(count - 1), count)
         rows = ScoreRows(
@@ -276,7 +290,7 @@ class Detector:
             self._batch.recentre(drift.offsets, self._number)
             if (share := drift.share_to_report()) is not None:
                 at = self._windows * self._hop_s
-                self._report(Event("drift", at, at, time.time(), self.recording.name, peak=share))
+                self._report(Event("drift", at, at, self.wall_time(at), self.recording.name, peak=share))
         self._rows_since_learning = 0
 
     def _switch(self, off: bool, at: float) -> None:
@@ -286,60 +300,40 @@ class Detector:
             return
         if ended := self._alarm.finish():
             self._report_anomaly(ended)
-        self._off = Event("off", at, None, time.time(), self.recording.name)
+        self._off = Event("off", at, None, self.wall_time(at), self.recording.name)
         self._report(self._off)
 
-    def _switch_on(self, at: float) -> None:
+    def _switch_on(self, at: float, *, cut_off: bool = False) -> None:
         assert self._off is not None
-        event, self._off = replace(self._off, end_s=at), None
+        event = replace(self._off, end_s=at, cut_off=cut_off)
+        self._off = None
         self._report(event)
 
-    def _report_anomaly(self, anomaly: Anomaly) -> None:
+    def _report_anomaly(self, anomaly: Anomaly, *, cut_off: bool = False) -> None:
         start_s = (self._alarm_row + anomaly.start) * self._hop_s
         if not anomaly.reminders and anomaly.end is None:
             self.anomalies += 1
         share, direction = self._batch.shares(anomaly.mean_row, self._number) if anomaly.decisions else (None, None)
-        self._report(
-            Event(
-                "anomaly",
-                start_s,
-                None if anomaly.end is None else (self._alarm_row + anomaly.end) * self._hop_s,
-                self._recording_began + start_s / self._wall_speed,
-                self.recording.name,
-                anomaly.peak,
-                anomaly.mean,
-                self._alarm.threshold,
-                reported_s=(self._alarm_row + anomaly.reported) * self._hop_s,
-                cause=anomaly.cause,
-                bands=() if share is None or direction is None else contributing_ranges(share, direction, self.band_hz),
-                model_id=self._bundle.model_id,
-                reminders=anomaly.reminders,
-                id=anomaly.id,
-            )
+        event = Event(
+            "anomaly",
+            start_s,
+            None if anomaly.end is None else (self._alarm_row + anomaly.end) * self._hop_s,
+            self.wall_time(start_s),
+            self.recording.name,
+            anomaly.peak,
+            anomaly.mean,
+            self._alarm.threshold,
+            reported_s=(self._alarm_row + anomaly.reported) * self._hop_s,
+            cause=anomaly.cause,
+            bands=() if share is None or direction is None else contributing_ranges(share, direction, self.band_hz),
+            model_id=self._bundle.model_id,
+            reminders=anomaly.reminders,
+            cut_off=cut_off,
+            id=anomaly.id,
         )
+        if self._worst is None or self._worst.id == event.id or event.peak > self._worst.peak:
+            self._worst = event
+        self._report(event)
 
     def _report(self, event: Event) -> None:
         self._listener.event(replace(event, stream=self._stream))
-
-
-class _MeanRows:
-    """One index over the rows of several arrays (k, row_width). Few rows are needed, so the arrays are not joined."""
-
-    def __init__(self, arrays: Sequence[FloatArray]) -> None:
-        self._arrays, self._first = arrays, list(accumulate(map(len, arrays), initial=0))
-
-    def __call__(self, index: int, offset: int = 0) -> DoubleArray:
-        """A copy (row_width,) of row `offset + index`."""
-        at = bisect_right(self._first, index + offset) - 1
-        row: DoubleArray = self._arrays[at][index + offset - self._first[at]].astype(np.float64)
-        return row
-
-
-def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def _runs(flags: BoolArray) -> list[tuple[int, int]]:
-    """The (start, stop) of each run of equal flags."""
-    edges = [0, *(np.flatnonzero(flags[1:] != flags[:-1]) + 1).tolist(), len(flags)]
-    return list(pairwise(edges))

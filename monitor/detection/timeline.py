@@ -13,9 +13,9 @@ QUIETEST = 1e-12  # power, -120 dB: quieter bands are shown as this
 
 
 class Timeline:
-    """The highest error, the highest score and the mean power of each band in each slot; NaN if there is no value.
+    """The highest error, score, share of the limit and cumulative sum, and the mean power of each band, in each slot.
 
-    Memory is constant: the newest SLOTS slots are kept.
+    They are NaN if there is no value. Memory is constant: the newest SLOTS slots are kept.
 
     Args:
         n_mels: number of bands.
@@ -26,7 +26,7 @@ class Timeline:
         self._hop_s = hop_s
         self.slot_s = max(SLOT_S, hop_s)
         self._newest = -1
-        self._highest = np.full((SLOTS, 2), np.nan, np.float32)  # error, score
+        self._highest = np.full((SLOTS, 4), np.nan, np.float32)  # error, score, share of the limit, sum
         self._power = np.zeros((SLOTS, n_mels), np.float32)  # sum over the frames of the slot
         self._frames = np.zeros(SLOTS, np.int64)  # number of these frames
         self._decibels = np.full((SLOTS, n_mels), np.nan, np.float32)
@@ -34,11 +34,17 @@ class Timeline:
 
     def add_scores(self, first: int, error: NDArray[np.floating], score: DoubleArray) -> None:
         """Adds the rolling errors (k,) and scores (k,) of windows; `first` is the hop number of the first window."""
-        starts, places = self._slots(first, len(error))
+        self._add_highest(first, slice(0, 2), np.stack((error, score), axis=1))
+
+    def add_levels(self, first: int, levels: DoubleArray) -> None:
+        """Adds the share of the limit and the cumulative sum of windows, (k, 2), as `Alarm.trace`."""
+        self._add_highest(first, slice(2, 4), levels)
+
+    def _add_highest(self, first: int, columns: slice, values: DoubleArray) -> None:
+        starts, places = self._slots(first, len(values))
         if len(places):
-            for column, values in enumerate((error, score)):
-                highest = np.fmax.reduceat(values, starts)[-len(places) :]
-                self._highest[places, column] = np.fmax(self._highest[places, column], highest)
+            highest = np.fmax.reduceat(values, starts)[-len(places) :]
+            self._highest[places, columns] = np.fmax(self._highest[places, columns], highest)
 
     def add_frames(self, first: int, power: FloatArray) -> None:
         """Adds power mel frames (t, n_mels); `first` is the hop number of the first frame."""
@@ -47,6 +53,15 @@ class Timeline:
             self._power[places] += np.add.reduceat(power, starts)[-len(places) :]
             self._frames[places] += np.diff(starts, append=len(power))[-len(places) :]
             self._changed[places] = True
+
+    def advance(self, hop: int) -> None:
+        """Continues without sound, up to and including hop number `hop`."""
+        self._slots(hop, 1)
+
+    def levels(self) -> tuple[FloatArray, FloatArray]:
+        """The share of the limit (slots,) and the cumulative sum (slots,), from the same slot on as `view`."""
+        order = self._order()
+        return self._highest[order, 2], self._highest[order, 3]
 
     def view(self) -> tuple[int, FloatArray, FloatArray, FloatArray]:
         """The number of the oldest slot, and from it on error (slots,), score (slots,) and spectrogram (slots, n_mels).
@@ -58,9 +73,12 @@ class Timeline:
             mean = self._power[changed] / self._frames[changed, None]
             self._decibels[changed] = 10 * np.log10(np.maximum(mean, QUIETEST))
             self._changed[changed] = False
-        first = max(0, self._newest + 1 - SLOTS)
-        order = np.arange(first, self._newest + 1) % SLOTS
-        return first, self._highest[order, 0], self._highest[order, 1], self._decibels[order]
+        order = self._order()
+        return max(0, self._newest + 1 - SLOTS), self._highest[order, 0], self._highest[order, 1], self._decibels[order]
+
+    def _order(self) -> IndexArray:
+        """The positions in the arrays of the slots that are kept, the oldest first."""
+        return np.arange(max(0, self._newest + 1 - SLOTS), self._newest + 1) % SLOTS
 
     def _slots(self, first: int, count: int) -> tuple[IndexArray, IndexArray]:
         """Divides `count` hops from number `first` on into slots, and clears the slots that are new.

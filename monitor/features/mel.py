@@ -9,11 +9,13 @@ import numpy as np
 
 from monitor.config.schema import Features
 from monitor.core.array_backend import NUMPY, ArrayBackend, as_real_pairs, sliding_segments
+from monitor.core.errors import ConfigError
 from monitor.core.thread_pool import ThreadPool
 from monitor.core.types import Array, DoubleArray, FloatArray
 
 FRAMES_AT_ONCE = 512  # on a processor: more would not fit into its cache
 GPU_FRAMES_AT_ONCE = 2**16  # fewer would not keep a GPU busy
+FEWEST_BANDS = 4  # that the settings allow
 BAND_GROUPS = 4  # of neighbouring mel bands, each with a matrix product of its own
 
 
@@ -135,7 +137,7 @@ def mel_filters(features: Features, bins: int, *, equal_area: bool = True) -> Fl
     Returns:
         weights (bins, n_mels).
     """
-    edges = _mel_to_hz(np.linspace(_hz_to_mel(features.fmin), _hz_to_mel(features.f_top), features.n_mels + 2))
+    edges = _band_edges(features, features.n_mels)
     frequencies = np.linspace(0, features.sample_rate / 2, bins)[:, None]
     rising = (frequencies - edges[:-2]) / np.diff(edges)[:-1]
     falling = (edges[2:] - frequencies) / np.diff(edges)[1:]
@@ -143,6 +145,37 @@ def mel_filters(features: Features, bins: int, *, equal_area: bool = True) -> Fl
     if equal_area:
         filters *= 2.0 / (edges[2:] - edges[:-2])
     return filters.astype(np.float32)
+
+
+def _band_edges(features: Features, n_mels: int) -> DoubleArray:
+    """The edges (n_mels + 2,) in Hz of bands between fmin and fmax: band i is from edge i to edge i + 2."""
+    return _mel_to_hz(np.linspace(_hz_to_mel(features.fmin), _hz_to_mel(features.f_top), n_mels + 2))
+
+
+def require_filled_bands(features: Features) -> None:
+    """Checks that each mel band has a bin of the spectrum within it: a band without one is 0 whatever the sound is.
+
+    Raises:
+        ConfigError: if there are empty bands.
+    """
+    if not (empty := _empty_bands(features, features.n_mels)):
+        return
+    works = (n for n in range(features.n_mels - 1, FEWEST_BANDS - 1, -1) if not _empty_bands(features, n))
+    most = next(works, None)
+    advice = "no n_mels works: take a larger n_fft" if most is None else f"the highest n_mels that works is {most}"
+    step = features.sample_rate / features.n_fft
+    raise ConfigError(
+        f"features.n_mels is {features.n_mels}, but {empty} of these bands would stay empty: they are narrower than "
+        f"the step of {step:.4g} Hz from one frequency of the spectrum to the next. With n_fft {features.n_fft}, and "
+        f"bands from {features.fmin:g} to {features.f_top:g} Hz, {advice}."
+    )
+
+
+def _empty_bands(features: Features, n_mels: int) -> int:
+    """The number of bands without a bin of the spectrum between their edges."""
+    edges, step = _band_edges(features, n_mels), features.sample_rate / features.n_fft
+    first_above = (np.floor(edges[:-2] / step) + 1) * step
+    return int((first_above >= edges[2:]).sum())
 
 
 # Slaney's mel scale (Auditory Toolbox, 1998): linear up to 1 kHz, which is 15 mel; logarithmic above, with 27 mel for

@@ -1,3 +1,13 @@
 """Outputs (sinks) for frames, events and scores: log files, pictures, and the base classes for own sinks."""
 
-__all__ = ["background", "drift_saver", "event_log", "event_plots", "event_tracker", "plots", "score_log", "sink"]
+__all__ = [
+    "background",
+    "drift_saver",
+    "event_log",
+    "event_plots",
+    "event_tracker",
+    "plots",
+    "recording_writer",
+    "score_log",
+    "sink",
+]

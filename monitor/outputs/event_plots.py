@@ -160,7 +160,7 @@ def _higher_half(score: DoubleArray, inside: BoolArray) -> BoolArray:
 
 def _title(event: Event, peak: float) -> str:
     """The title of a picture, in two lines."""
-    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.wall_time))
+    began = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(event.wall_time))
     peak = max(peak, event.peak)
     share = f", {100 * peak / event.threshold:.0f} % of the limit" if event.threshold > 0 else ""
     return (
@@ -171,7 +171,7 @@ def _title(event: Event, peak: float) -> str:
 
 def _free_path(folder: Path, event: Event) -> Path:
     """The path of the picture of an event; no such file exists yet."""
-    began = time.strftime("%Y%m%d-%H%M%S", time.localtime(event.wall_time))
+    began = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(event.wall_time))
     plain = event.stream or re.sub(r"\.\w{2,4}$", "", event.source.replace("\\", "/").rpartition("/")[2])
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-.")[:60] or "sound"
     path = folder / f"anomaly-{began}-{stem}.png"

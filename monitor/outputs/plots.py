@@ -13,6 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from monitor.bundle.bundle import Bundle
@@ -164,7 +165,7 @@ def draw(
             axes.set_axis_off()
         unit = "dB" if features.scale == "log" else "power"
         figure.colorbar(image, cax=legend.inset_axes((0.0, 0.0, 0.07, 1.0)), label=unit)
-        corner.text(0.0, 1.0, "\n".join(notes), va="top", linespacing=1.5, parse_math=False)
+        corner.text(0.0, 1.0, drawable("\n".join(notes)), va="top", linespacing=1.5, parse_math=False)
         times = start_s + (np.arange(len(lower.values)) + 0.5) * features.hop_s
         bottom.plot(times, lower.values, color=INK, linewidth=0.9)
         if lower.threshold is not None:
@@ -177,8 +178,17 @@ def draw(
         limit = "" if lower.threshold is None else f" (limit {lower.threshold:.3g})"
         bottom.set(xlabel=time_label, title=lower.title + limit, xlim=(start_s, end_s))
         bottom.set_ylim(bottom=0)
-        figure.suptitle(title, x=0.01, ha="left", parse_math=False)
+        figure.suptitle(drawable(title), x=0.01, ha="left", parse_math=False)
         save(figure, path)
+
+
+def drawable(text: str) -> str:
+    """The text with `?` for each character that the pictures' font does not have, such as emoji.
+
+    matplotlib would draw a box for it, and print a warning.
+    """
+    font = get_font(findfont(FontProperties()))
+    return "".join(char if char == "\n" or font.get_char_index(ord(char)) else "?" for char in text)
 
 
 def _columns(spectrogram: FloatArray) -> FloatArray:

@@ -14,11 +14,14 @@ from monitor.outputs.background import LineSink
 
 log = logging.getLogger(__name__)
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how formulas begin
+
 
 class ScoreLog(LineSink):
     """Writes the scores of windows to a CSV file. If the file exists, a new one with a number in its name is written.
 
-    Columns: source (recording), time_s, error (reconstruction error), score (empty before the first), threshold.
+    Columns: source (recording), time_s, error (reconstruction error), score (empty before the first), threshold. A name
+    that begins like a formula (= + - @) has an apostrophe before it, so that no spreadsheet computes it.
 
     Args:
         path: of the file; its folder must exist.
@@ -44,13 +47,19 @@ def as_csv(rows: ScoreRows, *, named: bool) -> str:
     """The CSV lines of scores; `named` as in `ScoreLog`."""
     # Only the names may need quotes. The csv module would be too slow for every row.
     quoted = io.StringIO()
-    csv.writer(quoted, lineterminator="\r\n").writerow([rows.stream, rows.source] if named else [rows.source])
+    names = [rows.stream, rows.source] if named else [rows.source]
+    csv.writer(quoted, lineterminator="\r\n").writerow(map(_no_formula, names))
     name, threshold = quoted.getvalue().removesuffix("\r\n"), f"{rows.threshold:.9g}"
     lines = [
         f"{name},{(rows.first + i) * rows.hop_s:.4f},{error:.9g},{_blank_if_nan(score)},{threshold}\n"
         for i, (error, score) in enumerate(zip(rows.error.tolist(), rows.score.tolist(), strict=True))
     ]
     return "".join(lines)
+
+
+def _no_formula(name: str) -> str:
+    """The name with an apostrophe before it if a spreadsheet would compute it as a formula."""
+    return f"'{name}" if name.startswith(FORMULA) else name
 
 
 def _blank_if_nan(score: float) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from monitor.audio.sound_files import recordings_of
 from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import load_bundle
 from monitor.config.loader import SettingsSource
 from monitor.config.schema import Channel, Config
-from monitor.core.errors import BundleError, MonitorError
 from monitor.core.thread_pool import ThreadPool, available_processors
 from monitor.detection.drift import Drift, DriftFile
 from monitor.model.device import listening_device, listening_precision
@@ -20,6 +21,7 @@ from monitor.outputs.drift_saver import DriftSaver
 from monitor.outputs.sink import Sink
 from monitor.runtime.engine import ACCELERATED, Engine
 from monitor.runtime.monitored_stream import MonitoredStream
+from monitor.runtime.start_failures import StartFailures
 from monitor.sources.device.microphone import Microphone
 from monitor.sources.device.pulse_routing import pin_pulse_source
 from monitor.sources.device.shared_device import MicrophoneSource
@@ -28,6 +30,8 @@ from monitor.sources.source import Source
 from monitor.streaming.stream_batch import StreamBatch
 
 STREAMS_PER_PROCESSOR = 64  # live streams for which one thread suffices
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,11 @@ class StreamRequest:
     files: tuple[Path, ...] = ()  # recordings to replay, instead of a microphone
     alarm: dict[str, object] = field(default_factory=dict)  # settings of the group `alarm` for this stream only
 
+    @property
+    def source_name(self) -> str:
+        """Name of the source for display, before it is opened."""
+        return self.files[0].name if self.files else self.device or "microphone"
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedRequest:
@@ -75,7 +84,10 @@ class LoadedRequest:
         *,
         sinks: Sequence[Sink] = (),
     ) -> StreamPlan:
-        """The plan of this request with a source. If drift is enabled, it is loaded from and saved beside the model.
+        """The plan of this request with a source.
+
+        If drift is enabled, what was learnt is loaded from the file beside the model. Only live streams save it: a
+        replay of old recordings must not change what a monitor that is running has learnt.
 
         Args:
             source: the source.
@@ -91,62 +103,112 @@ class LoadedRequest:
                 DriftFile.beside(self.request.model, self.bundle, self.request.name),
             )
             file.load(drift)
-            sinks = [*sinks, DriftSaver(drift, file)]
+            if source.live:
+                sinks = [*sinks, DriftSaver(drift, file)]
         name = model_name(self.request.model, self.bundle)
         return StreamPlan(self.bundle, self.config, source, name, self.request.name, sinks, drift)
 
 
-def load_requests(requests: Iterable[StreamRequest], settings: SettingsSource) -> list[LoadedRequest]:
-    """Loads the models of requests, each model once, and resolves the settings of each request.
+def with_recordings(requests: Iterable[StreamRequest], failures: StartFailures | None = None) -> list[StreamRequest]:
+    """The requests, with each folder of recordings replaced by the recordings in it.
+
+    Args:
+        requests: streams that replay recordings.
+        failures: takes streams without recordings; None: they are an error.
 
     Raises:
-        BundleError: if models cannot be loaded; one line for each stream concerned.
+        DataError: as `StartFailures.check` says.
+    """
+    failures = failures or StartFailures()
+    found: list[StreamRequest] = []
+    for request in requests:
+        with failures.collected(request.name, request.model, request.source_name):
+            found.append(replace(request, files=tuple(recordings_of(request.files))))
+    failures.check(found)
+    return found
+
+
+def load_requests(
+    requests: Iterable[StreamRequest], settings: SettingsSource, failures: StartFailures | None = None
+) -> list[LoadedRequest]:
+    """Loads the models of requests, each model once, and resolves the settings of each request.
+
+    Args:
+        requests: the streams.
+        settings: the settings file and the command line.
+        failures: takes streams whose models cannot be loaded; None: they are an error.
+
+    Raises:
+        BundleError: as `StartFailures.check` says, with a message for each stream concerned.
         ConfigError: if settings contradict those that a model was trained with.
     """
+    failures = failures or StartFailures()
     bundles: dict[Path, Bundle] = {}
-    messages: list[str] = []
-    requests = list(requests)
+    loaded: list[tuple[StreamRequest, Bundle]] = []
     for request in requests:
-        try:
+        with failures.collected(request.name, request.model, request.source_name):
             if request.model not in bundles:
                 bundles[request.model] = load_bundle(request.model)
-        except BundleError as error:
-            messages.append(f"{request.name}: {error}" if request.name else str(error))
-    if messages:
-        raise BundleError("\n".join(messages))
+            loaded.append((request, bundles[request.model]))
+    failures.check(loaded)
     return [
         LoadedRequest(request, bundle, settings.for_model(bundle.config, str(request.model), request.alarm))
-        for request in requests
-        for bundle in (bundles[request.model],)
+        for request, bundle in loaded
     ]
 
 
-def file_sources(loaded: Sequence[LoadedRequest], *, speed: float, gapless: bool) -> list[Source]:
+def file_sources(
+    loaded: Sequence[LoadedRequest], *, speed: float, gapless: bool, failures: StartFailures | None = None
+) -> list[tuple[LoadedRequest, Source]]:
     """A source for each stream that replays its recordings, one after another.
 
     Args:
         loaded: the streams.
         speed: stream seconds per second; infinite for as fast as possible.
         gapless: whether the recordings of a stream follow each other without a break, as one recording.
+        failures: takes streams whose recordings cannot be opened; None: they are an error.
+
+    Returns:
+        the other streams, each with its source.
 
     Raises:
-        DataError: if files cannot be opened; one line for each stream concerned.
+        DataError: as `StartFailures.check` says, with a message for each stream concerned.
     """
-    sources: list[Source] = []
-    errors: list[MonitorError] = []
+    failures = failures or StartFailures()
+    sources: list[tuple[LoadedRequest, Source]] = []
     for one in loaded:
-        try:
-            sources.append(
-                FileReplay(
-                    one.request.files, one.bundle.config.features.sample_rate, one.channel, speed=speed,
-                    gapless=gapless, buffer_s=one.config.audio.buffer_s,
-                )
+        with failures.collected(one.request.name, one.request.model, one.request.source_name):
+            source = FileReplay(
+                one.request.files, one.bundle.config.features.sample_rate, one.channel, speed=speed, gapless=gapless,
+                buffer_s=one.config.audio.buffer_s, features=one.bundle.config.features,
             )  # fmt: skip
-        except MonitorError as error:
-            errors.append(type(error)(f"{one.request.name}: {error}" if one.request.name else str(error)))
-    if errors:
-        raise type(errors[0])("\n".join(map(str, errors)))
+            sources.append((one, source))
+    failures.check(sources)
     return sources
+
+
+def make_plans(
+    streams: Iterable[tuple[LoadedRequest, Source]],
+    sinks: Callable[[LoadedRequest], Sequence[Sink]],
+    failures: StartFailures | None = None,
+) -> list[StreamPlan]:
+    """The plans of streams.
+
+    Args:
+        streams: each with its source.
+        sinks: returns the sinks of a stream.
+        failures: takes streams whose drift file is damaged; None: they are an error.
+
+    Raises:
+        MonitorError: as `StartFailures.check` says.
+    """
+    failures = failures or StartFailures()
+    plans: list[StreamPlan] = []
+    for one, source in streams:
+        with failures.collected(one.request.name, one.request.model, one.request.source_name):
+            plans.append(one.plan(source, sinks=sinks(one)))
+    failures.check(plans)
+    return plans
 
 
 def microphone_sources(loaded: Sequence[LoadedRequest], *, end_when_lost: bool) -> list[Source]:
@@ -173,16 +235,19 @@ def microphone_sources(loaded: Sequence[LoadedRequest], *, end_when_lost: bool) 
     return [MicrophoneSource(microphones[one.request.device or one.config.audio.device], one.channel) for one in loaded]
 
 
-def build_engine(plans: Sequence[StreamPlan], *, device: str = "auto", precision: str = "auto") -> Engine:
+def build_engine(
+    plans: Sequence[StreamPlan], *, device: str = "auto", precision: str = "auto", processors: int | None = None
+) -> Engine:
     """Builds the engine for streams; streams of the same model form one batch.
 
     Args:
         plans: the streams.
         device: "auto", "cpu" or "cuda", as `train.device`.
         precision: "auto", "float32" or "bfloat16", as `listening.precision`.
+        processors: number of processors that share the computation; None: all that are available.
     """
     torch_device = listening_device(device)
-    processors = available_processors() if str(torch_device) == "cpu" else 1
+    processors = (processors or available_processors()) if str(torch_device) == "cpu" else 1
     paced = all(plan.source.speed <= ACCELERATED for plan in plans)
     # A few live streams do not even keep one processor busy: further threads would only use power.
     threads = min(processors, len(plans) // STREAMS_PER_PROCESSOR) if paced else processors

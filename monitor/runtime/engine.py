@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -76,6 +76,13 @@ class Engine:
         """Whether the engine's thread has ended."""
         return self._thread.ident is not None and not self._thread.is_alive()
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def start(self) -> None:
         """Starts the sources and the engine's thread."""
         for stream in self.streams:
@@ -93,6 +100,8 @@ class Engine:
             self._guarded((), sink.stop_waiting, None)  # the engine may be waiting for a sink
         if self._thread.ident is not None:
             self._thread.join()
+        elif self._pool:
+            self._pool.close()
 
     def scale_threshold(self, factor: float, number: int) -> None:
         """Multiplies the thresholds of stream `number` by a factor, for this run only. May be called on any thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -9,18 +10,22 @@ from dataclasses import replace
 
 import numpy as np
 
+from monitor.audio.bandwidth import narrow_note
 from monitor.audio.level import LevelMeter
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
-from monitor.core.errors import MonitorError
+from monitor.core.errors import MonitorError, RecordingsLeftOut
 from monitor.core.events import Event, State
-from monitor.core.snapshot import Snapshot
 from monitor.core.types import FloatArray
-from monitor.detection.detector import Detector, Recording, RecordingResult
+from monitor.detection.detector import Detector
 from monitor.detection.drift import Drift
+from monitor.detection.recording import Recording, RecordingResult
+from monitor.detection.sensitivity import false_alarms, limit_note
 from monitor.outputs.event_tracker import EventTracker
 from monitor.outputs.sink import Sink
-from monitor.runtime.latency import Latencies, algorithmic_delay_s
+from monitor.runtime.first_snapshot import first_snapshot
+from monitor.runtime.interruptions import InterruptionEvents, Moment
+from monitor.runtime.latency import Latencies
 from monitor.sources.gap_detector import Interruption
 from monitor.sources.preprocess import Preprocessor
 from monitor.sources.source import Mark, Source
@@ -34,6 +39,8 @@ FAST_CHUNK_S = 4.0  # most sound collected at once in a faster replay
 DELIVERY_S = 0.0003  # after so long without a further block, a delivery of the device is complete
 SPREAD_S = 2.0  # time between two updates of the latency statistics
 _NO_HOPS = np.zeros(0, np.float32)
+
+log = logging.getLogger(__name__)
 
 
 class MonitoredStream:
@@ -70,24 +77,25 @@ class MonitoredStream:
         self.sinks = tuple(sinks)
         self.ended = False  # whether the source has ended or the stream has failed
         self.processing = Latencies()  # from the arrival of a window's last sample to the end of alarm and sinks
+        self._config = config
         self._error: MonitorError | None = None
         self._hop_s, self._rate = features.hop_s, features.sample_rate
         self._scored_before = self._discarded_before = 0  # samples of earlier rings, before the source was reopened
         self._attach_ring()
         self._health = StreamHealth(source, self._preprocessor) if source.live else None
-        self._interruptions: dict[str, Event] = {}  # ongoing interruptions by kind
-        self._lost_s = 0.0
         self._began = time.monotonic()
         self._spread, self._spread_at = self.processing.spread(), 0.0
         self._samples, self._cutter = 0, HopCutter(features.hop_length)  # of the current recording
         self._open = True  # whether the current recording has not ended
         self._tracker = EventTracker(sinks)
+        self._interruptions = InterruptionEvents(self._tracker.event, name)
         self._detector = Detector(
             bundle, config, batch, number, self._tracker, stream=name, speed=source.speed,
             keep_recording_scores=not source.live, drift=drift,
+            wall_time=self._captured_at if source.live else None,
         )  # fmt: skip
         self._detector.begin(Recording(source.name))
-        self.latest = self._first_snapshot(bundle, config, model_name)
+        self.latest = first_snapshot(self._detector, source, bundle, config, model_name=model_name, stream=name)
 
     @property
     def bundle(self) -> Bundle:
@@ -136,7 +144,11 @@ class MonitoredStream:
 
     def scale_threshold(self, factor: float) -> None:
         """Multiplies the thresholds by a factor, for this run only."""
-        self._detector.scale_threshold(factor)
+        detector, config = self._detector, self._config.alarm
+        detector.scale_threshold(factor)
+        limits = detector.limits_in_force
+        note, means = limit_note(self.bundle, config, limits), false_alarms(self.bundle, limits)
+        self.latest = replace(self.latest, threshold_note=note, false_alarms=means)
 
     def collect(self) -> FloatArray:
         """Checks the source, and takes its new samples.
@@ -156,9 +168,12 @@ class MonitoredStream:
             self._apply_mark(mark)
         chunk = max(1, int((LIVE_CHUNK_S if self.source.speed <= 2 else FAST_CHUNK_S) * preprocessor.ring_rate))
         limit = min(chunk, marks[0].index - reader.read) if marks else chunk
-        if self._health is not None and self._health.unusable:
-            preprocessor.discard()
-            return _NO_HOPS
+        if self._health is not None:
+            if self._health.lost:
+                preprocessor.discard()
+                return _NO_HOPS
+            if self._health.held_from is not None:
+                limit = min(limit, self._health.held_from - reader.read)
         hop = max(1, int(self._hop_s * preprocessor.ring_rate))
         if reader.available < min(hop, limit) or (self.source.live and now - reader.written_at < DELIVERY_S):
             return _NO_HOPS
@@ -185,11 +200,13 @@ class MonitoredStream:
         """Stops the source, scores the remaining samples, and ends ongoing events."""
         self.source.stop()
         if self._health is not None:
-            if not self._health.unusable and self._open:
-                hops = self._take(self._preprocessor.reader.available)
+            if not self._health.lost and self._open:
+                reader, held_from = self._preprocessor.reader, self._health.held_from
+                hops = self._take(reader.available if held_from is None else held_from - reader.read)
                 if len(hops):
                     self.process(self._push(hops))
             self._report(self._health.finish(time.monotonic()))
+        self._interruptions.finish(self._now(), self._preprocessor.ring_rate)
         self._end_recording()
         self._preprocessor.discard()
 
@@ -202,30 +219,37 @@ class MonitoredStream:
         """
         detector = self._detector
         detector.decide()
-        first_slot, error_history, score_history, spectrogram = detector.timeline.view()
-        state = self._health.state if self._health is not None else None
-        failure = str(self.error) if finished and self.error else ""
         now = time.monotonic()
+        state = self._health.state if self._health is not None else None
+        if state is not None and self._health is not None and self._health.open is not None:
+            detector.advance(self._samples / self._rate + now - self._health.open.began)
+        first_slot, error_history, score_history, spectrogram = detector.timeline.view()
+        share_history, lasting_history = detector.timeline.levels()
+        failure = str(self.error) if finished and self.error else ""
+        broke_off = not isinstance(self.error, RecordingsLeftOut)
         if now - self._spread_at > SPREAD_S:
             self._spread_at, self._spread = now, self.processing.spread()
         self.latest = replace(
             self.latest,
-            state=State.LOST if failure else state or detector.state,
+            state=State.LOST if failure and broke_off else state or self._state_of(detector),
             source=detector.recording.name,
             threshold=detector.threshold,
             error_threshold=detector.error_threshold,
             error=detector.last[0],
             score=detector.last[1],
+            share_of_limit=detector.share_of_limit,
             level_dbfs=self._level.rms_dbfs,
             peak_dbfs=self._level.peak_dbfs,
             position_s=self._samples / self._rate,
             duration_s=detector.recording.duration_s,
             uptime_s=now - self._began,
             load=load,
-            lost_s=self._lost_s,
+            lost_s=self._interruptions.lost_s,
             first_slot=first_slot,
             error_history=error_history,
             score_history=score_history,
+            share_history=share_history,
+            lasting_history=lasting_history,
             spectrogram=spectrogram,
             band_contribution=detector.band_contribution(),
             lasting_sum=detector.lasting_sum,
@@ -235,23 +259,12 @@ class MonitoredStream:
             processing_p99_s=self._spread.p99,
             finished=finished,
             failure=failure,
+            outputs=tuple(trouble for sink in self.sinks if (trouble := sink.trouble)),
         )
 
-    def _first_snapshot(self, bundle: Bundle, config: Config, model_name: str) -> Snapshot:
-        features, detector = bundle.config.features, self._detector
-        by_hand = config.alarm.threshold is not None
-        empty = np.empty(0, np.float32)
-        return Snapshot(
-            state=State.LISTENING, source=self.source.name, model=model_name, score_kind=bundle.config.score.kind,
-            threshold=detector.threshold,
-            threshold_note="set by hand" if by_hand else bundle.thresholds["score"].age_note(),
-            error_threshold=detector.error_threshold, error=np.nan, score=np.nan, level_dbfs=-np.inf,
-            peak_dbfs=-np.inf, position_s=0.0, duration_s=None, uptime_s=0.0, speed=self.source.speed, load=0.0,
-            lost_s=0.0, slot_s=detector.timeline.slot_s, first_slot=0, error_history=empty, score_history=empty,
-            spectrogram=np.empty((0, features.n_mels), np.float32), band_hz=detector.band_hz,
-            band_contribution=np.zeros(features.n_mels, np.float32),
-            algorithmic_delay_s=algorithmic_delay_s(features), stream=self.name,
-        )  # fmt: skip
+    def _state_of(self, detector: Detector) -> State:
+        overloaded = self._interruptions.overloaded and detector.state is not State.ANOMALY
+        return State.OVERLOADED if overloaded else detector.state
 
     def _push(self, hops: FloatArray) -> Portion:
         """Scores whole hops (m · hop_length,) of this stream alone."""
@@ -264,7 +277,8 @@ class MonitoredStream:
         self._arrived = reader.written_at - reader.available / preprocessor.ring_rate
         if chunk.lost:
             self._interrupt()
-            self._resume_after_gap("gap", chunk.lost / preprocessor.ring_rate, time.time())
+            self._resume_after_gap("gap", chunk.lost / preprocessor.ring_rate, self._now())
+        self._interruptions.invalid_samples(chunk.invalid, self._now)
         if len(chunk.captured):
             self._level.push(chunk.captured)
         hops = _NO_HOPS
@@ -279,10 +293,11 @@ class MonitoredStream:
     def _apply_mark(self, mark: Mark) -> None:
         """Starts a new recording, or renames the current one."""
         if mark.kind == "recording":
+            self._interruptions.finish(self._now(), self._preprocessor.ring_rate, of_recording=True)
             self._end_recording()
             self._samples, self._open = 0, True
             self._cutter.reset()
-            self._detector.begin(Recording(mark.name, mark.duration_s))
+            self._detector.begin(Recording(mark.name, mark.duration_s, mark.began))
         else:
             self._detector.rename(mark.name)
 
@@ -302,6 +317,8 @@ class MonitoredStream:
         source = self.source
         self._preprocessor = Preprocessor(source.reader, source.sample_rate, self._rate, hold_silence=source.live)
         self._level = LevelMeter(source.sample_rate)
+        if note := narrow_note(source.sample_rate, self.bundle.config.features):
+            log.warning("%s: %s: scores are not comparable with the limit.", source.name, note)
 
     def _check_source(self, health: StreamHealth, now: float) -> None:
         """Changes to the new ring of a source that was reopened, and reports interruptions."""
@@ -314,6 +331,7 @@ class MonitoredStream:
             self._attach_ring()
             self._detector.rename(source.name)
         self._report(health.check(now))
+        self._interruptions.check_overload(self._now, self._preprocessor.ring_rate, now)
         if reopened:
             health.attach(self._preprocessor)
 
@@ -325,14 +343,11 @@ class MonitoredStream:
         """Reports the beginnings and ends of interruptions as events."""
         for one in interruptions:
             self._interrupt()
-            wall_time = time.time() - (time.monotonic() - one.began)
+            began = replace(self._now(), wall_time=time.time() - (time.monotonic() - one.began))
             if one.ended is not None:
-                self._resume_after_gap(one.kind, one.ended - one.began, wall_time)
-            elif one.kind != "gap":  # a gap is reported when its length is known
-                at, name = self._samples / self._rate, self._detector.recording.name
-                event = Event(one.kind, at, None, wall_time, name, stream=self.name)
-                self._interruptions[one.kind] = event
-                self._tracker.event(event)
+                self._resume_after_gap(one.kind, one.ended - one.began, began)
+            else:
+                self._interruptions.begin(one.kind, began)
 
     def _interrupt(self) -> None:
         """Restarts everything that depends on earlier samples, so that no score spans a gap."""
@@ -341,20 +356,29 @@ class MonitoredStream:
         self._preprocessor.reset()
         self._cutter.reset()
 
-    def _resume_after_gap(self, kind: str, seconds: float, wall_time: float) -> None:
-        """Ends an interruption of this kind with an event, and skips its time in the recording.
+    def _resume_after_gap(self, kind: str, seconds: float, began: Moment) -> None:
+        """Reports the end of an interruption, and skips its time in the recording.
 
         Args:
             kind: "gap", "lost" or "no signal".
             seconds: its length.
-            wall_time: Unix time at which it began.
+            began: its beginning.
         """
-        at = self._samples / self._rate
-        lost = round(seconds * self._preprocessor.ring_rate)
-        self._lost_s += seconds
-        begun = self._interruptions.pop(kind, None) or Event(
-            kind, at, None, wall_time, self._detector.recording.name, stream=self.name
-        )
-        self._tracker.event(replace(begun, end_s=begun.start_s + seconds, lost_samples=lost))
+        self._interruptions.end(kind, began, seconds, self._preprocessor.ring_rate, time.monotonic())
         self._samples += round(seconds * self._rate)
         self._detector.resume(self._samples / self._rate)
+
+    def _now(self) -> Moment:
+        """The end of the samples that have been taken."""
+        position_s = self._samples / self._rate
+        return Moment(position_s, self._detector.wall_time(position_s), self._detector.recording.name)
+
+    def _captured_at(self, position_s: float) -> float:
+        """The Unix time at which a device recorded a position of the stream.
+
+        It is computed from the age of the sample whenever it is needed, so it is right after the system's clock was
+        set, and it does not drift with the clock of the sound card.
+        """
+        reader, waiting_s = self._preprocessor.reader, self._preprocessor.waiting / self._preprocessor.ring_rate
+        age_s = time.monotonic() - (reader.written_at or time.monotonic())
+        return time.time() - age_s - (self._samples / self._rate + waiting_s - position_s)

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from monitor.core.errors import MonitorError
+from monitor.core.snapshot import Snapshot
 from monitor.core.thread_pool import single_threaded_blas
 from monitor.runtime.builder import StreamPlan, build_engine
 from monitor.runtime.engine import is_paced
 from monitor.runtime.monitored_stream import MonitoredStream
+from monitor.runtime.start_failures import StartFailures
 
 SWITCH_S = 0.0001  # Python's thread switch interval: with its default, 5 ms, drawing the dashboard delays scores
 ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -33,6 +35,7 @@ class Session:
         device: "auto", "cpu" or "cuda", as `train.device`.
         precision: "auto", "float32" or "bfloat16", as `listening.precision`.
         end_with_first_error: whether an error of one stream ends the session.
+        failures: streams that could not be started, which are shown after the others.
     """
 
     def __init__(
@@ -42,9 +45,12 @@ class Session:
         device: str = "auto",
         precision: str = "auto",
         end_with_first_error: bool = False,
+        failures: StartFailures | None = None,
     ) -> None:
         self.engine = build_engine(plans, device=device, precision=precision)
         self._end_with_first_error = end_with_first_error
+        self._failures = failures or StartFailures()
+        self._not_started = tuple(stream.snapshot() for stream in self._failures.streams)
         self._due = math.inf
         self._ending = threading.Event()
 
@@ -54,14 +60,19 @@ class Session:
         return self.engine.streams
 
     @property
+    def latest(self) -> tuple[Snapshot, ...]:
+        """The newest snapshot of each stream; those of the streams that could not be started are the last."""
+        return (*self.engine.latest, *self._not_started)
+
+    @property
     def anomalies(self) -> int:
         """The number of anomalies so far, in all streams."""
         return self.engine.anomalies
 
     @property
     def error(self) -> MonitorError | None:
-        """The first error of the engine, of a stream, or of a sink."""
-        return self.engine.error
+        """The first error of the engine, of a stream, or of a sink; else that of the streams that did not start."""
+        return self.engine.error or self._failures.error
 
     def end(self) -> None:
         """Makes `run` return after it has scored the remaining samples and closed the sinks. For any thread."""
@@ -74,7 +85,8 @@ class Session:
 
     def scale_threshold(self, factor: float, number: int = 0) -> None:
         """Multiplies the thresholds of stream `number` by a factor, for this run only. May be called on any thread."""
-        self.engine.scale_threshold(factor, number)
+        if number < len(self.streams):
+            self.engine.scale_threshold(factor, number)
 
     def run(self, *, duration_s: float | None = None, show: Show | None = None) -> None:
         """Monitors until all sources have ended, `end` is called, or the time is over. A session can run only once.

@@ -1,8 +1,8 @@
 """The registry of score parts: the distances that an anomaly score is fused from, each with its reference distribution.
 
-To add a part, add it to PARTS, and add a kind of score that uses it to SCORE_KINDS and to the type of `score.kind` in
-`monitor.config.schema`. If the part needs a new statistic of a window, add that to STATISTICS and compute it in
-`monitor.scoring.window_stats.WindowStats.write`.
+To add a part, add it to PARTS, and add a kind of score that uses it to SCORE_KINDS, to SCORE_TITLES and to the type of
+`score.kind` in `monitor.config.schema`. If the part needs a new statistic of a window, append that to STATISTICS and
+compute it in `monitor.scoring.window_stats.WindowStats.write`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # The statistics of a window, n_mels numbers each, in the order of the columns in a row of window statistics. The first
-# ALWAYS_MEASURED of them are always computed, the others only if the kind of score uses them.
+# ALWAYS_MEASURED of them are always computed, the others up to the last one that the kind of score uses.
 STATISTICS = ("residual", "band_error", "level", "change")
 ALWAYS_MEASURED = 2
 
@@ -21,7 +21,7 @@ class ScorePart:
 
     name: str
     statistics: tuple[str, ...]  # adjacent in STATISTICS
-    light_shrinkage: float  # of the covariance, if there is enough normal sound; the value that detects faults best
+    light_shrinkage: float  # of the covariance, if there is enough normal sound: the best on labelled recordings
     needs_network: bool
     # The sign of the first statistic's offset from its centre in a band with new sound; missing sound has the other
     # sign. The residual is x̂ - x: the autoencoder does not reconstruct new sound (negative), and it reconstructs normal
@@ -52,12 +52,19 @@ PARTS: dict[str, ScorePart] = {
     )
 }
 
-# `score.kind` -> the parts that are fused; without parts, the score is the mean reconstruction error.
+# `score.kind` -> the parts that are fused; without parts, the score is the mean reconstruction error. The last part
+# decides whether a band has new or missing sound.
 SCORE_KINDS: dict[str, tuple[ScorePart, ...]] = {
     "fused": (PARTS["residual"], PARTS["spectrum"]),
     "mahalanobis": (PARTS["residual"],),
     "spectrum": (PARTS["spectrum"],),
     "error": (),
+}
+SCORE_TITLES = {  # what the score is computed from, for readers who do not know the kinds by name
+    "fused": "network + spectrum",
+    "mahalanobis": "network",
+    "spectrum": "spectrum",
+    "error": "mean error",
 }
 
 

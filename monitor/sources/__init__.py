@@ -5,6 +5,7 @@ __all__ = [
     "file_replay",
     "gap_detector",
     "generated",
+    "overload",
     "paced",
     "preprocess",
     "recording_session",

@@ -60,15 +60,18 @@ class PacedSource(ABC):
     def run(self) -> None:
         """Writes all samples; returns at their end, or when `stopping` is set."""
 
-    def begin(self, name: str, duration_s: float | None = None, *, gapless: bool = False) -> None:
+    def begin(
+        self, name: str, duration_s: float | None = None, *, gapless: bool = False, began: float | None = None
+    ) -> None:
         """Starts a recording: the next sample written is its first one.
 
         Args:
             name: name of the recording.
             duration_s: its length in seconds; None if unknown.
             gapless: the current recording continues, only under another name.
+            began: Unix time at which it was recorded; None: it is heard now.
         """
-        self.marks.append(Mark(self.ring.written, "name" if gapless else "recording", name, duration_s))
+        self.marks.append(Mark(self.ring.written, "name" if gapless else "recording", name, duration_s, began))
 
     def write(self, samples: FloatArray) -> None:
         """Writes samples (n,), full scale 1, at the source's speed; returns early if the source is stopped."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from monitor.audio.invalid_samples import replace_invalid
 from monitor.audio.resampling import Resampler
 from monitor.audio.ring_buffer import RingReader
 from monitor.core.types import FloatArray
@@ -21,6 +22,7 @@ class Chunk:
     captured: FloatArray  # (n,) as read, at the ring's sample rate
     samples: FloatArray  # (m,) samples to be scored, at the model's sample rate
     lost: int = 0  # number of samples just before them that were overwritten in the ring
+    invalid: int = 0  # number of captured samples that were no numbers, and are zeros now
 
 
 class Preprocessor:
@@ -64,10 +66,10 @@ class Preprocessor:
         if taken.lost:
             self.discarded += taken.lost
             self.reset()
-        samples = taken.samples
+        samples, invalid = replace_invalid(taken.samples)
         usable = self._without_silence(samples) if self._hold_silence and len(samples) else samples
         self.scored += len(usable)
-        return Chunk(samples, self._resampler.push(usable) if len(usable) else self._empty, taken.lost)
+        return Chunk(samples, self._resampler.push(usable) if len(usable) else self._empty, taken.lost, invalid)
 
     def flush(self) -> FloatArray:
         """Returns the samples (m,) that the resampler still holds at the end of the sound."""

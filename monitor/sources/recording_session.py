@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -67,9 +68,12 @@ def capture_pieces(
                 log.warning("Some sound was lost: the current recording of ten seconds starts again.")
                 preprocessor.reset()
                 filled = 0
-            if health.unusable:
+            if health.lost:
                 preprocessor.discard()
-            chunk = preprocessor.take(preprocessor.ring_rate)
+            limit = preprocessor.ring_rate
+            if health.held_from is not None:
+                limit = min(limit, health.held_from - preprocessor.reader.read)
+            chunk = preprocessor.take(limit)
             if len(chunk.captured):
                 meter.push(chunk.captured)
             rest = chunk.samples
@@ -95,7 +99,10 @@ def _preprocessor(source: MicrophoneSource, sample_rate: int) -> Preprocessor:
 def record_files(
     settings: Audio, sample_rate: int, channel: Channel, minutes: float, out: Path, suffix: str, show: ShowLevel
 ) -> Iterator[Path]:
-    """Records 16-bit files of ten seconds into a folder, and yields the path of each. No file is left incomplete.
+    """Records 16-bit files of ten seconds into a folder, and yields the path of each.
+
+    No file is left incomplete, and none is replaced. Names have the time of the start in UTC, so that they are in order
+    when clocks are set back in autumn.
 
     Args:
         settings, sample_rate, channel, minutes, show: as in `capture_pieces`.
@@ -107,7 +114,7 @@ def record_files(
         MonitorError: as `capture_pieces`, or if a file cannot be written.
     """
     quality = QualityCheck(sample_rate)
-    began = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    began = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
     for number, piece in enumerate(capture_pieces(settings, sample_rate, channel, minutes, show)):
         path = out / f"normal_{began}_{number:04d}.{suffix}"
         defect = quality.defect_of(piece)
@@ -115,9 +122,22 @@ def record_files(
             raise DataError(f"There is no sound to learn from: {defect.advice}")
         if defect is not None:
             log.warning("%s: %s", path.name, defect.advice)
+        yield _write_new(path, piece, sample_rate)
+
+
+def _write_new(path: Path, piece: FloatArray, sample_rate: int) -> Path:
+    """Writes a recording under this name or, if it is taken, with a number added to it; returns the name."""
+    stem = path.stem
+    for number in itertools.count(2):
         try:
-            with atomic_file(path, durable=False) as file:
-                soundfile.write(file, as_int16(piece), sample_rate, subtype="PCM_16", format=suffix.upper())
+            with atomic_file(path, durable=False, replace=False) as file:
+                form = path.suffix[1:].upper()
+                soundfile.write(file, as_int16(piece), sample_rate, subtype="PCM_16", format=form)
         except (OSError, soundfile.SoundFileError) as error:
+            if isinstance(error, FileExistsError) and path.exists():
+                path = path.with_stem(f"{stem}-{number}")
+                continue
             raise MonitorError(f"{path}: cannot be written: {sound_file_reason(error)}.") from None
-        yield path
+        else:
+            break
+    return path

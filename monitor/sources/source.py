@@ -25,6 +25,7 @@ class Mark:
     kind: str
     name: str = ""
     duration_s: float | None = None
+    began: float | None = None  # Unix time at which the recording was made; None if unknown
 
 
 class Source(Protocol):

@@ -9,8 +9,6 @@ from monitor.core.events import State
 from monitor.sources.gap_detector import GapDetector, Interruption
 from monitor.sources.preprocess import SILENT_S, Preprocessor
 
-BEHIND_S = 5.0  # if more sound is unread, it is discarded; less can be scored in a moment
-
 
 class WatchedSource(Protocol):
     """The part of a live source that `StreamHealth` uses."""
@@ -27,8 +25,8 @@ class WatchedSource(Protocol):
 class StreamHealth:
     """Detects the interruptions of a live source.
 
-    An interruption is returned when it begins, with `ended` None, and again when it ends. At most one is ongoing. A gap
-    that is only detected after its end is returned once.
+    A loss or a silence is returned when it begins, with `ended` None, and again when it ends. At most one is ongoing. A
+    gap is returned once, when its length is known.
     """
 
     def __init__(self, source: WatchedSource, preprocessor: Preprocessor) -> None:
@@ -44,31 +42,32 @@ class StreamHealth:
         self._overflows = self._source.overflows
 
     @property
-    def unusable(self) -> bool:
-        """Whether the samples that arrive now must be discarded."""
-        return self._gaps.settling or (self.open is not None and self.open.kind == "lost")
+    def lost(self) -> bool:
+        """Whether the source is lost: samples that still arrive must be discarded."""
+        return self.open is not None and self.open.kind == "lost"
+
+    @property
+    def held_from(self) -> int | None:
+        """The absolute index of the first sample that must not be read yet; None if all may be read."""
+        return self._gaps.held_from
 
     @property
     def state(self) -> State | None:
         """The state if the sound cannot be scored, else None."""
-        if self.open is None or self.open.kind == "gap":
+        if self.open is None:
             return None
-        return State.LOST if self.open.kind == "lost" else State.NO_SIGNAL
+        return State.LOST if self.lost else State.NO_SIGNAL
 
     def check(self, now: float) -> list[Interruption]:
         """Returns the interruptions that have begun or ended by `now` on the monotonic clock."""
         found: list[Interruption] = []
         lost_since = self._source.lost_since
-        lost = self.open is not None and self.open.kind == "lost"
         if lost_since is not None:
-            if not lost:
-                began = lost_since
-                if self.open is not None and self.open.kind == "gap":
-                    began = min(began, self.open.began)
-                    self.open = None
-                self._close(began, found)
-                self._begin("lost", began, found)
-        elif lost:
+            if not self.lost:
+                self._gaps.restart()
+                self._close(lost_since, found)
+                self._begin("lost", lost_since, found)
+        elif self.lost:
             self._close(now, found)
         else:
             self._check_for_gap(now, found)
@@ -76,25 +75,14 @@ class StreamHealth:
 
     def _check_for_gap(self, now: float, found: list[Interruption]) -> None:
         gap = self._gaps.check(now)
-        within_gap = self.open is not None and self.open.kind == "gap"
-        if self._gaps.settling:  # a burst, or an overrun of the ring, belongs to the same gap
-            if not within_gap:
-                self._close(self._gaps.began, found)
-                self._begin("gap", now, found)
-            return
-        preprocessor = self._preprocessor
         if gap is None and self._source.overflows != self._overflows:
             self._overflows = self._source.overflows
             gap = self._gaps.overflowed(now)
-        elif gap is None and preprocessor.reader.available > BEHIND_S * preprocessor.ring_rate:
-            gap = Interruption("gap", now - preprocessor.discard() / preprocessor.ring_rate, now)
-        if gap is not None:
-            if within_gap:
-                self.open = None
+        if gap is not None and gap.ended is not None:
             self._close(gap.began, found)
-            before = self._newest_end
-            self._newest_end = max(self._newest_end, gap.ended or now)
-            found.append(Interruption("gap", max(gap.began, before), self._newest_end))
+            began = max(gap.began, self._newest_end)
+            self._newest_end = max(gap.ended, began)
+            found.append(Interruption("gap", began, self._newest_end))
 
     def after_portion(self, now: float) -> list[Interruption]:
         """To be called after each portion that was read: returns the beginning or the end of silence."""

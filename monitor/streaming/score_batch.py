@@ -47,7 +47,7 @@ class ScoreBatch:
         self._features, self._backend, self._pool = config.features, backend, pool
         self._half = config.features.window_frames // 2
         self._length = rolling_length(config.score, config.features)
-        self._stats, self._level = WindowStats(config), FrameLevel(config.features)
+        self._stats, self._level = WindowStats(config), FrameLevel(config.features, with_offset=bundle.level_has_offset)
         self._normalization = bundle.normalization(backend)
         self._network = compute.network(bundle.weights)
         self.scorer = bundle.scorer(streams=streams, backend=backend)

@@ -7,8 +7,10 @@ interrupt the sound by itself, only what the test has done is looked at.
 from __future__ import annotations
 
 import csv
+import fcntl
 import inspect
 import json
+import os
 import re
 import signal
 import subprocess
@@ -206,20 +208,33 @@ def test_another_microphone_in_its_place_is_not_listened_to(running: Live, micro
     assert running.end() == EXIT_OK
 
 
-def test_a_monitor_that_was_stopped_reports_the_gap_and_goes_on(running: Live) -> None:
+def test_a_monitor_that_was_stopped_scores_the_sound_that_the_server_kept(running: Live) -> None:
     running.process.send_signal(signal.SIGSTOP)
     began = time.time()
     time.sleep(1.5)  # what is tested, not waited for
     mark, stopped_s = running.mark(), time.time() - began
     running.process.send_signal(signal.SIGCONT)
-    running.wait_for("gap", lambda line: line.get("kind") == "event" and line["event"]["kind"] == "gap", mark)
-    running.wait_for_state("NORMAL", since=mark)
+    running.wait_for_state("NORMAL", since=mark, count=5)
     assert running.end() == EXIT_OK
-    [gap] = [one for one in running.events("gap") if one["wall_time"] - 0.5 < began < one["wall_time"] + 1.0]
-    assert stopped_s - 0.5 < gap["duration_s"] < WAIT_S
+    gaps = [one for one in running.events("gap") if one["wall_time"] - 0.5 < began < one["wall_time"] + 1.0]
+    assert sum(gap["duration_s"] for gap in gaps) < stopped_s - 0.5, "most of it arrived late, and was scored"
     [account] = running.accounts
-    assert account["not_heard_s"] >= gap["duration_s"]
     assert account["captured_samples"] == account["scored_samples"] + account["discarded_samples"]
+
+
+def test_an_output_that_nobody_reads_does_not_hold_up_the_end(
+    listen: Listen, microphone: VirtualMicrophone, wav: Path, tmp_path: Path
+) -> None:
+    """A pipe whose reader does not read: the scores of a second fill it."""
+    os.mkfifo(tmp_path / "unread")
+    reader = os.open(tmp_path / "unread", os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    microphone.play(wav, times=10)
+    running = listen("--scores", tmp_path / "unread")
+    running.wait_for_state("NORMAL", count=30)
+    assert running.end() == EXIT_FAILURE
+    assert "lines missing" in running.text
+    os.close(reader)
 
 
 def test_what_live_scores_is_what_a_replay_of_the_same_sound_scores(
@@ -434,7 +449,7 @@ def long_commands(
         for name in ("machine", "silence"):
             save_bundle(UNCALIBRATED, folder / name / "model.safetensors")
         machine.play(wav, times=10)
-        calibrate = ("calibrate", "--minutes", "0.5")
+        calibrate = ("calibrate", "--minutes", "0.5", "--force")
         commands = [
             Command(machine, "record", "--minutes", "0.16", "--out", folder / "recordings", "--channel", "0"),
             Command(machine, *calibrate, folder / "machine" / "model.safetensors"),
@@ -454,7 +469,8 @@ def test_a_machine_is_recorded_and_a_model_trained_on_it(long_commands: LongComm
     assert soundfile.info(file).frames == 10 * RATE
     assert soundfile.info(file).subtype == "PCM_16"
     quick = ["--epochs", "1", "--set", "model.hidden=[16,8]", "--set", "model.bottleneck=4"]
-    assert run(["train", str(file.parent), "--out", str(tmp_path), *quick]) == EXIT_OK
+    code = run(["train", str(file.parent), "--out", str(tmp_path), *quick])
+    assert code == EXIT_FAILURE, "ten seconds are too little to rely on"
     load_bundle(tmp_path / "model.safetensors")
 
 
@@ -476,3 +492,49 @@ def test_limits_are_set_by_half_a_minute_of_the_machine_and_the_model_before_is_
     assert before.thresholds == UNCALIBRATED.thresholds
     assert after.thresholds["score"].value != before.thresholds["score"].value
     assert after.thresholds["score"].seconds == pytest.approx(30, abs=1)
+
+
+def test_a_device_that_was_closed_holds_no_sound_in_memory(microphone: VirtualMicrophone) -> None:
+    """A microphone that is plugged in again and again must not fill the memory; Python's collector comes too late."""
+    script = """
+import gc, weakref
+from monitor.sources.device.devices import choose, input_devices
+from monitor.sources.device.portaudio import DeviceStream
+gc.disable()
+for _ in range(3):
+    device = choose(input_devices(), "")
+    stream = DeviceStream(device.index, "", 16000, 1, latency_s=0.25, block_s=0.01, buffer_s=30)
+    ring = weakref.ref(stream.ring)
+    assert stream.close(60)
+    del stream
+    print(ring() is None)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=microphone.environment, capture_output=True, text=True, timeout=WAIT_S,
+        check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["True"] * 3
+
+
+def test_check_looks_for_the_microphones_of_the_streams(
+    microphone: VirtualMicrophone, bundle: Path, tmp_path: Path
+) -> None:
+    hall = tmp_path / "hall.yaml"
+    hall.write_text(f"streams:\n- {{name: press, bundle: {bundle.name}, device: testmic}}\n")
+    done = ran(microphone, "check", hall, "--files", "--devices")
+    assert done.returncode == EXIT_OK, done.stderr
+    assert re.fullmatch(r"press: usable: model .*model\.safetensors, microphone \d+ 'testmic.*'\.\n", done.stdout)
+    with hall.open("a") as file:
+        file.write(f"- {{name: fan, bundle: {bundle.name}, device: Blue}}\n")
+    done = ran(microphone, "check", hall, "--devices")
+    assert done.returncode == EXIT_SOURCE_LOST
+    assert "fan: There is no microphone called 'Blue'" in done.stderr
+    assert "press: usable: microphone" in done.stdout
+
+
+def test_a_microphone_whose_name_looks_like_a_list_is_looked_for_as_text(
+    microphone: VirtualMicrophone, bundle: Path
+) -> None:
+    done = ran(microphone, "live", bundle, "--headless", "--device", "[USB] Mic", "--exit-on-loss")
+    assert done.returncode == EXIT_SOURCE_LOST
+    assert "no microphone called '[USB] Mic'" in done.stderr

@@ -18,9 +18,11 @@ import pytest
 import torch
 
 from monitor.bundle.bundle_io import load_bundle
+from monitor.cli.main import run as command
 from monitor.config.loader import load_config
 from monitor.config.schema import Config
-from monitor.core.errors import ConfigError, MonitorError
+from monitor.core.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, ConfigError, MonitorError
+from support.builders import with_little_memory
 from support.logs import logged
 from support.recordings import QUICK, RememberedProgress, write_recording
 from train.commands.train import BUNDLE_FILE, CHECKPOINT_FILE, train
@@ -41,7 +43,7 @@ loop.checkpoints.write = write_and_die
 sys.exit(run(sys.argv[1:]))
 """
 SMALL = ("model.hidden=[64,32]", "model.bottleneck=16", "score.window_s=1.0")
-PICTURES = {"loss.png", "roc.png", "scores.png", "least_unusual.png", "most_unusual.png"}
+PICTURES = {"loss.png", "roc.png", "scores.png", "worst_false_alarm.png", "worst_miss.png"}
 
 
 def same_weights(one: Path, other: Path) -> bool:
@@ -66,7 +68,7 @@ def test_metrics_hold_everything_that_is_promised(trained: Path) -> None:
     assert promised <= metrics.keys()
     assert (metrics["n_normal"], metrics["n_anomaly"]) == (4, 4)
     assert {file["label"] for file in metrics["files"]} == {"normal", "anomaly"}
-    assert all({"path", "label", "score"} == file.keys() for file in metrics["files"])
+    assert all({"path", "label", "seconds", "score", "limit"} == file.keys() for file in metrics["files"])
     assert metrics["files"][0]["path"] == "test_normal/normal_00.wav"
 
 
@@ -200,12 +202,12 @@ def test_mel_arrays_train_as_recordings_do(tmp_path: Path) -> None:
 
 
 def test_a_set_larger_than_memory_is_learnt_as_well(
-    data: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, quick_config: Config, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In portions of two recordings, where otherwise all eight are mixed."""
     monkeypatch.setattr("train.data.window_dataset.MIN_BLOCKS", 2)
     with logged("train") as messages:
-        found = train(load_config(overrides=(*QUICK, "train.memory_gb=1e-6")), data, tmp_path, RememberedProgress())
+        found = train(with_little_memory(quick_config), data, tmp_path, RememberedProgress())
     assert any("read anew in every epoch" in message for message in messages)
     in_memory = json.loads((trained / "metrics.json").read_text())
     assert found["auc"] == in_memory["auc"] == 1.0
@@ -239,3 +241,67 @@ def test_the_articles_preset_asks_for_labelled_tests_before_it_trains(tmp_path: 
     write_recording(tmp_path / "normal" / "one.wav", seconds=1.0)
     with pytest.raises(ConfigError, match=r"calibration\.method"):
         train(load_config(preset="toyadmos"), tmp_path / "normal", tmp_path / "out", RememberedProgress())
+
+
+# Trainings that fail, and models not to be relied on
+
+
+@pytest.mark.parametrize("option", ["features.n_mels=500", "train.device=cuda"])
+def test_a_training_that_fails_before_it_begins_leaves_no_folder(
+    tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "notes.txt").write_text("no sound")
+    for data in ("data", "nowhere"):
+        arguments = ["train", data, "--out", "runs/new/model", f"--set={option}"]
+        assert command(arguments) in (EXIT_FAILURE, EXIT_USAGE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+def test_what_a_killed_training_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    left = tmp_path / "out" / ".model.safetensors.0123456789abcdef.tmp"
+    left.parent.mkdir()
+    left.write_bytes(b"half of a model")
+    os.utime(left, (1e9, 1e9))
+    with pytest.raises(MonitorError):
+        train(load_config(), tmp_path / "nowhere", tmp_path / "out", RememberedProgress())
+    assert list(left.parent.iterdir()) == []
+
+
+def test_a_model_of_twenty_seconds_is_written_but_said_not_to_be_relied_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_recording(tmp_path / "one" / "short.wav", seconds=20)
+    options = [f"--set={setting}" for setting in (*SMALL, "train.epochs=1")]
+    assert command(["train", "one", "--out", "out", *options]) == EXIT_FAILURE
+    printed = capsys.readouterr()
+    assert "false alarm a day" not in printed.out
+    assert "a guess, from only 20 s of normal sound" in printed.out
+    assert "out/model.safetensors: do not rely on this model yet: 20 s of normal sound are too little" in printed.err
+    assert "Record ten minutes or more" in printed.err
+    assert load_bundle(tmp_path / "out" / BUNDLE_FILE).thresholds["score"].value > 0
+
+
+def test_a_model_of_three_minutes_is_not_complained_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    generator = np.random.default_rng(0)
+    (tmp_path / "mel").mkdir()
+    for number in range(19):
+        np.save(tmp_path / "mel" / f"{number}.npy", generator.gamma(2, 1, (1000, 64)).astype(np.float32))
+    options = [f"--set={setting}" for setting in (*SMALL, "train.epochs=1", "train.batch_size=4096")]
+    assert command(["train", "mel", "--out", "out", *options]) == EXIT_OK
+    assert "1 false alarm a day, estimated from 3 min" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_names_that_are_no_text_or_have_emoji_are_trained_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for number, name in enumerate((b"caf\xe9.wav", "\U0001f6e0\ufe0f 工場.wav".encode(), b"a.wav")):
+        write_recording(tmp_path / "set" / "plain.wav", seconds=3, seed=number).rename(
+            tmp_path / "set" / os.fsdecode(name)
+        )
+    options = [f"--set={setting}" for setting in (*SMALL, "train.epochs=1")]
+    command(["train", "set", "--out", "out", *options])
+    printed = capfd.readouterr()
+    assert "Training on 2 recordings" in printed.err
+    assert "Warning" not in printed.err
+    assert list((tmp_path / "out").glob("worst*.png")) != []

@@ -32,6 +32,11 @@ def small_config(*overrides: str) -> Config:
     return load_config(Path(os.devnull), overrides=(*SMALL, *overrides))
 
 
+def with_little_memory(config: Config, gigabytes: float = 1e-9) -> Config:
+    """The settings with less memory for windows than users can choose, so that small sets are read in portions."""
+    return config.model_copy(update={"train": config.train.model_copy(update={"memory_gb": gigabytes})})
+
+
 def small_bundle(config: Config | None = None, *, seed: int = 0) -> Bundle:
     """A bundle with random numbers everywhere, also in batch norms, so that an error in any of them is detected."""
     config = config or small_config()
@@ -56,7 +61,7 @@ def small_bundle(config: Config | None = None, *, seed: int = 0) -> Bundle:
     thresholds = {
         name: Threshold(
             value=value, method="normal", recordings=12, seconds=120.5, expected=1.0, upper=2150.0, more_s=258_000.0,
-            note="1 false alarm a day", date="2024-05-06",
+            length_s=0.1, note="1 false alarm a day", date="2024-05-06",
         )
         for name, value in (("score", 81.5), ("error", 1.25), ("recording", 70.125), ("cusum", 12.5))
     }  # fmt: skip

@@ -15,4 +15,7 @@ def reopened(cache: FeatureCache, **settings: object) -> FeatureCache:
 def usable(cache: FeatureCache, *paths: Path, training: bool = True) -> tuple[list[Frames], list[str]]:
     """Returns the frames of the usable recordings, and the reason why each other one is not usable."""
     reasons: list[str] = []
-    return usable_frames(cache, paths, training=training, leave_out=reasons.append), reasons
+    kept = usable_frames(
+        cache, paths, training=training, leave_out=lambda path, reason: reasons.append(f"{path}: {reason}")
+    )
+    return kept, reasons

@@ -13,6 +13,7 @@ import soundfile
 RATE = 16_000
 SMALL = (
     "features.n_mels=16",
+    "features.fmax=null",
     "model.hidden=[24,12]",
     "model.bottleneck=8",
     "score.window_s=1.0",

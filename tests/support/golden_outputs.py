@@ -18,7 +18,7 @@ from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import load_bundle
 from monitor.bundle.threshold import THRESHOLDS, Threshold
 from monitor.cli.main import run
-from monitor.config.schema import Config
+from monitor.config.schema import Config, Features
 from monitor.core.errors import EXIT_OK
 from monitor.runtime.builder import build_engine
 from monitor.scoring.gaussian import Reference
@@ -87,7 +87,7 @@ def evaluated(model: Path, data: Path) -> dict[str, Any]:
 
 def calibrated(model: Path, data: Path) -> dict[str, float]:
     """Runs `monitor calibrate`, and returns the thresholds."""
-    command("calibrate", model, data / "test_normal", "--out", "calibrated.safetensors")
+    command("calibrate", model, data / "test_normal", "--force", "--out", "calibrated.safetensors")
     return {name: one.value for name, one in load_bundle(Path("calibrated.safetensors")).thresholds.items()}
 
 
@@ -95,7 +95,7 @@ def full_size_bundle() -> Bundle:
     """An untrained model of the default size."""
     values = dict(zip(THRESHOLDS, (30.0, 9.0, 20.0, 5.0), strict=True))
     return Bundle(
-        Config(),
+        Config(features=Features(fmax=None)),  # the default of the time when the scores were recorded
         full_size_weights(),
         mean=np.full(64, -50, np.float32),
         deviation=np.full(64, 8, np.float32),

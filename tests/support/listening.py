@@ -22,7 +22,8 @@ from monitor.runtime.builder import StreamPlan, build_engine
 from monitor.runtime.engine import Engine
 from monitor.sources.file_replay import FileReplay
 from monitor.sources.source import Mark, Source
-from support.builders import RATE
+from monitor.streaming.stream_batch import StreamBatch
+from support.builders import RATE, noise, small_bundle
 
 DEADLINE_S = 120.0  # for conditions that are certain to become true: a test fails only if one never does
 
@@ -112,6 +113,15 @@ def with_thresholds(bundle: Bundle, times: float) -> Bundle:
 def never_alarmed(bundle: Bundle) -> Bundle:
     """Returns the model with thresholds that no score reaches."""
     return with_thresholds(bundle, 1e9)
+
+
+def alarmed_by_loud_noise(config: Config) -> Bundle:
+    """A model for which noise of amplitude 0.1 is normal, and noise of four times that amplitude is an anomaly."""
+    made, rate = small_bundle(config), config.features.sample_rate
+    [portion] = StreamBatch(made).push(noise(20 * rate, seed=4, streams=1), [0]).portions()
+    normal = np.sort(portion.score[np.isfinite(portion.score)])
+    score = made.thresholds["score"].model_copy(update={"value": 1.5 * float(normal[-1])})
+    return replace(made, thresholds=made.thresholds | {"score": score}, normal_scores=1.05 * normal)
 
 
 def plan(

@@ -45,7 +45,7 @@ def librosa_frames(samples: np.ndarray, features: Features) -> np.ndarray:
         hop_length=features.hop_length,
         n_mels=features.n_mels,
         fmin=features.fmin,
-        fmax=features.fmax,
+        fmax=features.f_top,
     ).T
 
 

@@ -16,20 +16,22 @@ QUICK = ("train.epochs=4", "train.batch_size=128", "score.window_s=1.0", "model.
 
 
 class RememberedProgress:
-    """A progress display that records the epochs."""
+    """A progress display that records what it is to show."""
 
     def __init__(self) -> None:
+        self.read = False  # whether recordings have been read
+        self.done: set[str] = set()  # names of other work
         self.epochs: list[Epoch] = []
         self.on_epoch: Callable[[Epoch], None] = lambda _: None
 
     def reading(self, done: int, total: int) -> None:
-        """Not recorded."""
+        self.read = True
 
     def step(self, epoch: int, epochs: int, share: float, loss: float) -> None:
         """Not recorded."""
 
     def doing(self, what: str, share: float) -> None:
-        """Not recorded."""
+        self.done.add(what)
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
         self.epochs.append(epoch)

@@ -53,16 +53,19 @@ def snapshot(state: State = State.NORMAL, kind: str = "fused", **changes: object
         score[:], error[:], levels[:-5], contribution[:], events = np.nan, np.nan, np.nan, np.nan, []
     if kind == "error":
         score = error
+    threshold = 110.0 if kind != "error" else 0.45
+    share = score / np.float32(threshold)
     made = Snapshot(
         state=state,
         source="microphone: USB Audio – Gerät (hw:1,0)",
         model="pump-3",
         score_kind=kind,
-        threshold=110.0 if kind != "error" else 0.45,
+        threshold=threshold,
         threshold_note="from 40 held-out recordings, 1 false alarm a day",
         error_threshold=0.45,
         error=float(error[-1]),
         score=float(score[-1]),
+        share_of_limit=float(share[-1]),
         level_dbfs=-31.4,
         peak_dbfs=-12.5,
         position_s=500.0,
@@ -75,6 +78,8 @@ def snapshot(state: State = State.NORMAL, kind: str = "fused", **changes: object
         first_slot=4401,
         error_history=error,
         score_history=score,
+        share_history=share,
+        lasting_history=np.where(np.isnan(score), score, np.float32(0.1)),
         spectrogram=levels,
         band_hz=np.geomspace(40, 7600, BANDS).astype(np.float32),
         band_contribution=contribution,
@@ -88,12 +93,12 @@ def snapshot(state: State = State.NORMAL, kind: str = "fused", **changes: object
 
 
 def stream(name: str, state: State = State.NORMAL, share: float = 0.5, **changes: object) -> Snapshot:
-    """A named stream whose score has been `share` of its limit for a minute."""
-    history = np.full(SLOTS, 110 * share, np.float32)
+    """A named stream that has been at `share` of its limit for a minute."""
+    history = np.full(SLOTS, share, np.float32)
     events = ()
     if state is State.ANOMALY:
         events = (Event("anomaly", 492.0, None, NOW - 42, "mic", peak=391.0, threshold=110.0, stream=name),)
-    made = snapshot(state, stream=name, score_history=history, score=110 * share, events=events)
+    made = snapshot(state, stream=name, share_history=history, share_of_limit=share, score=110 * share, events=events)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 

@@ -86,7 +86,7 @@ def _again(config: Config, folder: Path, paths: list[Path]) -> None:
     usable_frames(cache, paths, training=True, leave_out=_refuse)
 
 
-def _refuse(why: str) -> None:
+def _refuse(_path: Path, why: str) -> None:
     raise ConfigError(f"The bench's own recordings cannot be used with these settings: {why}")
 
 

@@ -20,7 +20,7 @@ from monitor.model.cuda_transfer import TorchBackend
 from monitor.model.device import native_bfloat16
 from monitor.model.folded_inference import window_operations
 from train.data.feature_cache import Frames
-from train.data.feature_store import StoredFrames, encoded, footer
+from train.data.feature_store import StoredFrames, encoded
 from train.data.window_dataset import WindowDataset
 from train.fitting.loop import Trainer
 
@@ -170,7 +170,7 @@ def _from_disk(config: Config, dataset: WindowDataset, recordings: list[Frames])
         for recording in recordings:
             file = Path(folder) / f"{recording.path}.mel"
             codes = encoded(np.array(recording.power))
-            write_atomically(file, (codes.tobytes(), footer(len(codes), n_mels, 1.0, 0.0)), durable=False)
+            write_atomically(file, codes.tobytes(), durable=False)
             stored.append(replace(recording, power=StoredFrames(file, 0, (len(codes), n_mels))))
         on_disk = WindowDataset(stored, _normalization(config), config.model_copy(update={"train": little_memory}))
         timings = time_all({"memory": lambda: trainer.epoch(1, dataset), "disk": lambda: trainer.epoch(1, on_disk)})

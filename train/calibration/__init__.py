@@ -1,3 +1,3 @@
 """Calibration on normal sound: window statistics, reference distributions, thresholds, and their uncertainty."""
 
-__all__ = ["microphone", "observations", "reference", "tail_model", "thresholds"]
+__all__ = ["highest_scores", "microphone", "observations", "reference", "tail_model", "thresholds"]

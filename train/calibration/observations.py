@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from monitor.model.network import Compute
 from monitor.scoring.scorer import rolling_length
 from monitor.streaming.portion import Portion
 from monitor.streaming.score_batch import ScoreBatch
+from train.calibration.highest_scores import Place
 from train.data.feature_cache import Frames
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 CHUNK = 4096  # frames pushed at once, so that memory does not grow with the length of a recording
 PIECE_S = 10.0  # duration of a piece, whose mean is one observation for fitting
 LEVEL_S = 0.5  # duration over which the sound level is averaged
+# Durations that are cut out of recordings, to find limits for short recordings. At still shorter ones the first and the
+# last spectra, which a part of a longer recording has otherwise, would matter.
+CUT_S = (2.0, 3.0, 5.0)
+LONGEST_CUT = 0.8  # of the recording that it is cut out of
+MAX_CUTS = 300  # of each duration: more would take long, and make limits hardly more accurate
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +47,37 @@ class Observation:
     decisions: DoubleArray  # (d, row_width) rolling means at each decision of the alarm
     whole: DoubleArray  # (row_width,) mean over the recording without score.cut_frames at both ends
     levels: DoubleArray  # (l,) sound level of each LEVEL_S in dBFS
+    at_s: float = 0.0  # of a part of a recording: its first second, and the number of decisions before it
+    decisions_before: int = 0
+    # (c, row_width) means over parts that were cut out of the recording, each computed as a recording of its own, and
+    # (c,) their duration in seconds, without score.cut_frames at both ends
+    cuts: DoubleArray = field(default_factory=lambda: np.empty((0, 0)))
+    cut_s: DoubleArray = field(default_factory=lambda: np.empty(0))
 
     @property
     def wholes(self) -> DoubleArray:
         """The mean rows (n, row_width) to score as recordings: one for the whole, or one for each piece if several."""
         return self.whole[None] if len(self.pieces) == 1 else self.pieces
 
+    @property
+    def place(self) -> Place:
+        """Where its decisions are."""
+        return Place(self.frames.path, self.at_s, self.decisions_before)
+
+    @property
+    def whole_places(self) -> list[Place]:
+        """Where each of `wholes` is."""
+        length_s = self.seconds / len(self.wholes)
+        return [Place(self.frames.path, self.at_s + i * length_s) for i in range(len(self.wholes))]
+
 
 def observe(
-    bundle: Bundle, recordings: Iterable[Frames], device: torch.device | str, *, trained: bool
+    bundle: Bundle,
+    recordings: Sequence[Frames],
+    device: torch.device | str,
+    *,
+    trained: bool,
+    with_cuts: bool = False,
 ) -> list[Observation]:
     """Computes the statistics of recordings, each as a separate stream.
 
@@ -58,9 +86,20 @@ def observe(
         recordings: normal recordings.
         device: where the network computes.
         trained: whether the autoencoder was trained on these recordings.
+        with_cuts: whether to cut short recordings out of them, too.
     """
+    config = bundle.config
     with offline_batch(bundle, device) as batch:
-        return [_observe(bundle.config, batch, frames, trained) for frames in recordings]
+        observed = [_observe(config, batch, frames, trained) for frames in recordings]
+        if not with_cuts:
+            return observed
+        # A cut of each duration is made in each piece, or if there are many pieces, in one of every so many.
+        every = -(-sum(len(o.pieces) for o in observed) // MAX_CUTS)
+        return [
+            replace(o, cuts=cuts, cut_s=cut_s)
+            for number, o in zip(np.cumsum([0, *(len(o.pieces) for o in observed)]).tolist(), observed, strict=False)
+            for cuts, cut_s in (_cuts(config, batch, o, range(-number % every, len(o.pieces), every)),)
+        ]
 
 
 @contextlib.contextmanager
@@ -114,6 +153,29 @@ def _observe(config: Config, batch: ScoreBatch, frames: Frames, trained: bool) -
         frames, count * hop_s, trained, pieces.means(), fine.means(), np.concatenate(decisions), whole.means()[-1],
         10 * np.log10(np.maximum(levels.means()[:, 0], 1e-20)),
     )  # fmt: skip
+
+
+def _cuts(
+    config: Config, batch: ScoreBatch, observed: Observation, pieces: Iterable[int]
+) -> tuple[DoubleArray, DoubleArray]:
+    """Cuts parts out of the middle of some pieces of a recording; returns `cuts` and `cut_s` of an `Observation`."""
+    frames, cut, hop_s = observed.frames, config.score.cut_frames, config.features.hop_s
+    edges = np.cumsum([0, *_lengths(len(frames.power), len(observed.pieces))])
+    cuts: list[DoubleArray] = []
+    cut_s: list[float] = []
+    for piece in pieces:
+        first, size = int(edges[piece]), int(edges[piece + 1] - edges[piece])
+        for seconds in CUT_S:
+            kept = round(seconds / hop_s)
+            count = kept + 2 * cut
+            if kept < config.features.window_frames or count > LONGEST_CUT * size:
+                continue
+            start = first + (size - count) // 2
+            part = replace(frames, power=frames.power[start : start + count])
+            rows = np.concatenate([portion.rows for portion in portions_of(batch, part)])
+            cuts.append(rows[cut : cut + kept].mean(axis=0, dtype=np.float64))
+            cut_s.append(seconds)
+    return np.array(cuts).reshape(-1, batch.row_width), np.array(cut_s)
 
 
 def _lengths(total: int, parts: int) -> list[int]:

@@ -15,6 +15,7 @@ from monitor.core.types import BoolArray, DoubleArray, IndexArray
 from monitor.scoring.gaussian import TINY, Reference
 from monitor.scoring.score_parts import SCORE_KINDS, ScorePart
 from monitor.scoring.scorer import fuse
+from train.calibration.highest_scores import Place
 from train.calibration.observations import Observation
 
 # Observations for each dimension of a part: with fewer, the covariance is shrunk as by Ledoit and Wolf.
@@ -31,6 +32,11 @@ class NormalPool:
     wholes: DoubleArray  # (n,) scores of whole recordings; of long recordings, scores of their pieces
     seconds: float  # duration of the sound
     dbfs: float  # level of the quietest sound: the 1 % quantile
+    places: list[Place]  # of each recording
+    whole_places: list[Place]  # of each of `wholes`
+    whole_s: DoubleArray  # (n,) their durations in seconds
+    cuts: DoubleArray  # (c,) scores of parts that were cut out of the recordings, and
+    cut_s: DoubleArray  # (c,) their durations in seconds
 
 
 def fit_references(recordings: Sequence[Observation], config: Config) -> tuple[dict[str, Reference], NormalPool]:
@@ -52,33 +58,39 @@ def fit_references(recordings: Sequence[Observation], config: Config) -> tuple[d
     """
     parts = SCORE_KINDS[config.score.kind]
     if not parts:
-        wholes = np.concatenate([o.wholes[:, _errors(config)].mean(axis=1) for o in recordings])
-        return {}, pool_of(errors_of(recordings, config), wholes, recordings, config)
+        wholes, cuts = (_rows(recordings, name)[:, _errors(config)].mean(axis=1) for name in ("wholes", "cuts"))
+        return {}, pool_of(errors_of(recordings, config), wholes, recordings, config, cuts)
     observed = _divide_long(recordings)
     ends = np.cumsum([len(o.decisions) for o in observed])[:-1]
-    decisions, wholes = np.concatenate([o.decisions for o in observed]), np.concatenate([o.wholes for o in observed])
-    folds = _folds(observed)
+    folds, trained = _folds(observed), np.array([o.trained for o in observed])
     references: dict[str, Reference] = {}
-    by_decision, by_whole = np.empty((len(decisions), len(parts))), np.empty((len(wholes), len(parts)))
+    names = ("decisions", "wholes", "cuts")
+    rows, owners = [_rows(observed, name) for name in names], [_owners(observed, name) for name in names]
+    by_decision, by_whole, by_cut = log_distances = [np.empty((len(one), len(parts))) for one in rows]
     for i, part in enumerate(parts):
-        by_decision[:, i], by_whole[:, i] = _out_of_fold(observed, decisions, wholes, part, config, folds)
-        if part.needs_network:
-            trained = [o.trained for o in observed]
-            _correct_for_training(by_decision[:, i], np.repeat(trained, [len(o.decisions) for o in observed]))
-            _correct_for_training(by_whole[:, i], np.repeat(trained, [len(o.wholes) for o in observed]))
+        found = _out_of_fold(observed, rows, owners, part, config, folds)
+        for distances, one, owner in zip(log_distances, found, owners, strict=True):
+            if part.needs_network:
+                _correct_for_training(one, trained[owner])
+            distances[:, i] = one
         usual = [_mean_and_deviation(by_decision[:, i]), _mean_and_deviation(by_whole[:, i])]
         if not np.isfinite(usual[0]).all():  # all recordings are shorter than score.window_s
             usual[0] = usual[1]
-        if len(wholes) < 3 or not np.isfinite(usual[1]).all():
+        if len(by_whole) < 3 or not np.isfinite(usual[1]).all():
             usual[1] = usual[0]
         references[part.name] = Reference(*_gaussian(observed, part, config, np.arange(len(observed))), np.array(usual))
     log_distance = np.stack([references[part.name].log_distance for part in parts])
     scores = fuse(by_decision, log_distance[:, 0])
-    return references, pool_of(np.split(scores, ends), fuse(by_whole, log_distance[:, 1]), observed, config)
+    wholes, cuts = (fuse(one, log_distance[:, 1]) for one in (by_whole, by_cut))
+    return references, pool_of(np.split(scores, ends), wholes, observed, config, cuts)
 
 
 def pool_of(
-    scores: list[DoubleArray], wholes: DoubleArray, observed: Sequence[Observation], config: Config
+    scores: list[DoubleArray],
+    wholes: DoubleArray,
+    observed: Sequence[Observation],
+    config: Config,
+    cuts: DoubleArray | None = None,
 ) -> NormalPool:
     """Combines scores of normal sound with the errors and levels of its recordings.
 
@@ -87,9 +99,22 @@ def pool_of(
         wholes: (n,) scores of whole recordings.
         observed: statistics of the recordings.
         config: settings of the model.
+        cuts: (c,) scores of parts that were cut out of the recordings, if there are any.
     """
     dbfs = float(np.quantile(np.concatenate([o.levels for o in observed]), 0.01))
-    return NormalPool(scores, errors_of(observed, config), wholes, sum(o.seconds for o in observed), dbfs)
+    places = [o.place for o in observed]
+    whole_places = [place for o in observed for place in o.whole_places]
+    seconds = sum(o.seconds for o in observed)
+    left_out_s = 2 * config.score.cut_frames * config.features.hop_s  # of a whole that is no piece
+    counts = [len(o.wholes) for o in observed]
+    whole_s = np.repeat(
+        [o.seconds / n - (left_out_s if n == 1 else 0.0) for o, n in zip(observed, counts, strict=True)], counts
+    )
+    cut_s = np.concatenate([o.cut_s for o in observed])
+    return NormalPool(
+        scores, errors_of(observed, config), wholes, seconds, dbfs, places, whole_places,
+        whole_s, np.empty(0) if cuts is None else cuts, cut_s,
+    )  # fmt: skip
 
 
 def errors_of(observed: Sequence[Observation], config: Config) -> list[DoubleArray]:
@@ -100,8 +125,8 @@ def errors_of(observed: Sequence[Observation], config: Config) -> list[DoubleArr
 def scores_by(bundle: Bundle, observed: Sequence[Observation]) -> NormalPool:
     """Scores recordings by the reference distributions of a bundle, which were not fitted on them."""
     scorer = bundle.scorer()
-    wholes = scorer(np.concatenate([o.wholes for o in observed]), whole_recordings=True)
-    return pool_of([scorer(o.decisions) for o in observed], wholes, observed, bundle.config)
+    wholes, cuts = (scorer(_rows(observed, name), whole_recordings=True) for name in ("wholes", "cuts"))
+    return pool_of([scorer(o.decisions) for o in observed], wholes, observed, bundle.config, cuts)
 
 
 def pieces_needed(config: Config) -> int:
@@ -135,6 +160,17 @@ def _errors(config: Config) -> slice:
     return slice(config.features.n_mels, 2 * config.features.n_mels)
 
 
+def _rows(observed: Sequence[Observation], name: str) -> DoubleArray:
+    """The mean rows (n, row_width) in a field of all observations, in order."""
+    rows: list[DoubleArray] = [getattr(o, name) for o in observed]
+    return np.concatenate([one for one in rows if len(one)] or [np.empty((0, observed[0].pieces.shape[1]))])
+
+
+def _owners(observed: Sequence[Observation], name: str) -> IndexArray:
+    """The number (n,) of the observation that each of these rows belongs to."""
+    return np.repeat(np.arange(len(observed)), [len(getattr(o, name)) for o in observed])
+
+
 def _divide_long(observed: Sequence[Observation]) -> Sequence[Observation]:
     """Divides recordings into parts if there are fewer recordings than folds; a recording of one piece stays whole."""
     parts = -(-FOLDS // len(observed))
@@ -146,12 +182,16 @@ def _divide_long(observed: Sequence[Observation]) -> Sequence[Observation]:
         if count == 1:
             divided.append(o)
             continue
-        split = [np.array_split(rows, count) for rows in (o.pieces, o.fine, o.decisions, o.levels)]
-        for pieces, fine, decisions, levels in zip(*split, strict=True):
+        names = ("pieces", "fine", "decisions", "levels", "cuts", "cut_s")
+        split = [np.array_split(getattr(o, name), count) for name in names]
+        before = 0
+        for number, (pieces, fine, decisions, levels, cuts, cut_s) in enumerate(zip(*split, strict=True)):
             divided.append(
                 replace(o, seconds=o.seconds / count, pieces=pieces, fine=fine, decisions=decisions,
-                        whole=pieces.mean(axis=0), levels=levels)
+                        whole=pieces.mean(axis=0), levels=levels, at_s=o.seconds * number / count,
+                        decisions_before=before, cuts=cuts, cut_s=cut_s)
             )  # fmt: skip
+            before += len(decisions)
     return divided
 
 
@@ -162,38 +202,37 @@ def _folds(observed: Sequence[Observation]) -> IndexArray:
 
 def _out_of_fold(
     observed: Sequence[Observation],
-    decisions: DoubleArray,
-    wholes: DoubleArray,
+    rows: Sequence[DoubleArray],
+    owners: Sequence[IndexArray],
     part: ScorePart,
     config: Config,
     folds: IndexArray,
-) -> tuple[DoubleArray, DoubleArray]:
+) -> list[DoubleArray]:
     """Computes ln d² of each fold by a Gaussian fitted on the other folds.
 
     Args:
         observed: statistics of the recordings.
-        decisions: (d, row_width) mean rows at the decisions of all recordings, in order.
-        wholes: (n, row_width) mean rows of all whole recordings, in order.
+        rows: (n, row_width) mean rows, in several arrays.
+        owners: (n,) number of the recording that each row belongs to, for each of these arrays.
         part: the score part.
         config: settings of the model.
         folds: number of the fold of each recording.
 
     Returns:
-        ln d² of decisions (d,) and of whole recordings (n,).
+        ln d² (n,) of each of the arrays.
     """
     columns = part.slice(config.features.n_mels)
-    of_decision = np.repeat(folds, [len(o.decisions) for o in observed])
-    of_whole = np.repeat(folds, [len(o.wholes) for o in observed])
-    by_decision, by_whole = np.empty(len(decisions)), np.empty(len(wholes))
+    found = [np.empty(len(one)) for one in rows]
     for fold in range(int(folds.max()) + 1):
         others = np.flatnonzero(folds != fold)
         if sum(len(observed[int(i)].fine) for i in others) < 2:  # too little: fit on all recordings
             others = np.arange(len(observed))
         centre, inverse_covariance = _gaussian(observed, part, config, others)
-        for rows, which, out in ((decisions, of_decision == fold, by_decision), (wholes, of_whole == fold, by_whole)):
-            offset = rows[which][:, columns] - centre
+        for one, owner, out in zip(rows, owners, found, strict=True):
+            which = folds[owner] == fold
+            offset = one[which][:, columns] - centre
             out[which] = np.log(np.maximum(((offset @ inverse_covariance) * offset).sum(axis=1), TINY))
-    return by_decision, by_whole
+    return found
 
 
 def _gaussian(

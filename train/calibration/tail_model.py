@@ -23,40 +23,73 @@ MAX_STEPS = 10_000_000  # steps of the days that are simulated at once: 80 MB
 CONFIDENCE = 0.95
 
 
-def tail_threshold(decisions: DoubleArray, decision_s: float, per_day: float) -> float:
-    """The value that scores of normal sound exceed `per_day` times a day.
+def tail_thresholds(
+    decisions: DoubleArray, decision_s: float, per_day: float, multiples: Sequence[float] = (1.0,)
+) -> list[float]:
+    """The values that scores of normal sound exceed `per_day` times a day, or multiples of that.
 
     A generalised Pareto distribution (Pickands, 1975) is fitted to the highest tenth of the logarithms of the scores,
-    at most a hundred, and extrapolated to the rate, but not beyond twice the highest score. If the scores contain
+    at most a hundred, and extrapolated to `per_day`, but not beyond twice the highest score. If the scores contain
     enough such events, their quantile is returned; if there are too few scores for a fit, twice the highest score.
+    Values for multiples have the distance from that value that they have by the fit, but are not below the highest
+    score, unless they are quantiles.
 
     Args:
         decisions: (d,) independent scores of normal sound, one every `decision_s` seconds.
         decision_s: seconds from one score to the next.
         per_day: times a day.
+        multiples: the multiples of `per_day` to find values for.
+
+    Returns:
+        a value for each multiple.
     """
     decisions = decisions[np.isfinite(decisions)]
     if not len(decisions):
-        return 1e-12
+        return [1e-12] * len(multiples)
     logs = np.log(np.maximum(decisions, 1e-12))
-    rate = min(0.5, per_day * decision_s / DAY_S)
     highest = float(logs.max())
+    rates = [min(0.5, per_day * multiple * decision_s / DAY_S) for multiple in (1.0, *multiples)]
+    base, *fitted = _tail_quantiles(logs, rates)
+    value = base
+    if rates[0] * len(logs) < MIN_EVENTS:
+        value = float(np.clip(base, highest, highest + np.log(MAX_EXTRAPOLATION)))
+    found: list[float] = []
+    for rate, one in zip(rates[1:], fitted, strict=True):
+        is_quantile = rate * len(logs) >= MIN_EVENTS
+        found.append(float(np.exp(one if is_quantile else max(value + (one - base), highest))))
+    return found
+
+
+def _tail_quantiles(logs: DoubleArray, rates: Sequence[float]) -> list[float]:
+    """The logarithms of scores that these shares of scores exceed, extrapolated without a bound.
+
+    Args:
+        logs: (d,) logarithms of normal scores.
+        rates: the shares.
+    """
     start = float(np.quantile(logs, 1 - min(TAIL_SHARE, MAX_TAIL / len(logs))))
     excess = logs[logs > start] - start
-    if rate * len(logs) >= MIN_EVENTS:
-        return float(np.exp(np.quantile(logs, 1 - rate)))
-    value = highest + np.log(MAX_EXTRAPOLATION)
-    if len(excess) >= 5 and excess.std() > 0:
+    fits = len(excess) >= 5 and excess.std() > 0
+    if fits:
         shape, _, _ = stats.genpareto.fit(excess, floc=0)
         shape = float(np.clip(shape, *SHAPES))
         scale = float(excess.mean() * (1 - shape))
-        beyond = min(1.0, rate * len(logs) / len(excess))  # 1: the rate is higher than that of the whole tail
-        value = start + float(stats.genpareto.isf(beyond, shape, scale=scale))
-    return float(np.exp(np.clip(value, highest, highest + np.log(MAX_EXTRAPOLATION))))
+    found: list[float] = []
+    for rate in rates:
+        if rate * len(logs) >= MIN_EVENTS:
+            found.append(float(np.quantile(logs, 1 - rate)))
+        elif fits:
+            beyond = min(1.0, rate * len(logs) / len(excess))  # 1: the rate is higher than that of the whole tail
+            found.append(start + float(stats.genpareto.isf(beyond, shape, scale=scale)))
+        else:
+            found.append(float(logs.max()) + float(np.log(MAX_EXTRAPOLATION)))
+    return found
 
 
-def cusum_limit(surprises: Sequence[DoubleArray], step_s: float, per_day: float, seed: int = 0) -> float:
-    """The limit that the cumulative sum (CUSUM) of normal sound exceeds `per_day` times a day.
+def cusum_limits(
+    surprises: Sequence[DoubleArray], step_s: float, per_day: float, multiples: Sequence[float] = (1.0,), seed: int = 0
+) -> list[float]:
+    """The limits that the cumulative sum (CUSUM) of normal sound exceeds `per_day` times a day, or multiples of that.
 
     Days are resampled from the recordings, in chunks of about CHUNK_S, which keep the correlation of successive
     surprises. The maxima of all excursions of the sum from zero are collected. If the rate is too low for the number
@@ -65,8 +98,12 @@ def cusum_limit(surprises: Sequence[DoubleArray], step_s: float, per_day: float,
     Args:
         surprises: (d,) of each recording, one every `step_s` seconds.
         step_s: seconds from one surprise to the next.
-        per_day: times a day.
+        per_day: times a day; the number of resampled days is chosen for this rate.
+        multiples: the multiples of `per_day` to find limits for.
         seed: of the resampling.
+
+    Returns:
+        a limit for each multiple.
     """
     size = max(1, round(CHUNK_S / step_s))
     chunks = [chunk for one in surprises for chunk in np.array_split(one, max(1, round(len(one) / size)))]
@@ -77,7 +114,11 @@ def cusum_limit(surprises: Sequence[DoubleArray], step_s: float, per_day: float,
     maxima = np.concatenate([_maxima(chunks, at_once, steps, generator) for _ in range(-(-days // at_once))])
     days = at_once * -(-days // at_once)
     maxima = np.sort(maxima)[::-1]
-    allowed = per_day * days  # number of maxima that may exceed the limit
+    return [_limit_of(maxima, per_day * multiple * days) for multiple in multiples]
+
+
+def _limit_of(maxima: DoubleArray, allowed: float) -> float:
+    """The limit that `allowed` of the maxima, sorted from the highest on, exceed."""
     if allowed >= MIN_EVENTS:
         return float(maxima[min(len(maxima) - 1, int(allowed))])
     base = min(len(maxima) - 1, 5 * MIN_EVENTS)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.bundle.bundle import Bundle
-from monitor.bundle.threshold import Threshold
+from monitor.bundle.threshold import NOT_MUCH_SHORTER, ShorterLimit, Threshold
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
 from monitor.core.text import counted, duration_text
@@ -19,15 +19,23 @@ from monitor.detection.alarm import decisions_per_window, kth_of_last, rows_per_
 from monitor.detection.cusum import CUSUM_SLACK, SURPRISE_CAP, cusum_step, surprise
 from monitor.scoring.recording_score import RecordingScore
 from monitor.scoring.scorer import rolling_length
+from train.calibration import highest_scores
+from train.calibration.highest_scores import Place
 from train.calibration.observations import PIECE_S, Observation, observe, offline_batch, portions_of
 from train.calibration.reference import NormalPool, errors_of, fit_references, pieces_needed, scores_by
-from train.calibration.tail_model import cusum_limit, seconds_to_prove, tail_threshold, upper_rate
+from train.calibration.tail_model import cusum_limits, seconds_to_prove, tail_thresholds, upper_rate
 from train.data.feature_cache import Frames
 
 if TYPE_CHECKING:
     import torch
 
 MIN_CUSUM_LIMIT = 3 * (SURPRISE_CAP - CUSUM_SLACK)  # so that three scores alone are no anomaly, whatever the budget
+# The rates that limits are found for, as multiples of the budget: that itself, more sensitive, and less.
+RATES = (1.0, 10.0, 0.1)
+# The least factor between the limits of two of these rates. Tails that are cut off at a multiple of the highest normal
+# score would make limits equal, and then a sensitivity would change nothing.
+LEAST_STEP = 1.1
+TOO_LITTLE_S = 180.0  # duration of normal sound that is too short to promise a rate of false alarms by
 MAX_S = 36_000.0  # duration of training sound, and of held-out sound, that reference distributions are fitted to
 MAX_NORMAL_SCORES = 2000  # scores of normal sound in a bundle: more do not make a p-value of 1/20 more accurate
 
@@ -39,6 +47,12 @@ class ScoredRecording:
     frames: Frames
     score: float  # of the whole recording; NaN if it is too short for score.cut_frames
     seconds: float  # length
+    length_factor: float = 1.0  # by how much the limit is higher for this length; NaN if it is too short to judge
+
+    @property
+    def comparable(self) -> float:
+        """The score as a recording of usual length would have it; NaN if it cannot be compared."""
+        return self.score / self.length_factor
 
 
 def score_recordings(bundle: Bundle, recordings: Iterable[Frames], device: torch.device | str) -> list[ScoredRecording]:
@@ -50,7 +64,8 @@ def score_recordings(bundle: Bundle, recordings: Iterable[Frames], device: torch
             whole = RecordingScore(bundle.config.score, scorer, batch.row_width)
             for portion in portions_of(batch, frames):
                 whole.push(portion.rows, portion.score)
-            scored.append(ScoredRecording(frames, whole.value(), len(frames.power) * features.hop_s))
+            seconds = len(frames.power) * features.hop_s
+            scored.append(ScoredRecording(frames, whole.value(), seconds, bundle.length_factor(seconds)))
     return scored
 
 
@@ -80,13 +95,13 @@ def calibrate_new(
     """
     config = bundle.config
     held_out, training = (_sample(part, config) for part in (held_out, training))
-    held = observe(bundle, held_out, device, trained=False)
+    held = observe(bundle, held_out, device, trained=False, with_cuts=True)
     bundle = replace(bundle, usual_band_error=usual_band_error(held, config.features.n_mels))
     if config.score.kind == "error":
         bundle = replace(bundle, references={})
         pool = _with_max_scores(bundle, held_out, device, scores_by(bundle, held))
         return with_thresholds(bundle, pool, len(held))
-    observed = [*observe(bundle, training, device, trained=True), *held]
+    observed = [*observe(bundle, training, device, trained=True, with_cuts=True), *held]
     references, pool = fit_references(observed, config)
     bundle = replace(bundle, references=references)
     # Errors of training recordings are too low, and a single number cannot correct them: use held-out ones only.
@@ -108,7 +123,7 @@ def recalibrate(
     Raises:
         DataError: if there is too little sound.
     """
-    observed = observe(bundle, recordings, device, trained=False)
+    observed = observe(bundle, recordings, device, trained=False, with_cuts=True)
     if relearn and bundle.config.score.kind != "error":
         minutes = pieces_needed(bundle.config) * PIECE_S / 60
         if sum(len(o.pieces) for o in observed) < pieces_needed(bundle.config):
@@ -127,7 +142,10 @@ def recalibrate(
 def with_thresholds(bundle: Bundle, pool: NormalPool, recordings: int) -> Bundle:
     """Returns the bundle with thresholds of the score, error and cumulative sum of streams, and of recordings.
 
-    Sudden and lasting anomalies have half of the budget of false alarms a day each.
+    Its provenance says which recordings have the highest scores, under `limits_set_by`.
+
+    Sudden and lasting anomalies have half of the budget of false alarms a day each. The thresholds for ten times and
+    for a tenth of the budget are found as well.
 
     Args:
         bundle: a model with reference distributions.
@@ -143,8 +161,12 @@ def with_thresholds(bundle: Bundle, pool: NormalPool, recordings: int) -> Bundle
         date=datetime.date.today().isoformat(),
     )  # fmt: skip
     whole = pool.wholes[~np.isnan(pool.wholes)]
-    recording = _recording_threshold(whole, config.calibration.fpr, common)
-    bundle = replace(bundle, normal_dbfs=pool.dbfs)
+    recording = recording_threshold(pool, config, common)
+    set_by = {
+        "score": highest_scores.of_stream(zip(pool.places, pool.scores, strict=True), config),
+        "recording": highest_scores.of_recordings(zip(pool.whole_places, pool.wholes.tolist(), strict=True)),
+    }
+    bundle = replace(bundle, normal_dbfs=pool.dbfs, provenance=bundle.provenance | {"limits_set_by": set_by})
     no_cusum = common.model_copy(update={"note": "lasting anomalies are switched off"})
     if config.score.recording == "max":
         # The score of a recording is its highest window score, so streams have the same threshold.
@@ -153,38 +175,41 @@ def with_thresholds(bundle: Bundle, pool: NormalPool, recordings: int) -> Bundle
     budget = config.calibration.false_alarms_per_day
     budget_each = budget / 2 if config.alarm.lasting else budget
     scores = _non_empty(pool.scores, whole)
-    sudden = sudden_threshold(scores, config, budget_each)
-    normal_scores, limit = _cusum(scores, config, budget_each) if config.alarm.lasting else (np.empty(0), np.inf)
-    alarms = sum(_has_alarm(one, sudden, limit, normal_scores, config) for one in pool.scores)
+    sudden = sudden_thresholds(scores, config, budget_each)
+    normal_scores, sums = _cusum(scores, config, budget_each) if config.alarm.lasting else (np.empty(0), [np.inf])
+    alarms = sum(_has_alarm(one, sudden[0], sums[0], normal_scores, config) for one in pool.scores)
     common = common.model_copy(update={"expected": float(budget), "note": _note(pool, budget, alarms)})
     confidence = {
         "upper": upper_rate(alarms, pool.seconds),
         "more_s": seconds_to_prove(budget, alarms, pool.seconds),
     }
-    errors = sudden_threshold(_non_empty(pool.errors, np.array([np.nan])), config, budget)
+    errors = sudden_thresholds(_non_empty(pool.errors, np.array([np.nan])), config, budget)
     found = {
-        "score": common.model_copy(update={"value": sudden, **confidence}),
-        "error": common.model_copy(update={"value": errors}),
+        "score": common.model_copy(update=_by_rate(sudden) | confidence),
+        "error": common.model_copy(update=_by_rate(errors)),
         "recording": recording,
-        "cusum": common.model_copy(update={"value": limit, **confidence}) if config.alarm.lasting else no_cusum,
+        "cusum": common.model_copy(update=_by_rate(sums) | confidence) if config.alarm.lasting else no_cusum,
     }
     return replace(bundle, thresholds=found, normal_scores=normal_scores)
 
 
-def sudden_threshold(scores: Sequence[DoubleArray], config: Config, per_day: float) -> float:
-    """The threshold that k of the last n scores of normal sound exceed `per_day` times a day.
+def sudden_thresholds(scores: Sequence[DoubleArray], config: Config, per_day: float) -> list[float]:
+    """The thresholds that k of the last n scores of normal sound exceed `per_day` times a day, and multiples of that.
 
     Args:
         scores: (d,) of each recording, at the decisions of the alarm.
         config: settings of the model.
         per_day: times a day.
+
+    Returns:
+        a threshold for each of RATES.
     """
     alarm, apart = config.alarm, _decisions_apart(config)
     highest = [
         np.maximum.reduceat(kth_of_last(s, min(alarm.k, len(s)), min(alarm.n, len(s))), np.arange(0, len(s), apart))
         for s in scores
     ]
-    return tail_threshold(np.concatenate(highest), _step_s(config), per_day)
+    return tail_thresholds(np.concatenate(highest), _step_s(config), per_day, RATES)
 
 
 def _sample(recordings: Sequence[Frames], config: Config) -> Sequence[Frames]:
@@ -201,31 +226,72 @@ def _with_max_scores(
     """The pool; if `score.recording` is `max`, with the highest window scores as the scores of whole recordings."""
     if bundle.config.score.recording != "max":
         return pool
-    return replace(pool, wholes=np.array([r.score for r in score_recordings(bundle, recordings, device)]))
+    scored = score_recordings(bundle, recordings, device)
+    places = [Place(r.frames.path) for r in scored]
+    seconds = np.array([r.seconds for r in scored])
+    return replace(pool, wholes=np.array([r.score for r in scored]), whole_places=places, whole_s=seconds)
 
 
-def _recording_threshold(whole: DoubleArray, fpr: float, common: Threshold) -> Threshold:
-    """The threshold of recordings, which a share `fpr` of the scores `whole` (n,) exceeds."""
-    if not len(whole):
+def recording_threshold(pool: NormalPool, config: Config, common: Threshold) -> Threshold:
+    """The threshold of recordings, which a share `calibration.fpr` of normal ones exceeds, and what short ones have.
+
+    Args:
+        pool: scores of normal sound.
+        config: settings of the model.
+        common: the fields that all thresholds have.
+
+    Raises:
+        DataError: if no recording is long enough, or there is no sound.
+    """
+    fpr, scored = config.calibration.fpr, ~np.isnan(pool.wholes)
+    if not scored.any():
         raise DataError("No recording is long enough to be scored: make score.cut_frames smaller, or record longer.")
-    # Just above the score of a normal recording, because a score equal to the threshold counts as anomalous.
-    value = float(np.nextafter(np.quantile(whole, 1 - fpr, method="higher"), np.inf))
+    highest_score = config.score.recording == "max"  # does not depend much on the length of a recording
+    length_s = 0.0 if highest_score else float(np.quantile(pool.whole_s[scored], 0.5, method="higher"))
+    # The scores of much shorter recordings are higher: they would raise the limit of the others.
+    whole = pool.wholes[scored & (pool.whole_s >= NOT_MUCH_SHORTER * length_s)]
+    value = _exceeded_by(whole, fpr)
+    shorter: list[ShorterLimit] = []
     if not 0 < value < np.inf:
         raise DataError("Normal sound gives no score to set a limit by: is there sound in all of these recordings?")
+    for seconds in np.unique(pool.cut_s[pool.cut_s < length_s])[::-1]:
+        factor = _exceeded_by(pool.cuts[pool.cut_s == seconds], fpr) / value
+        longer = shorter[0].factor if shorter else 1.0
+        shorter.insert(0, ShorterLimit(seconds=float(seconds), factor=max(longer, factor)))
     above = int((whole >= value).sum())
     note = f"{counted(len(whole), 'normal recording')}, {above} of them above"
-    return common.model_copy(update={"value": value, "expected": above / len(whole), "note": note})
+    return common.model_copy(
+        update={"value": value, "expected": above / len(whole), "note": note, "length_s": length_s, "shorter": shorter}
+    )
 
 
-def _cusum(scores: Sequence[DoubleArray], config: Config, per_day: float) -> tuple[DoubleArray, float]:
-    """The normal scores (n,) that surprises are computed with, and the limit of the cumulative sum."""
+def _exceeded_by(scores: DoubleArray, share: float) -> float:
+    """The value that this share of the scores (n,) exceeds.
+
+    It is just above one of the scores, because a score equal to a threshold counts as anomalous.
+    """
+    return float(np.nextafter(np.quantile(scores, 1 - share, method="higher"), np.inf))
+
+
+def _cusum(scores: Sequence[DoubleArray], config: Config, per_day: float) -> tuple[DoubleArray, list[float]]:
+    """The normal scores (n,) that surprises are computed with, and the limits of the cumulative sum for RATES."""
     sequences = _independent(scores, config)
     normal_scores = np.sort(np.concatenate(sequences))
-    limit = cusum_limit([surprise(one, normal_scores) for one in sequences], _step_s(config), per_day)
-    limit = max(limit, MIN_CUSUM_LIMIT) if limit else limit
+    limits = cusum_limits([surprise(one, normal_scores) for one in sequences], _step_s(config), per_day, RATES)
+    limits = [max(limit, MIN_CUSUM_LIMIT) if limit else limit for limit in limits]
     if len(normal_scores) > MAX_NORMAL_SCORES:
         normal_scores = np.quantile(normal_scores, np.linspace(0, 1, MAX_NORMAL_SCORES))
-    return normal_scores, limit
+    return normal_scores, limits
+
+
+def _by_rate(limits: Sequence[float]) -> dict[str, float]:
+    """The fields of a `Threshold` for the limits at RATES."""
+    value, tenfold, tenth = limits
+    return {
+        "value": value,
+        "tenfold": min(tenfold, value / LEAST_STEP),
+        "tenth": max(tenth, value * LEAST_STEP),
+    }
 
 
 def _non_empty(scores: Sequence[DoubleArray], otherwise: DoubleArray) -> list[DoubleArray]:
@@ -270,6 +336,8 @@ def _has_alarm(scores: DoubleArray, sudden: float, limit: float, normal_scores: 
 
 def _note(pool: NormalPool, budget: float, alarms: int) -> str:
     """Says in words which rate of false alarms a threshold is set for, and from how much sound."""
+    if pool.seconds < TOO_LITTLE_S:
+        return f"a guess, from only {duration_text(pool.seconds)} of normal sound"
     alarms_a_day = f"{budget:g} false alarm{'' if budget == 1 else 's'} a day"
     found = "measured on" if upper_rate(alarms, pool.seconds) <= budget else "estimated from"
     return f"{alarms_a_day}, {found} {duration_text(pool.seconds)}"

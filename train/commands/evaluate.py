@@ -13,12 +13,15 @@ from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config, Train
 from monitor.core.atomic_io import require_writable
 from monitor.core.errors import DataError
+from monitor.core.text import counted
 from monitor.model.device import choose_device
 from train.commands.prepare import RecordingReader, prepare
 from train.commands.progress import Progress
 from train.commands.train import labelled
-from train.data.discovery import LOOKED_FOR, find_recordings
+from train.data.discovery import LOOKED_FOR, Recordings, find_recordings
 from train.data.feature_cache import FeatureCache, Frames, cache_folder, manifest_digest
+from train.data.frame_scale import compare_scale
+from train.data.known_recordings import known_recordings
 from train.evaluation import plots as pictures
 from train.evaluation.alarm_simulation import simulate_alarms
 from train.evaluation.baselines import ComparisonData, compare_scores
@@ -67,16 +70,27 @@ def evaluate(
     if plots is not None:
         require_writable(plots, "choose another folder with --plots.")
     found = find_recordings(data)
+    found.log_unused()
+    if with_baselines:
+        _require_for_comparison(found)
     normals = found.test_normal
     if not normals and not found.test_anomaly:
         normals = found.train_normal
+    if streams is not None and not normals:
+        raise DataError(f"{data}: --stream needs normal recordings, and there are none: add them, or leave it out.")
     cache = FeatureCache(bundle.config.features, cache_folder(config))
     reader = RecordingReader(cache, progress, len(normals) + len(found.test_anomaly))
     normal, anomalous = reader.read(normals), reader.read(found.test_anomaly)
-    if found.unlabelled:
-        log.warning("%d recordings have neither normal nor anomaly in their names: left out.", len(found.unlabelled))
     if not normal and not anomalous:
         raise DataError(f"{data}: no recording there that can be evaluated. Looked for {LOOKED_FOR}.")
+    compare_scale(bundle, normal or anomalous)
+    if known := known_recordings(normal, bundle.provenance.get("contents")):
+        log.warning(
+            "The model was trained on %d of the %s, such as %s: their scores are lower than those of others.",
+            len(known),
+            counted(len(normal), "normal recording"),
+            known[0].path,
+        )
     files = labelled(bundle, found, [(f, False) for f in normal] + [(f, True) for f in anomalous], device)
     result = metrics(bundle, files)
     for file in files:
@@ -94,6 +108,21 @@ def evaluate(
     if plots is not None:
         pictures.evaluation_plots(bundle, files, result, plots)
     return result
+
+
+def _require_for_comparison(found: Recordings) -> None:
+    """Checks that there is what a comparison needs, before anything is scored."""
+    missing = [
+        what
+        for what, recordings in (
+            ("normal recordings to learn from (train)", found.train_normal),
+            ("normal test recordings", found.test_normal),
+            ("anomalous test recordings", found.test_anomaly),
+        )
+        if not recordings
+    ]
+    if missing:
+        raise DataError(f"{found.root}: --compare needs {' and '.join(missing)}: add them, or leave it out.")
 
 
 def _training_recordings(

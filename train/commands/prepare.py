@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,9 @@ from monitor.core.text import counted
 from train.commands.progress import Progress
 from train.data.discovery import LOOKED_FOR, Recordings, find_recordings, split
 from train.data.feature_cache import FeatureCache, Frames, cache_folder, usable_frames
+from train.data.suitability import suitability_notes, without_narrow
+
+NAMED = 3  # recordings that are named of many that are left out for the same reason
 
 log = logging.getLogger(__name__)
 
@@ -37,18 +41,52 @@ class RecordingReader:
     done: int = 0  # number of recordings read so far
 
     def read(self, paths: Sequence[Path], *, training: bool = False) -> list[Frames]:
-        """The frames of the usable recordings; `training` as in `usable_frames`."""
-        return usable_frames(
+        """The frames of the usable recordings; `training` as in `usable_frames`.
+
+        Raises:
+            DataError: if the sample rates of all recordings to train on are too low.
+        """
+        left_out: list[tuple[Path, str]] = []
+        kept = usable_frames(
             self.cache,
             paths,
             training=training,
-            leave_out=lambda why: log.warning("Left out: %s", why),
+            leave_out=lambda path, reason: left_out.append((path, reason)),
             advance=self._advance,
         )
+        features = self.cache.features
+        if training:
+            kept, narrow = without_narrow(kept, features)
+            left_out += narrow
+        for line in grouped(left_out):
+            log.warning("Left out: %s", line)
+        for line in grouped(suitability_notes(kept, features)):
+            log.warning("%s", line)
+        return kept
 
     def _advance(self) -> None:
         self.done += 1
         self.progress.reading(self.done, self.total)
+
+
+def grouped(left_out: Sequence[tuple[Path, str]]) -> list[str]:
+    """A line for each reason to leave recordings out, with the number of recordings and the first of them.
+
+    Reasons that differ in numbers only are one, such as how long a recording is that is too short.
+
+    Args:
+        left_out: recordings, each with its reason: a sentence.
+    """
+    by_kind: dict[str, list[tuple[Path, str]]] = {}
+    for path, reason in left_out:
+        by_kind.setdefault(re.sub(r"[\d.]+", "0", reason), []).append((path, reason))
+    lines: list[str] = []
+    for same in by_kind.values():
+        first, reason = same[0]
+        names = ", ".join(str(path) for path, _ in same[:NAMED])
+        one = len(same) == 1
+        lines.append(f"{first}: {reason}" if one else f"{len(same)} recordings, such as {names}: {reason}")
+    return lines
 
 
 def prepare(config: Config, data: Path, progress: Progress) -> Prepared:
@@ -66,7 +104,7 @@ def prepare(config: Config, data: Path, progress: Progress) -> Prepared:
     cache = FeatureCache(config.features, cache_folder(config))
     total = len(found.train_normal) + len(found.test_normal) + len(found.test_anomaly)
     reader = RecordingReader(cache, progress, total)
-    normal = _without_copies(reader.read(found.train_normal, training=True))
+    normal = without_copies(reader.read(found.train_normal, training=True))
     if not normal:
         raise DataError(f"{data}: none of its {counted(len(found.train_normal), 'normal recording')} can be used.")
     if max(len(frames.power) for frames in normal) <= 2 * config.score.cut_frames:
@@ -82,13 +120,20 @@ def prepare(config: Config, data: Path, progress: Progress) -> Prepared:
     return Prepared(found, training, held_out, test)
 
 
-def _without_copies(recordings: list[Frames]) -> list[Frames]:
-    """Removes copies, because a held-out copy of a training recording would give too good results."""
+def without_copies(recordings: list[Frames]) -> list[Frames]:
+    """The recordings without those whose content is that of an earlier one; logs which are left out.
+
+    A held-out copy of a training recording would give too good results, and copies are no further sound.
+    """
     first: dict[str, Frames] = {}
+    copies: list[Frames] = []
     for frames in recordings:
-        if frames.digest in first:
-            log.warning("Left out: %s: the same as %s.", frames.path, first[frames.digest].path)
-        first.setdefault(frames.digest, frames)
+        if first.setdefault(frames.digest, frames) is not frames:
+            copies.append(frames)
+    if copies:
+        pairs = [f"{copy.path}: the same as {first[copy.digest].path}" for copy in copies[:NAMED]]
+        more = f", and {len(copies) - NAMED} more copies" if len(copies) > NAMED else ""
+        log.warning("Left out: %s%s.", "; ".join(pairs), more)
     return list(first.values())
 
 

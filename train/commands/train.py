@@ -20,19 +20,23 @@ import monitor
 from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import save_bundle
 from monitor.config.schema import Config
-from monitor.core.atomic_io import require_writable, write_atomically
+from monitor.core.atomic_io import remove_leftovers, require_writable, write_atomically
 from monitor.core.errors import ConfigError, MonitorError
-from monitor.core.text import counted
+from monitor.core.text import counted, duration_text
 from monitor.core.types import FloatArray
+from monitor.features.mel import require_filled_bands
 from monitor.features.normalization import Normalization
 from monitor.model.autoencoder import Autoencoder, weights_of
 from monitor.model.cuda_transfer import TorchBackend
 from monitor.model.device import choose_device
-from train.calibration.thresholds import calibrate_new, score_recordings
+from train.calibration.thresholds import TOO_LITTLE_S, calibrate_new, score_recordings
+from train.commands.folders import removed_on_failure
 from train.commands.prepare import Prepared, prepare
 from train.commands.progress import NoProgress, Progress
 from train.data.discovery import Recordings, find_recordings
-from train.data.feature_cache import Frames, manifest_digest
+from train.data.feature_cache import Frames, cache_path, manifest_digest
+from train.data.frame_scale import scale_facts
+from train.data.known_recordings import stored_contents
 from train.data.standardization import standardization
 from train.data.window_dataset import WindowDataset
 from train.evaluation import plots
@@ -72,21 +76,25 @@ def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: 
             progress = NoProgress()
             for name in ("monitor", "train"):
                 logging.getLogger(name).setLevel(logging.ERROR)
-        prepared = group.first_then_all(lambda: _check_and_read(config, data, out, progress, resume=resume))
-        return _train(config, prepared, out, progress, group, device, resume=resume)
+        with removed_on_failure(out, cache_path(config)):
+            prepared = group.first_then_all(lambda: _check_and_read(config, data, out, progress, resume=resume))
+            return _train(config, prepared, out, progress, group, device, resume=resume)
 
 
 def _check_and_read(config: Config, data: Path, out: Path, progress: Progress, *, resume: bool) -> Prepared:
     """Checks that the training can begin, and reads its recordings."""
     checkpoint = out / CHECKPOINT_FILE
-    if resume and not checkpoint.exists():
+    if resume and not checkpoint.is_file():
         if not (out / BUNDLE_FILE).exists():
             raise MonitorError(f"{out}: there is no interrupted training to resume; train without --resume.")
         raise MonitorError(f"{out}: the training there is finished; train without --resume to do it anew.")
+    require_filled_bands(config.features)
     require_writable(out, "choose another folder with --out.")
+    remove_leftovers(out)
     if config.calibration.method == "labelled":
         _require_labels(find_recordings(data))
     prepared = prepare(config, data, progress)
+    prepared.found.log_unused()
     if checkpoint.exists() and not resume:
         log.warning("%s: an earlier training was interrupted; this one starts from the beginning.", checkpoint)
     return prepared
@@ -146,6 +154,7 @@ def _train(
         "held_out_loss": history[-1].held_out_loss,
         "train_recordings": len(prepared.training),
         "held_out_recordings": len(prepared.held_out),
+        "normal_seconds": _seconds([*prepared.training, *prepared.held_out], config),
     }
     write_json(out / "metrics.json", found)
     plots.loss_over_epochs(history, out / "loss.png")
@@ -167,8 +176,10 @@ def _bundle(
     provenance = {
         "date": now(),
         "manifest": manifest_digest(prepared.training),
+        "contents": stored_contents([*prepared.training, *prepared.held_out]),
+        "frames": scale_facts(prepared.training, config.features),
         "recordings": len(prepared.training),
-        "seconds": round(sum(len(f.power) for f in prepared.training) * config.features.hop_s, 1),
+        "seconds": _seconds(prepared.training, config),
         "seed": config.train.seed,
         "train": config.train.model_dump(mode="json", exclude={"cache_dir"}),
         "held_out_loss": history[-1].held_out_loss,
@@ -182,6 +193,27 @@ def _bundle(
     if config.calibration.method == "labelled":
         bundle = labelled_threshold(bundle, files)
     return bundle, files
+
+
+def _seconds(recordings: Sequence[Frames], config: Config) -> float:
+    return round(sum(len(frames.power) for frames in recordings) * config.features.hop_s, 1)
+
+
+def reason_for_doubt(metrics: dict[str, Any], config: Config, model: Path) -> str:
+    """Why a trained model cannot be relied on, as a sentence with advice; "" if it can.
+
+    Args:
+        metrics: the result of `train`.
+        config: settings of the training.
+        model: file of the model, for the sentence.
+    """
+    seconds = float(metrics["normal_seconds"])
+    if config.calibration.method != "normal" or seconds >= TOO_LITTLE_S:
+        return ""
+    return (
+        f"{model}: do not rely on this model yet: {duration_text(seconds)} of normal sound are too little to set "
+        "limits by. Record ten minutes or more, of all that the machine normally does, and train again."
+    )
 
 
 def labelled(

@@ -1,3 +1,15 @@
 """Data sets: finds recordings, computes their mel frames, stores these on disk, and cuts them into windows."""
 
-__all__ = ["discovery", "feature_cache", "feature_store", "parallel_reading", "standardization", "window_dataset"]
+__all__ = [
+    "content_digests",
+    "discovery",
+    "feature_cache",
+    "feature_store",
+    "frame_scale",
+    "known_recordings",
+    "mel_arrays",
+    "parallel_reading",
+    "standardization",
+    "suitability",
+    "window_dataset",
+]

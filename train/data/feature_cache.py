@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
+import logging
 import os
-import re
+import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.lib.format import open_memmap
-
-from monitor.audio.quality import CLIPPED_SHARE, SILENT_PEAK, Amplitudes
+from monitor.audio.quality import recording_defect
 from monitor.audio.reader import read_blocks
+from monitor.audio.sound_facts import SoundFacts, SoundSurvey
 from monitor.config.schema import Config, Features
-from monitor.core.atomic_io import require_writable, write_atomically
+from monitor.core.atomic_io import remove_leftovers, require_writable, write_atomically
 from monitor.core.errors import DataError, MonitorError
 from monitor.core.types import FloatArray
 from monitor.model.cuda_transfer import TorchBackend
 from monitor.streaming.hops import FrameStream
-from train.data.feature_store import StoredFrames, encoded, footer, open_stored
+from train.data.content_digests import ContentDigests, content_digest, file_state
+from train.data.discovery import ARRAY_SUFFIX
+from train.data.feature_store import Stored, StoredFrames, file_content, open_stored
+from train.data.mel_arrays import ArrayFrames, open_array
 from train.data.parallel_reading import results_of
 
-FORMAT = 3  # version of the cached frames: increase it when a change of the code changes their values
+FORMAT = 4  # version of the cached frames: increase it when a change of the code changes their values
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """The power mel frames of one recording, and the peak and clipping of its samples."""
+    """The power mel frames of one recording, and the facts of its samples."""
 
     path: Path
-    power: FloatArray | StoredFrames  # (T, n_mels) float32, in memory or in a file
+    power: FloatArray | StoredFrames | ArrayFrames  # (T, n_mels) float32, in memory or in a file
     digest: str  # SHA-256 of the recording's content
-    peak: float = 1.0  # largest absolute sample
-    clipped_share: float = 0.0  # share of clipped samples
+    sound: SoundFacts = field(default_factory=SoundFacts)
 
 
 @dataclass
@@ -55,6 +59,7 @@ class FeatureCache:
     def __post_init__(self) -> None:
         # torch's FFT takes half the time of numpy's, and training imports torch anyway.
         self._stream = FrameStream(self.features, TorchBackend("cpu"))
+        self._digests = ContentDigests(self.folder / "seen")
         names = ("sample_rate", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "channel")
         settings = {name: getattr(self.features, name) for name in names} | {"format": FORMAT}
         self._settings = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
@@ -65,7 +70,7 @@ class FeatureCache:
         Raises:
             DataError: if the file cannot be read, or is shorter than a window.
         """
-        frames = self._from_array(path) if path.suffix == ".npy" else self._from_audio(path)
+        frames = self._from_array(path) if _is_array(path) else self._from_audio(path)
         if len(frames.power) < self.features.window_frames:
             raise DataError(
                 f"{path}: too short: {len(frames.power)} frames of {self.features.hop_s * 1000:.0f} ms, "
@@ -74,91 +79,85 @@ class FeatureCache:
         return frames
 
     def _from_array(self, path: Path) -> Frames:
-        try:
-            # numpy parses the header as a Python literal, so a damaged one can raise many kinds of exceptions.
-            power = open_memmap(path, mode="r")
-            digest = _content_digest(path)
-        except Exception as error:  # noqa: BLE001
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"{path}: is not an array that can be read: {reason}.") from None
-        n_mels = self.features.n_mels
-        if power.dtype.kind not in "fiu":
-            raise DataError(f"{path}: power mel frames are real numbers, this array holds {power.dtype}.")
-        if power.ndim != 2 or power.shape[1] != n_mels:
-            raise DataError(
-                f"{path}: an array of power mel frames has the shape (frames, {n_mels}), this one has {power.shape}."
-            )
-        with np.errstate(over="ignore"):
-            frames = np.ascontiguousarray(power, np.float32)
-        if not np.isfinite(frames).all() or (frames < 0).any():
-            raise DataError(f"{path}: power mel frames are finite and not negative; these are not (are they in dB?).")
-        return Frames(path, frames, digest, float(np.sqrt(frames.max(initial=0.0))))
+        power, peak = open_array(path, self.features.n_mels)
+        return Frames(path, power, content_digest(path), SoundFacts(peak=peak))
 
     def has(self, path: Path) -> bool:
         """Whether the frames of a recording are cached, or need no cache (.npy). Does not read the recording."""
-        if path.suffix == ".npy":
+        if _is_array(path):
             return True
-        try:
-            digest = _stored_digest(self._digest_file(path))
-        except OSError:
-            return False
+        digest = self._digests.noted(path)
         return digest is not None and self._file(digest).is_file()
 
     def _file(self, digest: str) -> Path:
         return self.folder / digest[:2] / f"{digest[:32]}-{self._settings}.mel"
 
     def _from_audio(self, path: Path) -> Frames:
-        digest = self._digest(path)
+        before = file_state(path)
+        digest = self._digests.of(path)
         file = self._file(digest)
-        stored = open_stored(file, self.features.n_mels)
+        stored = self._stored(digest)
         if stored is None:
-            write_atomically(file, self._encoded_frames(path), durable=False)
-            stored = open_stored(file, self.features.n_mels)
+            if file.exists():
+                log.info("%s: kept frames are damaged; those of %s are made anew.", file, path)
+            write_atomically(file, self._encoded_frames(path, digest), durable=False)
+            if file_state(path) != before:
+                file.unlink(missing_ok=True)
+                raise DataError(f"{path}: was changed while it was read: begin again when it is complete.")
+            stored = self._stored(digest)
             if stored is None:
                 raise MonitorError(f"{file}: what was written cannot be read again; is the disk all right?")
             self.computed += 1
-        return Frames(path, stored.power, digest, stored.peak, stored.clipped_share)
+        return Frames(path, stored.power, digest, stored.sound)
 
-    def _encoded_frames(self, path: Path) -> Iterator[bytes]:
-        """The content of a cache file, in blocks, so that memory does not grow with the recording."""
-        amplitudes, count, stream = Amplitudes(), 0, self._stream
-        stream.flush()  # discards the samples of a recording whose reading failed
-        for block in read_blocks(path, self.features.sample_rate, self.features.channel, observe=amplitudes.add):
-            frames = stream.push(block)
-            count += len(frames)
-            yield encoded(frames).tobytes()
-        frames = stream.flush()
-        yield encoded(frames).tobytes()
-        yield footer(count + len(frames), self.features.n_mels, amplitudes.peak, amplitudes.clipped_share)
+    def _stored(self, digest: str) -> Stored | None:
+        return open_stored(self._file(digest), self.features.n_mels, self._identity(digest))
 
-    def _digest(self, path: Path) -> str:
-        """The digest of a recording's content, stored by path, size and time of change, to avoid reading it again."""
-        try:
-            file = self._digest_file(path)
-            if (stored := _stored_digest(file)) is not None:
-                return stored
-            digest = _content_digest(path)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
-        write_atomically(file, digest.encode(), durable=False)
-        return digest
+    def _identity(self, digest: str) -> bytes:
+        """What a cache file says of itself: whose frames it has, and by which settings."""
+        return hashlib.sha256(f"{digest} {self._settings}".encode()).digest()
 
-    def _digest_file(self, path: Path) -> Path:
-        """The file that stores the digest of a recording."""
-        stat = path.stat()
-        key = hashlib.sha256(os.fsencode(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}")).hexdigest()
-        return self.folder / "seen" / key[:2] / key[2:32]
+    def _encoded_frames(self, path: Path, digest: str) -> Iterator[bytes]:
+        survey = SoundSurvey()
+        return file_content(self._identity(digest), self.features.n_mels, self._computed_frames(path, survey), survey)
+
+    def _computed_frames(self, path: Path, survey: SoundSurvey) -> Iterator[FloatArray]:
+        self._stream.flush()  # discards the samples of a recording whose reading failed
+        for block in read_blocks(path, self.features.sample_rate, self.features.channel, observe=survey.add):
+            yield self._stream.push(block)
+        yield self._stream.flush()
+
+
+def cache_path(config: Config) -> Path:
+    """The folder of the cache: `train.cache_dir`, by default in the user's cache folder. It may not exist yet.
+
+    A user without a home folder has a temporary one, until the program ends.
+    """
+    if config.train.cache_dir is not None:
+        return config.train.cache_dir.expanduser()
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        return Path(_temporary_folder().name)
+    return Path(base) / "acoustic-monitor" / "frames"
+
+
+@functools.cache
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder that is removed when the program ends."""
+    log.warning("There is no home folder to keep mel frames in: they are made anew every time. Set train.cache_dir.")
+    return tempfile.TemporaryDirectory(prefix="acoustic-monitor-")
 
 
 def cache_folder(config: Config) -> Path:
-    """The folder of the cache: `train.cache_dir`, by default in the user's cache folder.
+    """The folder of the cache, which is made if it is missing; what killed programs left in it is removed.
 
     Raises:
         ConfigError: if the folder cannot be written to.
     """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "acoustic-monitor" / "frames"
-    folder = config.train.cache_dir.expanduser() if config.train.cache_dir is not None else base
+    folder = cache_path(config)
     require_writable(folder, "mel frames are kept here; choose another folder with --set train.cache_dir=FOLDER.")
+    remove_leftovers(folder, below=True)
     return folder
 
 
@@ -167,7 +166,7 @@ def usable_frames(
     paths: Sequence[Path],
     *,
     training: bool,
-    leave_out: Callable[[str], None],
+    leave_out: Callable[[Path, str], None],
     advance: Callable[[], None] = lambda: None,
 ) -> list[Frames]:
     """The frames of all usable recordings.
@@ -177,18 +176,16 @@ def usable_frames(
         paths: the recordings.
         training: whether to leave out silent and clipped recordings too, which are not the machine's normal sound.
             Test recordings keep them, because a faulty machine can be loud, or stand still.
-        leave_out: is called with the reason for each recording that cannot be used.
+        leave_out: is called with each recording that cannot be used, and the reason: a sentence without its path.
         advance: is called after each recording.
     """
     kept: list[Frames] = []
     with contextlib.closing(_all_frames(cache, paths)) as results:
         for path, frames in zip(paths, results, strict=True):
             if isinstance(frames, DataError):
-                leave_out(str(frames))
-            elif training and frames.peak < SILENT_PEAK:
-                leave_out(f"{path}: silent.")
-            elif training and frames.clipped_share > CLIPPED_SHARE:
-                leave_out(f"{path}: clipped ({frames.clipped_share:.1%} of its samples are at full scale).")
+                leave_out(path, str(frames).removeprefix(f"{path}: "))
+            elif training and (defect := recording_defect(frames.sound)):
+                leave_out(path, defect)
             else:
                 kept.append(frames)
             advance()
@@ -226,15 +223,5 @@ def manifest_digest(recordings: Iterable[Frames]) -> str:
     return hashlib.sha256("\n".join(sorted(frames.digest for frames in recordings)).encode()).hexdigest()
 
 
-def _stored_digest(file: Path) -> str | None:
-    """The digest in a file of `_digest_file`; None if the file is missing or damaged."""
-    try:
-        text = file.read_text()
-    except (OSError, ValueError):
-        return None
-    return text if re.fullmatch("[0-9a-f]{64}", text) else None
-
-
-def _content_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _is_array(path: Path) -> bool:
+    return path.suffix.lower() == ARRAY_SUFFIX

@@ -12,20 +12,26 @@ from __future__ import annotations
 import functools
 import os
 import struct
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.audio.sound_facts import SoundFacts, SoundSurvey
 from monitor.core.errors import DataError
 from monitor.core.types import FloatArray
 
 STEP_DB, LOWEST_DB = 0.005, -150.0  # code 0 is a power of 0, code 1 is LOWEST_DB, code 65535 is 177.67 dB
 HIGHEST = 65535  # the highest code
-MAGIC = b"melcode1"
-FOOTER = struct.Struct("<8sQIdd")  # magic, frames, bands, peak, clipped share
+MAGIC = b"melcode2"
+# magic, identity, frames, bands, facts of the samples (a bit for each dead channel), CRC-32 of all before
+FOOTER = struct.Struct("<8s32sQI Idd?16s I")
+CRC_BLOCK = 1 << 20  # bytes that are read at once to check a file
 
 
 def encoded(power: FloatArray) -> NDArray[np.uint16]:
@@ -84,27 +90,61 @@ class StoredFrames:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The content of a file: the frames of a recording, and the peak and clipping of its samples."""
+    """The content of a file: the frames of a recording, and the facts of its samples."""
 
     power: StoredFrames
-    peak: float  # largest absolute sample
-    clipped_share: float  # share of clipped samples
+    sound: SoundFacts
 
 
-def footer(frames: int, n_mels: int, peak: float, clipped_share: float) -> bytes:
-    """The last bytes of a file of frames; a file without them is incomplete."""
-    return FOOTER.pack(MAGIC, frames, n_mels, peak, clipped_share)
+def file_content(identity: bytes, n_mels: int, frames: Iterable[FloatArray], survey: SoundSurvey) -> Iterator[bytes]:
+    """The content of a file of frames, in blocks, so that memory does not grow with the recording.
+
+    Args:
+        identity: (32 bytes) of the recording's content and the settings that the frames were computed with.
+        n_mels: number of bands.
+        frames: power mel frames (t, n_mels) one after another.
+        survey: of the recording; its facts are taken after all frames.
+    """
+    count = crc = 0
+    for power in frames:
+        codes = encoded(power).tobytes()
+        count, crc = count + len(power), zlib.crc32(codes, crc)
+        yield codes
+    sound = survey.facts()
+    dead = sum(1 << channel for channel in sound.dead_channels).to_bytes(16, "little")
+    facts = (sound.sample_rate, sound.peak, sound.clipped_share, sound.cancelled, dead)
+    end = FOOTER.pack(MAGIC, identity, count, n_mels, *facts, 0)[:-4]
+    yield end + struct.pack("<I", zlib.crc32(end, crc))
 
 
-def open_stored(path: Path, n_mels: int) -> Stored | None:
-    """Opens a file of frames; returns None if it is missing, incomplete, or has another number of bands."""
+def open_stored(path: Path, n_mels: int, identity: bytes) -> Stored | None:
+    """Opens a file of frames, and reads it once to check it.
+
+    Returns:
+        None if the file is missing, damaged, or of another recording or other settings.
+    """
     try:
         with path.open("rb", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - FOOTER.size))
-            magic, frames, bands, peak, clipped_share = FOOTER.unpack(file.read(FOOTER.size))
+            end = file.read(FOOTER.size)
+            magic, stored_identity, frames, bands, rate, peak, clipped, cancelled, dead, crc = FOOTER.unpack(end)
+            if (magic, stored_identity, bands) != (MAGIC, identity, n_mels) or size != 2 * frames * bands + len(end):
+                return None
+            if zlib.crc32(end[:-4], _crc_of(file, size - len(end))) != crc:
+                return None
     except (OSError, struct.error):
         return None
-    if magic != MAGIC or bands != n_mels or size != 2 * frames * n_mels + FOOTER.size:
-        return None
-    return Stored(StoredFrames(path, 0, (frames, n_mels)), peak, clipped_share)
+    bits = int.from_bytes(dead, "little")
+    dead_channels = tuple(channel for channel in range(bits.bit_length()) if bits >> channel & 1)
+    sound = SoundFacts(rate, peak, clipped, cancelled, dead_channels)
+    return Stored(StoredFrames(path, 0, (frames, n_mels)), sound)
+
+
+def _crc_of(file: FileIO, size: int) -> int:
+    """The CRC-32 of the first `size` bytes of a file."""
+    crc, left, block = 0, size, memoryview(bytearray(min(CRC_BLOCK, size)))
+    file.seek(0)
+    while left and (read := file.readinto(block[:left])):
+        crc, left = zlib.crc32(block[:read], crc), left - read
+    return crc

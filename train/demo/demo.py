@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import click
 import numpy as np
 import soundfile
 
 from monitor.bundle.bundle_io import load_bundle
+from monitor.cli.output import say
 from monitor.config.schema import Config
 from monitor.core.types import FloatArray
 from monitor.outputs.event_log import EventLog
@@ -63,9 +63,7 @@ def run_demo(
     broken = out / f"{fault}.wav"
     record(broken, stream.read(round(STREAM_S * rate)), rate)
     model = learn(config, out)
-    click.echo(
-        f"Ready after {time.monotonic() - began:.0f} s. Now it is heard live, and after {ONSET_S:.0f} s it breaks."
-    )
+    say(f"Ready after {time.monotonic() - began:.0f} s. Now it is heard live, and after {ONSET_S:.0f} s it breaks.")
     bundle = load_bundle(model)
     source = FileReplay([broken], rate, speed=speed or (float("inf") if headless else 1.0))
     sinks: list[Sink] = [EventLog(events, wait=True)] if events else []
@@ -74,18 +72,18 @@ def run_demo(
     session.run(show=show)
     if session.error is not None:
         raise session.error
-    click.echo(_story(session.streams[0], fault))
-    click.echo(_next_commands(model, broken))
+    say(_story(session.streams[0], fault))
+    say(_next_commands(model, broken))
 
 
 def learn(config: Config, out: Path) -> Path:
     """Creates recordings of a healthy machine, and trains a model on them; returns the file of the model."""
     rate = config.features.sample_rate
-    click.echo(f"Recording a simulated machine in normal operation: {RECORDINGS} times {RECORDING_S:.0f} s …")
+    say(f"Recording a simulated machine in normal operation: {RECORDINGS} times {RECORDING_S:.0f} s …")
     for number in range(RECORDINGS):
         well = MachineSound(Machine(sample_rate=rate, seed=number))
         record(out / "normal" / f"normal_{number:03d}.wav", well.read(round(RECORDING_S * rate)), rate)
-    click.echo("Learning how it sounds …")
+    say("Learning how it sounds …")
     short = config.train.model_copy(update={"epochs": EPOCHS})
     with ConsoleProgress() as progress:
         training.train(config.model_copy(update={"train": short}), out / "normal", out, progress)

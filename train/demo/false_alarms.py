@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import click
-
 from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import load_bundle
+from monitor.cli.output import say
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
 from monitor.core.text import counted
@@ -39,17 +38,17 @@ def count_false_alarms(config: Config, out: Path, hours: float) -> None:
     rate = config.features.sample_rate
     model = learn(config, out)
     bundle = load_bundle(model)
-    click.echo(f"Listening to {hours:g} hours of it, with people and carts that pass by …")
-    click.echo(_account(bundle, hours, _false_alarms(bundle, config, hours)))
-    click.echo(f"Fitting new references to {RELEARN_S / 3600:.2g} hours of it …")
+    say(f"Listening to {hours:g} hours of it, with people and carts that pass by …")
+    say(_account(bundle, hours, _false_alarms(bundle, config, hours)))
+    say(f"Fitting new references to {RELEARN_S / 3600:.2g} hours of it …")
     pieces = [out / "hours" / f"{number:02d}.wav" for number in range(round(RELEARN_S / PIECE_S))]
     for number, piece in enumerate(pieces):
         sound = MachineSound(Machine(sample_rate=rate, seed=SEED_OF_RELEARNING + number))
         record(piece, sound.read(round(PIECE_S * rate)), rate)
     with ConsoleProgress() as progress:
-        relearnt = calibrate(bundle, config, pieces, progress, relearn=True)
+        relearnt = calibrate(bundle, config, pieces, progress, relearn=True, force=True)
     save_over(relearnt, model)
-    click.echo(_account(relearnt, hours, _false_alarms(relearnt, config, hours)))
+    say(_account(relearnt, hours, _false_alarms(relearnt, config, hours)))
 
 
 def _false_alarms(bundle: Bundle, config: Config, hours: float) -> int:
@@ -61,8 +60,8 @@ def _false_alarms(bundle: Bundle, config: Config, hours: float) -> int:
             length_s = 3600 * min(1.0, hours - hour)
             source = GeneratedSource(sound, rate, "the simulated machine", length_s=length_s, speed=math.inf)
             engine = build_engine([StreamPlan(bundle, config, source)], device=config.train.device)
-            engine.start()
-            engine.wait()
+            with engine:
+                engine.wait()
             if engine.error is not None:
                 raise DataError(str(engine.error))
             count += engine.anomalies

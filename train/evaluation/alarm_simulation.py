@@ -121,6 +121,7 @@ def _fault_figures(faults: Faults, recordings: int) -> dict[str, Any]:
         "reported": len(faults.delays_s),
         "reported_share": len(faults.delays_s) / clear if clear else None,
         "missed": faults.missed,
+        "delays_s": [round(delay, 2) for delay in faults.delays_s],
         "alarm_stood_already": faults.unclear,
         "median_delay_s": float(np.median(faults.delays_s)) if faults.delays_s else None,
         "p95_delay_s": float(np.quantile(faults.delays_s, 0.95)) if faults.delays_s else None,

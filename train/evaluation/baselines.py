@@ -15,7 +15,7 @@ from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
 from monitor.core.types import DoubleArray
-from monitor.scoring.score_parts import PARTS
+from monitor.scoring.score_parts import PARTS, SCORE_KINDS, SCORE_TITLES, row_width
 from monitor.scoring.scorer import Scorer
 from train.calibration.observations import Observation, observe
 from train.calibration.reference import fit_references
@@ -55,7 +55,8 @@ def compare_scores(bundle: Bundle, data: ComparisonData, device: torch.device | 
     """
     if not data.normal or not data.anomalous or not (data.training or data.held_out):
         raise DataError("A comparison needs normal recordings to learn from, and normal and anomalous ones to test.")
-    full = replace(bundle, config=_of_kind(bundle.config, "fused"))
+    widest = max(SCORE_KINDS, key=lambda kind: row_width(kind, 1))  # its rows have the statistics of all kinds
+    full = replace(bundle, config=_of_kind(bundle.config, widest))
     reference = [
         *observe(full, data.training, device, trained=True),
         *observe(full, data.held_out, device, trained=False),
@@ -68,13 +69,7 @@ def compare_scores(bundle: Bundle, data: ComparisonData, device: torch.device | 
 def _scores(bundle: Bundle, reference: Sequence[Observation]) -> list[tuple[str, Score]]:
     """The scores to compare by name, fitted on reference recordings."""
     scores: list[tuple[str, Score]] = [
-        (name, _of_scorer(bundle, reference, kind))
-        for name, kind in (
-            ("fused: residual and spectrum", "fused"),
-            ("mahalanobis: the residual", "mahalanobis"),
-            ("error: the mean error", "error"),
-            ("spectrum: no network", "spectrum"),
-        )
+        (f"{kind}: {SCORE_TITLES[kind]}", _of_scorer(bundle, reference, kind)) for kind in SCORE_KINDS
     ]
     bands = bundle.config.features.n_mels
     first = PARTS["spectrum"].slice(bands).start

@@ -34,9 +34,12 @@ class Labelled:
 
 
 def labels_and_scores(files: Sequence[Labelled]) -> tuple[BoolArray, DoubleArray]:
-    """The labels (n,), True for anomalous, and scores (n,) of the recordings that have a score."""
-    scored = [file for file in files if not math.isnan(file.recording.score)]
-    return np.array([f.anomaly for f in scored], bool), np.array([f.recording.score for f in scored], np.float64)
+    """The labels (n,), True for anomalous, and scores (n,) of the recordings that can be judged as a whole.
+
+    Scores of short recordings are those that recordings of usual length would have (`ScoredRecording.comparable`).
+    """
+    judged = [file for file in files if not math.isnan(file.recording.comparable)]
+    return np.array([f.anomaly for f in judged], bool), np.array([f.recording.comparable for f in judged], np.float64)
 
 
 def rates(anomaly: BoolArray, scores: DoubleArray, threshold: float) -> dict[str, float | None]:
@@ -72,9 +75,12 @@ def labelled_threshold(bundle: Bundle, files: Sequence[Labelled]) -> Bundle:
     anomaly, scores = labels_and_scores(files)
     fpr = bundle.config.calibration.fpr
     value = threshold_at_fpr(anomaly, scores, fpr)
+    before = bundle.thresholds["recording"]
     found = Threshold(
         value=value,
         method="labelled",
+        length_s=before.length_s,
+        shorter=before.shorter,
         recordings=len(scores),
         seconds=sum(file.recording.seconds for file in files),
         expected=float(rates(anomaly, scores, value)["fpr"] or 0.0),
@@ -100,6 +106,8 @@ def metrics(bundle: Bundle, files: Sequence[Labelled]) -> dict[str, Any]:
         **rates(anomaly, scores, threshold.value),
         "n_normal": int((~anomaly).sum()),
         "n_anomaly": int(anomaly.sum()),
+        # They count in no other figure.
+        "n_too_short": sum(math.isnan(file.recording.length_factor) for file in files),
     }
     if both:
         fpr = bundle.config.calibration.fpr
@@ -107,7 +115,17 @@ def metrics(bundle: Bundle, files: Sequence[Labelled]) -> dict[str, Any]:
         found["at_fpr"] = {"wanted": fpr, "threshold": value, **rates(anomaly, scores, value)}
     found["stream_threshold"] = bundle.thresholds["score"].value
     found["files"] = [
-        {"path": f.name, "label": f.label, "score": None if math.isnan(f.recording.score) else f.recording.score}
+        {
+            "path": f.name,
+            "label": f.label,
+            "seconds": f.recording.seconds,
+            "score": _finite(f.recording.score),
+            "limit": _finite(threshold.value * f.recording.length_factor),
+        }
         for f in files
     ]
     return found
+
+
+def _finite(value: float) -> float | None:
+    return None if math.isnan(value) else value

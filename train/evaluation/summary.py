@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from monitor.bundle.bundle import Bundle
-from monitor.core.text import counted, duration_text
+from monitor.core.text import counted, duration_text, printable
+from monitor.dashboard.render.formatting import span
+from monitor.scoring.score_parts import SCORE_TITLES
 
 
 def as_json(metrics: dict[str, Any]) -> str:
@@ -23,18 +25,37 @@ def training_summary(metrics: dict[str, Any], bundle: Bundle, out: Path) -> str:
             f"Trained on {counted(metrics['train_recordings'], 'recording')}, calibrated on "
             f"{metrics['held_out_recordings']} held out. Held-out loss {metrics['held_out_loss']:.4f}.",
             evaluation_summary(metrics),
-            f"The alarm: {bundle.thresholds['score'].note}. {certainty(bundle)}",
+            *limits_summary(bundle),
             f"Model, figures and pictures are in {out}. Next:\n  monitor replay {out / 'model.safetensors'} FILE.wav",
         )
     )
 
 
+def limits_summary(bundle: Bundle) -> list[str]:
+    """Both limits, how sure they are, and the normal recordings that raise them."""
+    score, recording = bundle.thresholds["score"], bundle.thresholds["recording"]
+    lines = [f"Limit of the alarm: {score.value:.4g} ({score.note})."]
+    if sentence := certainty(bundle):
+        lines.append(sentence)
+    lines.append(f"Limit of a recording as a whole: {recording.value:.4g} ({recording.note}).")
+    set_by = bundle.provenance.get("limits_set_by", {})
+    for name, what, at in (("score", "the alarm's", "at"), ("recording", "the recordings'", "from")):
+        if rows := set_by.get(name):
+            lines.append(f"Normal sound that raises {what} limit most:")
+            lines += [f"  {value:<8.4g} {printable(file)} {at} {span(at_s)}" for file, at_s, value in rows]
+    if set_by:
+        lines.append("If something else than the machine is heard there, leave these recordings out, and repeat.")
+    return lines
+
+
 def evaluation_summary(metrics: dict[str, Any]) -> str:
     """The number of recordings above the limit; with labels also AUC, pAUC and the rates at the limit."""
     counts = f"{metrics['n_normal']} normal and {counted(metrics['n_anomaly'], 'anomalous recording')}"
-    lines = [f"Method: {_method(metrics['score'])}. {counts}."]
+    lines = [f"Method: {SCORE_TITLES.get(metrics['score'], metrics['score'])}. {counts}."]
     if metrics["auc"] is not None:
         lines.append(f"AUC {metrics['auc']:.4f}   pAUC {metrics['pauc']:.4f} (FPR up to 0.1)")
+    if too_short := metrics["n_too_short"]:
+        lines.append(f"Too short to judge as a whole, and not counted: {counted(too_short, 'recording')}.")
     lines += _at_limit(metrics)
     if "at_fpr" in metrics:
         chosen = metrics["at_fpr"]
@@ -42,16 +63,6 @@ def evaluation_summary(metrics: dict[str, Any]) -> str:
     lines += _comparison(metrics.get("compared", ()))
     lines += _streams(metrics["streams"]) if "streams" in metrics else []
     return "\n".join(lines)
-
-
-def _method(kind: str) -> str:
-    """A kind of score in words."""
-    return {
-        "fused": "network + spectrum",
-        "mahalanobis": "network",
-        "spectrum": "spectrum, without the network",
-        "error": "mean reconstruction error",
-    }.get(kind, kind)
 
 
 def _at_limit(metrics: dict[str, Any]) -> list[str]:
@@ -114,16 +125,14 @@ def certainty(bundle: Bundle) -> str:
 
 
 def calibration_summary(before: Bundle, after: Bundle, path: Path) -> str:
-    """The old and new limits, and what the new ones are based on."""
-    old, new = before.thresholds, after.thresholds
-    basis = new["score"]
-    return (
-        f"Limit of the stream: {old['score'].value:.4g} -> {new['score'].value:.4g} ({basis.note}).\n"
-        f"Limit of a recording: {old['recording'].value:.4g} -> {new['recording'].value:.4g} "
-        f"({new['recording'].note}).\n"
-        f"{certainty(after)}\n"
-        f"Written to {path}."
-    )
+    """The old limits, the new ones and what they are based on."""
+    old = before.thresholds
+    lines = [
+        f"Until now: limit of the alarm {old['score'].value:.4g}, of a recording {old['recording'].value:.4g}.",
+        *limits_summary(after),
+        f"Written to {path}.",
+    ]
+    return "\n".join(lines)
 
 
 def _rates(figures: dict[str, Any]) -> str:

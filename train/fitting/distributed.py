@@ -199,16 +199,18 @@ class _WholeBatchNorm(nn.BatchNorm1d):
             return super().forward(input)
         x = input.float()
         rows = x.new_tensor([float(len(x))])
-        sums = all_reduce(torch.cat((x.sum(dim=0), x.square().sum(dim=0), rows)))  # type: ignore[no-untyped-call]
+        sums = all_reduce(torch.cat((x.sum(dim=0), rows)))  # type: ignore[no-untyped-call]
         count = sums[-1].detach()
-        mean, squares = (sums[:-1] / count).chunk(2)
-        variance = (squares - mean.square()).clamp_min(0)
+        mean = sums[:-1] / count
+        # Two passes: E[x²] - E[x]² in one would lose all digits where the mean is large compared with the deviation.
+        deviations = x - mean
+        variance = all_reduce(deviations.square().sum(dim=0)) / count  # type: ignore[no-untyped-call]
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked += 1
-        normal: Tensor = (x - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        normal: Tensor = deviations * torch.rsqrt(variance + self.eps) * self.weight + self.bias
         return normal.to(input.dtype)
 
 

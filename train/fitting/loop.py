@@ -67,8 +67,8 @@ def fit(
     group = group or ProcessGroup()
     trainer = Trainer(config, len(training), device, group)
     history: list[Epoch] = []
-    if resume and checkpoint.exists():
-        history = checkpoints.restore(checkpoint, work, trainer.model, trainer.optimizer)
+    if resume and checkpoint.is_file():
+        history = checkpoints.restore(checkpoint, work, trainer.model, trainer.optimizer, epochs=config.train.epochs)
     saved = time.monotonic()
     for number in range(len(history) + 1, config.train.epochs + 1):
         began = time.perf_counter()

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from monitor.cli.environment import choose_thread_waiting
-from monitor.cli.options import FILE, bundle_and_settings, device_override, settings_in_force, settings_options
+from monitor.cli.options import FILE, bundle_and_settings, settings_in_force, settings_options
+from monitor.cli.output import say
 from monitor.core.errors import ConfigError
 
 SECTIONS = ("latency", "replay", "machine", "streams", "frames", "cache", "training", "gpu", "precision")
@@ -58,12 +59,11 @@ def bench(
       monitor bench --bundle runs/pump/model.safetensors --data data/ --only precision
     """
     choose_thread_waiting()
-    settings = (*overrides, *device_override(device))
     loaded = None
     if bundle is None:
-        config = settings_in_force(config_file, settings)
+        config = settings_in_force(config_file, overrides, device=device)
     else:
-        loaded, config = bundle_and_settings(bundle, config_file, settings)
+        loaded, config = bundle_and_settings(bundle, config_file, overrides, device=device)
     import json
 
     from monitor.bench import run_bench
@@ -81,10 +81,10 @@ def bench(
     with stderr_redirected(log_file(), keep_ours=True):
         figures = run_bench(
             config, loaded, microphone=device is not None, seconds=seconds, only=only, further=sections,
-            show=(lambda _: None) if silent else click.echo,
+            show=(lambda _: None) if silent else say,
         )  # fmt: skip
     text = json.dumps(figures, indent=2) + "\n"
     if silent:
-        click.echo(text, nl=False)
+        say(text, end="")
     elif json_file is not None:
         write_atomically(json_file, text.encode())

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from monitor.cli.environment import choose_thread_waiting
-from monitor.cli.options import FILE, bundle_and_settings, device_override, microphone_options, settings_options
+from monitor.cli.options import FILE, bundle_and_settings, microphone_options, settings_options
+from monitor.cli.output import say
 from monitor.core.errors import ConfigError
 
 
@@ -21,6 +22,11 @@ from monitor.core.errors import ConfigError
 )
 @click.option("--relearn", is_flag=True, help="Also learn again which sound is normal. Needs half an hour of sound.")
 @click.option(
+    "--force",
+    is_flag=True,
+    help="Accept less than ten minutes, recordings trained on, and limits below a third of the old ones.",
+)
+@click.option(
     "--out", type=FILE, help="Write the new model to this file.  [default: BUNDLE; the old one is kept as *.previous]"
 )
 @settings_options
@@ -31,15 +37,16 @@ def calibrate(
     channel: Any,
     minutes: float | None,
     relearn: bool,
+    force: bool,
     out: Path | None,
     config_file: Path | None,
     overrides: tuple[str, ...],
 ) -> None:
     """Determine new limits of a model from normal sound, without training.
 
-    NORMAL are recordings of the healthy machine, or folders of recordings. They must not be those that the model was
-    trained on. With --minutes the machine is recorded by a microphone instead; sound that is silent, clipped or
-    unsteady is refused.
+    NORMAL are recordings of the healthy machine, or folders of recordings: ten minutes or more, and not those that the
+    model was trained on. With --minutes the machine is recorded by a microphone instead; sound that is silent, clipped
+    or unsteady is refused.
 
     \b
     Examples:
@@ -52,7 +59,7 @@ def calibrate(
     if bool(normal) == (minutes is not None):
         raise ConfigError("Give either recordings to calibrate from, or --minutes to calibrate from a microphone.")
     choose_thread_waiting()
-    loaded, config = bundle_and_settings(bundle, config_file, (*overrides, *device_override(device)))
+    loaded, config = bundle_and_settings(bundle, config_file, overrides, device=device)
     from train.commands import calibrate as command
     from train.commands.progress import ConsoleProgress
     from train.commands.train import save_over
@@ -64,13 +71,15 @@ def calibrate(
 
         with stderr_redirected(log_file(), keep_ours=True), CaptureProgress(minutes) as capturing:
             calibrated = command.calibrate_by_microphone(
-                loaded, config, channel, minutes, capturing.show, relearn=relearn
+                loaded, config, channel, minutes, capturing.show, relearn=relearn, force=force
             )
     else:
         with ConsoleProgress() as progress:
-            calibrated = command.calibrate(loaded, config, normal, progress, relearn=relearn)
+            calibrated = command.calibrate(
+                loaded, config, normal, progress, channel=channel, relearn=relearn, force=force
+            )
     calibrated = save_over(calibrated, out or bundle)
-    click.echo(calibration_summary(loaded, calibrated, out or bundle))
+    say(calibration_summary(loaded, calibrated, out or bundle))
 
 
 @click.command()
@@ -94,8 +103,8 @@ def drift(bundle: Path, undo: bool, stream: str) -> None:
 
     file = DriftFile.beside(bundle, load_bundle(bundle), stream)
     if not undo:
-        click.echo(file.describe())
+        say(file.describe())
     elif file.undo():
-        click.echo(f"Undone: the model is as it was calibrated. The adaptation is kept in {file.path.name}.undone.")
+        say(f"Undone: the model is as it was calibrated. The adaptation is kept in {file.path.name}.undone.")
     else:
-        click.echo(file.describe())
+        say(file.describe())

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.options import FILE, PRESETS, settings_in_force
-from monitor.core.errors import ConfigError
+from monitor.cli.completion import complete_setting, script
+from monitor.cli.options import FILE, PRESETS, settings_source
+from monitor.cli.output import say
+from monitor.core.errors import ConfigError, MonitorError
+from monitor.core.text import printable
+
+if TYPE_CHECKING:
+    from monitor.config.loader import SettingsSource
 
 
 @click.command()
 @click.argument("config_file", metavar="[CONFIG]", type=FILE, required=False)
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one setting. May be repeated.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=complete_setting,
+    help="Change one setting. May be repeated.",
+)
 @click.option(
     "--preset",
     type=click.Choice(PRESETS),
@@ -20,9 +34,16 @@ from monitor.core.errors import ConfigError
     show_default=True,
     help="Predefined settings to start from.",
 )
+@click.option("--files", is_flag=True, help="Also load the models and open the recordings of all streams.")
+@click.option("--devices", is_flag=True, help="Also look whether the microphones of all streams are connected.")
 @click.option("--write", type=FILE, help="Only write a new settings file that lists and explains all settings.")
-def check(config_file: Path | None, overrides: tuple[str, ...], preset: str, write: Path | None) -> None:
-    """Check a settings file, and print the settings in force. No model and no microphone is opened.
+def check(
+    config_file: Path | None, overrides: tuple[str, ...], preset: str, files: bool, devices: bool, write: Path | None
+) -> None:
+    """Check a settings file, and print the settings in force.
+
+    With --files or --devices, instead of the settings a line for each of its `streams` says whether it can be
+    used; the exit code is that of the first error.
 
     \b
     Examples:
@@ -30,17 +51,50 @@ def check(config_file: Path | None, overrides: tuple[str, ...], preset: str, wri
       monitor check site-b.yaml
       monitor check --preset toyadmos
       monitor check --set features.n_mels=128
+      monitor check hall.yaml --files --devices
       monitor check --write config.yaml
     """
     if write is not None:
         _write_template(write)
         return
-    config = settings_in_force(config_file, overrides, preset=preset)
+    settings = settings_source(config_file, overrides, preset=preset)
+    config = settings.config
     from monitor.config.loader import DEFAULT_FILE
-    from monitor.config.template import as_yaml
+    from monitor.config.template import as_yaml, sensitivity_meaning
+    from monitor.features.mel import require_filled_bands
 
+    require_filled_bands(config.features)
+    if files or devices:
+        _check_streams(settings, files=files, devices=devices)
+        return
     file = config_file or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
-    click.echo(f"# {file or 'no settings file'}: correct. Settings in force (* = not the default):\n{as_yaml(config)}")
+    shown = printable(str(file or "no settings file"))
+    say(f"# {shown}: correct. Settings in force (* = not the default):\n{as_yaml(config)}")
+    say(f"# {sensitivity_meaning(config)}")
+
+
+def _check_streams(settings: SettingsSource, *, files: bool, devices: bool) -> None:
+    """Prints a line for each stream that could be monitored.
+
+    Raises:
+        MonitorError: of the class of the first error, with the errors of all other streams.
+    """
+    from monitor.runtime.stream_check import check_streams
+    from monitor.sources.device.stderr_redirect import log_file, stderr_redirected
+
+    first: MonitorError | None = None
+    messages: list[str] = []
+    with stderr_redirected(log_file() if devices else None, keep_ours=True):
+        for checked in check_streams(settings, files=files, devices=devices):
+            if not checked.errors:
+                say(printable(f"{checked.name}: usable: {', '.join(checked.found)}."))
+            for error in checked.errors:
+                first = first or error
+                messages += [f"{checked.name}: {message}" for message in error.messages]
+    if first is not None:
+        raise type(first)(*messages)
+    if not settings.config.streams and not devices:
+        say("There are no `streams` in the settings.")
 
 
 def _write_template(path: Path) -> None:
@@ -55,7 +109,7 @@ def _write_template(path: Path) -> None:
     from monitor.core.atomic_io import write_atomically
 
     write_atomically(path, template().encode())
-    click.echo(
+    say(
         f"{path}: contains all settings with their defaults, commented out. "
         f"Change what you need, then run: monitor check {path}"
     )
@@ -65,7 +119,7 @@ def _write_template(path: Path) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print a script for your shell that completes commands and options with the tab key.
+    """Print a script for your shell that completes commands, options, files, microphones and settings with tab.
 
     \b
     Examples:
@@ -73,9 +127,4 @@ def completion(context: click.Context, shell: str) -> None:
       monitor completion zsh >> ~/.zshrc
       monitor completion fish > ~/.config/fish/completions/monitor.fish
     """
-    from click.shell_completion import get_completion_class
-
-    completer, root = get_completion_class(shell), context.find_root().command
-    if completer is None:
-        raise ConfigError(f"{shell}: there is no completion for this shell.")
-    click.echo(completer(root, {}, "monitor", "_MONITOR_COMPLETE").source())
+    say(script(context.find_root().command, shell))

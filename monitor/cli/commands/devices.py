@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from monitor.cli.options import settings_in_force, settings_options
+from monitor.cli.output import say
 
 
 @click.command()
@@ -27,4 +28,4 @@ def devices(as_json: bool, config_file: Path | None, overrides: tuple[str, ...])
 
     with stderr_redirected(log_file(), keep_ours=True):
         text = as_json_text(config.audio.device) if as_json else as_table(config.audio.device)
-    click.echo(text)
+    say(text)

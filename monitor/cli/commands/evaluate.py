@@ -8,6 +8,7 @@ import click
 
 from monitor.cli.environment import choose_thread_waiting
 from monitor.cli.options import FILE, bundle_and_settings, settings_options
+from monitor.cli.output import say
 
 
 @click.command()
@@ -66,16 +67,17 @@ def evaluate(
     require_other_file((json_file,), (bundle,))
     from train.commands.evaluate import SimulatedStreams
     from train.commands.evaluate import evaluate as run
+    from train.commands.folders import removed_on_failure
     from train.commands.progress import ConsoleProgress
     from train.commands.train import write_json
     from train.evaluation.summary import as_json, evaluation_summary
 
     streams = SimulatedStreams(hours, fault_seconds, faults) if stream else None
-    with ConsoleProgress() as progress:
+    with removed_on_failure(*([plots] if plots else [])), ConsoleProgress() as progress:
         metrics = run(loaded, config, data, progress, plots, streams=streams, with_baselines=compare)
     if json_file == Path("-"):
-        click.echo(as_json(metrics))
+        say(as_json(metrics))
         return
     if json_file is not None:
         write_json(json_file, metrics)
-    click.echo(evaluation_summary(metrics))
+    say(evaluation_summary(metrics))

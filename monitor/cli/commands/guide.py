@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from monitor.cli.output import say
 from monitor.core.errors import ConfigError
 
 
@@ -24,7 +25,7 @@ def guide(topic: str | None) -> None:
     if topic is None:
         width = max(map(len, titles))
         rows = [f"  {name:<{width}}  {title}" for name, title in titles.items()]
-        click.echo("\n".join(["monitor guide TOPIC shows one of these pages:", *rows]))
+        say("\n".join(["monitor guide TOPIC shows one of these pages:", *rows]))
         return
     if topic not in titles:
         raise ConfigError(f"The manual has no page {topic!r}. Its pages are: {', '.join(titles)}.")

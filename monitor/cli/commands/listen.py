@@ -14,14 +14,17 @@ from monitor.cli.logs import set_up_logs
 from monitor.cli.options import (
     FILE,
     Speed,
-    device_override,
     microphone_options,
     output_options,
+    require_model,
+    sensitivity_option,
+    sensitivity_override,
     settings_options,
     settings_source,
     view_options,
     view_overrides,
 )
+from monitor.cli.output import say
 from monitor.core.errors import EXIT_ANOMALY, EXIT_SOURCE_LOST, ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from monitor.config.schema import Dashboard
     from monitor.outputs.recording_writer import RecordingWriter
     from monitor.outputs.sink import Sink
-    from monitor.runtime.builder import StreamRequest
+    from monitor.runtime.builder import LoadedRequest, StreamRequest
     from monitor.runtime.session import Session
 
 
@@ -43,9 +46,15 @@ class Outputs:
 
     headless: bool
     log_json: bool
-    scores: Path | None
-    events: Path | None
-    pictures: Path | None
+    scores: Path | None = None
+    events: Path | None = None
+    pictures: Path | None = None
+    record: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """The files that are written; none of them may be read as well."""
+        return self.scores, self.events, self.record
 
     def sinks(self, *, wait: bool, named: bool) -> list[Sink]:
         """Returns the sinks that all streams share.
@@ -73,6 +82,7 @@ class Outputs:
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after S seconds.")
 @click.option("--record", type=FILE, help="Also record the scored sound to this .wav or .flac file.")
 @click.option("--exit-on-loss", is_flag=True, help=f"End with exit code {EXIT_SOURCE_LOST} when a microphone is lost.")
+@sensitivity_option
 @output_options
 @view_options
 @settings_options
@@ -82,6 +92,7 @@ def live(
     channel: Any,
     duration: float | None,
     record: Path | None,
+    sensitivity: str | None,
     scores: Path | None,
     exit_on_loss: bool,
     pictures: Path | None,
@@ -101,18 +112,23 @@ def live(
 
     \b
     Keys: ? help, i details, q quit, space pause the display, + and - change the limit for this run,
-    s save a picture. Table of several streams: arrows select one, Enter shows it, Escape goes back.
+    a acknowledge an anomaly, s save a picture. Table of several streams: arrows select one, Enter shows it,
+    Escape goes back, / filters names, o changes the order.
     \b
     Examples:
       monitor live runs/pump/model.safetensors
       monitor live runs/pump/model.safetensors --device "USB Audio" --channel 0
+      monitor live runs/pump/model.safetensors --sensitivity low
       monitor live runs/pump/model.safetensors --headless --events events.jsonl --pictures anomalies/
       monitor live runs/pump/model.safetensors --duration 600 --record ten-minutes.flac
       monitor live --config hall.yaml --events events.jsonl
     """
-    outputs = Outputs(headless, log_json, scores, events, pictures)
+    outputs = Outputs(headless, log_json, scores, events, pictures, record)
     set_up_logs(as_json=log_json, timed=True)
-    settings = settings_source(config_file, (*overrides, *view_overrides(ascii, no_colour), *device_override(device)))
+    chosen = (*view_overrides(ascii, no_colour), *sensitivity_override(sensitivity))
+    settings = settings_source(config_file, (*overrides, *chosen), device=device)
+    if bundle is not None:
+        require_model(bundle, command="monitor replay")
     if bundle is None and (device is not None or channel is not None or record is not None):
         raise ConfigError(
             "--device, --channel and --record are for one microphone: add its model, as in monitor live MODEL."
@@ -120,26 +136,31 @@ def live(
     from monitor.runtime.builder import StreamRequest
 
     requests = [StreamRequest(bundle, channel=channel)] if bundle else _configured_requests(settings, with_files=False)
-    _require_other_files(outputs, record, requests)
+    _require_other_files(outputs, requests)
 
-    from monitor.runtime.builder import load_requests, microphone_sources
+    from monitor.runtime.builder import load_requests, make_plans, microphone_sources
     from monitor.runtime.session import Session
+    from monitor.runtime.start_failures import StartFailures
     from monitor.sources.device.stderr_redirect import log_file, stderr_redirected
 
-    loaded = load_requests(requests, settings)
+    failures = StartFailures(tolerate=len(requests) > 1)
+    loaded = load_requests(requests, settings, failures)
+    _require_calibrated_limits(loaded, sensitivity)
     sources = microphone_sources(loaded, end_when_lost=exit_on_loss)
     sinks = outputs.sinks(wait=False, named=bundle is None)
     writers = [_writer(record, loaded[0].bundle)] if record else []
     try:
         with stderr_redirected(log_file(), keep_ours=headless):
             session = Session(
-                [
-                    one.plan(source, sinks=[*sinks, *writers, *outputs.plots(one.bundle, wait=False)])
-                    for one, source in zip(loaded, sources, strict=True)
-                ],
+                make_plans(
+                    zip(loaded, sources, strict=True),
+                    lambda one: [*sinks, *writers, *outputs.plots(one.bundle, wait=False)],
+                    failures,
+                ),
                 device=settings.config.train.device,
                 precision=settings.config.listening.precision,
                 end_with_first_error=exit_on_loss,
+                failures=failures,
             )
             session.run(duration_s=duration, show=session_view(settings.config.dashboard, outputs))
     finally:
@@ -165,6 +186,7 @@ def live(
 )
 @click.option("--gapless", is_flag=True, help="Treat the files as parts of one continuous recording.")
 @click.option("--fail-on-anomaly", is_flag=True, help=f"End with exit code {EXIT_ANOMALY} if there was an anomaly.")
+@sensitivity_option
 @output_options
 @view_options
 @settings_options
@@ -173,6 +195,7 @@ def replay(
     files: tuple[Path, ...],
     speed: float,
     gapless: bool,
+    sensitivity: str | None,
     scores: Path | None,
     fail_on_anomaly: bool,
     pictures: Path | None,
@@ -186,12 +209,13 @@ def replay(
 ) -> None:
     """Monitor recordings as if they were live sound, one after another.
 
-    BUNDLE is the model, FILES are the recordings. Without them, the recordings of all `streams` in config.yaml are
-    played at once, each with its own model.
+    BUNDLE is the model, FILES are the recordings, or folders of recordings. Without them, the recordings of all
+    `streams` in config.yaml are played at once, each with its own model.
 
     \b
     Keys: ? help, i details, q quit, space pause the display, + and - change the limit for this run,
-    s save a picture. Table of several streams: arrows select one, Enter shows it, Escape goes back.
+    a acknowledge an anomaly, s save a picture. Table of several streams: arrows select one, Enter shows it,
+    Escape goes back, / filters names, o changes the order.
     \b
     Examples:
       monitor replay runs/pump/model.safetensors today.wav
@@ -202,28 +226,33 @@ def replay(
     """
     outputs = Outputs(headless, log_json, scores, events, pictures)
     set_up_logs(as_json=log_json, timed=True)
-    settings = settings_source(config_file, (*overrides, *view_overrides(ascii, no_colour)))
+    chosen = (*view_overrides(ascii, no_colour), *sensitivity_override(sensitivity))
+    settings = settings_source(config_file, (*overrides, *chosen))
+    if bundle is not None:
+        require_model(bundle, files, command="monitor replay")
     if bundle is not None and not files:
         raise ConfigError(f"{bundle}: add the recordings to replay, as in monitor replay {bundle} today.wav.")
-    from monitor.runtime.builder import StreamRequest
+    from monitor.runtime.builder import StreamRequest, with_recordings
+    from monitor.runtime.start_failures import StartFailures
 
     requests = [StreamRequest(bundle, files=files)] if bundle else _configured_requests(settings, with_files=True)
-    _require_other_files(outputs, None, requests)
+    failures = StartFailures(tolerate=len(requests) > 1)
+    requests = with_recordings(requests, failures)
+    _require_other_files(outputs, requests)
 
     from monitor.cli.results import print_results, result_lines
-    from monitor.runtime.builder import file_sources, load_requests
+    from monitor.runtime.builder import file_sources, load_requests, make_plans
     from monitor.runtime.session import Session
 
-    loaded = load_requests(requests, settings)
-    sources = file_sources(loaded, speed=speed, gapless=gapless)
+    loaded = load_requests(requests, settings, failures)
+    _require_calibrated_limits(loaded, sensitivity)
+    playable = file_sources(loaded, speed=speed, gapless=gapless, failures=failures)
     sinks = outputs.sinks(wait=True, named=bundle is None)
     session = Session(
-        [
-            one.plan(source, sinks=[*sinks, *outputs.plots(one.bundle, wait=True)])
-            for one, source in zip(loaded, sources, strict=True)
-        ],
+        make_plans(playable, lambda one: [*sinks, *outputs.plots(one.bundle, wait=True)], failures),
         device=settings.config.train.device,
         precision=settings.config.listening.precision,
+        failures=failures,
     )
     session.run(show=session_view(settings.config.dashboard, outputs))
     if log_json:
@@ -236,13 +265,30 @@ def replay(
         raise click.exceptions.Exit(EXIT_ANOMALY)
 
 
+def _require_calibrated_limits(loaded: Sequence[LoadedRequest], sensitivity: str | None) -> None:
+    """Checks that no limit is set by hand if a sensitivity is asked for, because that would then change nothing.
+
+    Raises:
+        ConfigError: if one is.
+    """
+    if sensitivity is None:
+        return
+    for one in loaded:
+        if one.config.alarm.threshold is not None:
+            stream = f" of {one.request.name}" if one.request.name else ""
+            raise ConfigError(
+                f"--sensitivity {sensitivity} has no effect, because alarm.threshold sets the limit{stream} to "
+                f"{one.config.alarm.threshold:g}: leave out one of the two."
+            )
+
+
 def _write_lines(lines: Iterable[tuple[str, Mapping[str, object]]], *, as_json: bool) -> None:
     """Writes lines to standard output: the texts, or the facts as JSON."""
     from monitor.cli.logs import event_writer
 
     write = event_writer(as_json=True)
     for text, facts in lines:
-        write(text, facts) if as_json else click.echo(text)
+        write(text, facts) if as_json else say(text)
 
 
 def _configured_requests(settings: SettingsSource, *, with_files: bool) -> list[StreamRequest]:
@@ -265,12 +311,12 @@ def _configured_requests(settings: SettingsSource, *, with_files: bool) -> list[
     ]
 
 
-def _require_other_files(outputs: Outputs, record: Path | None, requests: Sequence[StreamRequest]) -> None:
+def _require_other_files(outputs: Outputs, requests: Sequence[StreamRequest]) -> None:
     """Checks that no output file is also an input: a model or a recording."""
     from monitor.core.atomic_io import require_other_file
 
     read = [path for request in requests for path in (request.model, *request.files)]
-    require_other_file((record, outputs.scores, outputs.events), read)
+    require_other_file(outputs.files, read)
 
 
 def _writer(path: Path, bundle: Bundle) -> RecordingWriter:
@@ -288,7 +334,7 @@ def session_view(dashboard: Dashboard, outputs: Outputs) -> Any:
 
     def show_session(session: Session) -> None:
         show(
-            lambda: session.engine.latest,
+            lambda: session.latest,
             session,
             session.over,
             fps=dashboard.fps,

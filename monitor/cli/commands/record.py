@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from monitor.cli.options import FILE, device_override, microphone_options, settings_in_force, settings_options
+from monitor.cli.options import FILE, microphone_options, settings_in_force, settings_options
+from monitor.cli.output import say
 
 
 @click.command()
@@ -42,7 +43,7 @@ def record(
       monitor record --device "USB Audio" --channel 0 --minutes 30 --out recordings/ --format wav
       monitor train recordings/ --out runs/pump
     """
-    config = settings_in_force(config_file, (*overrides, *device_override(device)))
+    config = settings_in_force(config_file, overrides, device=device)
     from monitor.cli.capture_progress import CaptureProgress
     from monitor.sources.device.stderr_redirect import log_file, stderr_redirected
     from monitor.sources.recording_session import record_files
@@ -58,4 +59,4 @@ def record(
                 files += 1
     finally:
         if files:
-            click.echo(f"{files} recordings of 10 s are in {out}. Next: monitor train {out} --out runs/mine")
+            say(f"{files} recordings of 10 s are in {out}. Next: monitor train {out} --out runs/mine")

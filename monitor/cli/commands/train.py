@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from monitor.cli.completion import complete_fault
 from monitor.cli.environment import choose_thread_waiting
 from monitor.cli.options import (
     FILE,
@@ -16,6 +17,8 @@ from monitor.cli.options import (
     view_options,
     view_overrides,
 )
+from monitor.cli.output import say, say_error
+from monitor.core.errors import DataError
 
 
 @click.command()
@@ -46,7 +49,7 @@ def train(
 ) -> None:
     """Train a model of the sound of a healthy machine.
 
-    DATA is a folder of normal recordings (wav, flac, ogg, or .npy mel frames), or one in the layout of ToyADMOS
+    DATA is a folder of normal recordings (sound files, or .npy mel frames), or one in the layout of ToyADMOS
     (train_normal/, test_normal/, test_anomaly/) or DCASE (train/, test/). Recordings in test folders are scored at the
     end. The folder --out receives model.safetensors, metrics.json, history.jsonl and pictures.
 
@@ -54,7 +57,7 @@ def train(
     Examples:
       monitor train recordings/ --out runs/pump
       monitor train ToyCar/ --out runs/article --preset toyadmos
-      monitor train mel/ --out runs/mel --set features.n_fft=1024 --set features.hop_length=512
+      monitor train mel/ --out runs/mel --set features.n_fft=1024 --set features.hop_length=512 --set features.fmax=null
       monitor train recordings/ --out runs/pump --resume
       torchrun --nproc-per-node=2 -m monitor train recordings/ --out runs/pump
     """
@@ -70,14 +73,16 @@ def train(
             metrics = training.train(config, data, out, progress, resume=resume)
     except KeyboardInterrupt:
         if (out / training.CHECKPOINT_FILE).exists():
-            click.echo("Interrupted. Run the same command with --resume to continue.", err=True)
+            say_error("interrupted. Run the same command with --resume to continue.")
         raise
     if not metrics:  # only the first of torchrun's processes has the metrics
         return
     from monitor.bundle.bundle_io import load_bundle
     from train.evaluation.summary import training_summary
 
-    click.echo(training_summary(metrics, load_bundle(out / training.BUNDLE_FILE), out))
+    say(training_summary(metrics, load_bundle(out / training.BUNDLE_FILE), out))
+    if doubt := training.reason_for_doubt(metrics, config, out / training.BUNDLE_FILE):
+        raise DataError(doubt)
 
 
 @click.command()
@@ -86,6 +91,7 @@ def train(
     default="bearing",
     show_default=True,
     metavar="bearing|imbalance|belt|gear",
+    shell_complete=complete_fault,
     help="Fault of the simulated machine.",
 )
 @click.option(
@@ -122,6 +128,9 @@ def demo(
     """
     choose_thread_waiting()
     config = settings_in_force(config_file, (*overrides, *view_overrides(ascii, no_colour)))
+    from monitor.features.mel import require_filled_bands
+
+    require_filled_bands(config.features)
     if hours is not None:
         from train.demo.false_alarms import count_false_alarms
 
@@ -130,7 +139,7 @@ def demo(
     from monitor.cli.commands.listen import Outputs, session_view
     from train.demo.demo import run_demo
 
-    outputs = Outputs(headless, log_json, None, events, None)
+    outputs = Outputs(headless, log_json, events=events)
     run_demo(
         config, out, fault, speed=speed, headless=headless, events=events, show=session_view(config.dashboard, outputs)
     )

@@ -19,6 +19,7 @@ _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0)
 _WIDE = 25.0  # from this ratio of the largest value to a low one, the scale becomes logarithmic
 _NARROW = 10.0  # below this ratio it becomes linear again
 _SLACK = 1.8  # how many times too large an axis may be before it shrinks
+FIXED_TOP = 1.5  # top of the fixed axis for shares of a limit: the limit is at two thirds of its height
 _DECADES = 1e5  # the most a logarithmic axis spans
 
 
@@ -93,6 +94,11 @@ class Axis:
         return share
 
 
+def of_shares() -> Axis:
+    """The axis of all shares of a limit, which never changes: from 0 to FIXED_TOP; higher values stand at the top."""
+    return Axis(0.0, FIXED_TOP, log=False, threshold=1.0)
+
+
 def choose(values: FloatArray, threshold: float, before: Axis | None = None) -> Axis:
     """The axis for a minute of `values`. It keeps the ends of `before`, the axis now on the screen, where they fit."""
     line = threshold if math.isfinite(threshold) and threshold > 0 else None
@@ -126,6 +132,7 @@ class Scales:
     """The scales now on one viewer's screen, kept from frame to frame so that they change seldom."""
 
     axes: dict[str, Axis] = field(default_factory=dict)  # by the title of the chart
+    changed: dict[str, int] = field(default_factory=dict)  # the newest slot when an axis last changed, by the title
     levels: tuple[int, int] | None = None  # levels in dB of the spectrogram's darkest and brightest colour
     levels_slot: int | None = None  # the newest slot they were fitted to
     band_high: float = 0.0  # share of the threshold that a bar of full length stands for

@@ -47,6 +47,13 @@ def column_maximum(history: FloatArray, first_slot: int, slots: int, columns: in
     return out
 
 
+def unheard_columns(spectrogram: FloatArray, first_slot: int, slots: int, columns: int) -> NDArray[np.bool_]:
+    """The columns (columns,) in which no sound was heard; not those before the beginning of the stream."""
+    heard: FloatArray = np.asarray(np.isfinite(spectrogram).any(axis=1), np.float32)
+    unheard: NDArray[np.bool_] = column_maximum(heard, first_slot, slots, columns) == 0
+    return unheard
+
+
 def column_mean(history: FloatArray, first_slot: int, slots: int, columns: int) -> FloatArray:
     """The mean of each column's finite values, NaN where there are none. (n, bands) -> (columns, bands)."""
     out = np.full((columns, history.shape[1]), np.nan, np.float32)

@@ -7,16 +7,14 @@ import time
 
 from monitor.core.events import Event
 from monitor.dashboard.render.theme import Glyphs
+from monitor.scoring.score_parts import SCORE_TITLES
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _OLD_S = 20 * 3600.0
-_METHODS = {
-    "fused": "network + spectrum",
-    "mahalanobis": "network",
-    "spectrum": "spectrum",
-    "error": "mean error",
-}
-_KINDS = {"lost": "no sound", "gap": "not heard", "off": "off", "drift": "adapted"}
+_KINDS = {
+    "lost": "no sound", "gap": "not heard", "off": "off", "drift": "adapted", "overloaded": "overload",
+    "invalid samples": "invalid",
+}  # fmt: skip
 
 
 def number(value: float) -> str:
@@ -88,7 +86,7 @@ def of_limit(value: float) -> str:
 
 def method(score_kind: str) -> str:
     """What the anomaly score is computed from, for a reader who does not know the kinds of scores by name."""
-    return _METHODS.get(score_kind, score_kind)
+    return SCORE_TITLES.get(score_kind, score_kind)
 
 
 def event_kind(event: Event) -> str:

@@ -39,7 +39,7 @@ class Theme:
 _RED, _AMBER, _GREEN, _TEAL, _VIOLET, _GREY, _BLUE = (
     "#e5484d", "#d79921", "#57a773", "#3fa7a3", "#a26fd6", "#7d858c", "#4f97d1",
 )  # fmt: skip
-_LOUD = frozenset({State.ANOMALY, State.LOST, State.NO_SIGNAL})
+_LOUD = frozenset({State.ANOMALY, State.LOST, State.NO_SIGNAL, State.OVERLOADED})
 
 COLOUR = Theme(
     heat=True,
@@ -64,6 +64,7 @@ COLOUR = Theme(
         State.OFF: Style.parse(_GREY),
         State.LOST: Style.parse("bold #ffffff on #7443a8"),
         State.NO_SIGNAL: Style.parse("bold #ffffff on #7443a8"),
+        State.OVERLOADED: Style.parse("bold #ffffff on #7443a8"),
     },
     loud=_LOUD,
 )
@@ -94,6 +95,7 @@ MONO = Theme(
         State.OFF: Style.parse("dim"),
         State.LOST: Style.parse("bold reverse"),
         State.NO_SIGNAL: Style.parse("bold reverse"),
+        State.OVERLOADED: Style.parse("bold reverse"),
     },
     loud=_LOUD,
 )
@@ -122,16 +124,18 @@ class Glyphs:
     anomaly: str
     gap: str
     lost: str
+    unheard: str  # where no sound was heard
+    acknowledged: str  # an anomaly that somebody has seen
     levels: str  # heights of a history of one row, low to high
 
 
 UNICODE = Glyphs(
     ascii=False, rule="─", side="│", tick="┤", mark="╵", bar="▏▎▍▌▋▊▉█", thin="╸━", unlit="·", peak="┃",
     limit="┊", new="█", missing="░", ramp=" ░▒▓█", halves=" ▀▄█", dot="·", ellipsis="…", anomaly="▲",
-    gap="╌", lost="✕", levels="▁▂▃▄▅▆▇█",
+    gap="╌", lost="✕", unheard="╱", acknowledged="✓", levels="▁▂▃▄▅▆▇█",
 )  # fmt: skip
 ASCII = Glyphs(
     ascii=True, rule="-", side="|", tick="+", mark="'", bar="=", thin="-", unlit=".", peak="|", limit=":",
     new="+", missing="-", ramp=" .:-=+*#%@", halves=" \"o#", dot="|", ellipsis="~", anomaly="!",
-    gap="~", lost="x", levels="_.,-+=*#",
+    gap="~", lost="x", unheard="/", acknowledged="a", levels="_.,-+=*#",
 )  # fmt: skip

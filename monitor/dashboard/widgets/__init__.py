@@ -6,6 +6,7 @@ __all__ = [
     "chart",
     "event_list",
     "overlay",
+    "reason",
     "spectrogram",
     "status",
     "stream_order",

@@ -13,6 +13,7 @@ from monitor.dashboard.render.theme import Glyphs, Theme
 _LETTERS = {
     " ": ("  ",) * 6,
     "A": (" ## ", "#  #", "#  #", "####", "#  #", "#  #"),
+    "D": ("### ", "#  #", "#  #", "#  #", "#  #", "### "),
     "E": ("####", "#   ", "### ", "#   ", "#   ", "####"),
     "F": ("####", "#   ", "### ", "#   ", "#   ", "#   "),
     "G": (" ####", "#    ", "#  ##", "#   #", "#   #", " ####"),
@@ -24,6 +25,7 @@ _LETTERS = {
     "R": ("#### ", "#   #", "#   #", "#### ", "#  # ", "#   #"),
     "S": (" ###", "#   ", " ## ", "   #", "   #", "### "),
     "T": ("#####", "  #  ", "  #  ", "  #  ", "  #  ", "  #  "),
+    "V": ("#   #", "#   #", "#   #", "#   #", " # # ", "  #  "),
     "W": ("#   #", "#   #", "#   #", "# # #", "## ##", "#   #"),
     "Y": ("#   #", "#   #", " # # ", "  #  ", "  #  ", "  #  "),
 }
@@ -35,7 +37,7 @@ def word_width(word: str, size: int = 1) -> int:
     return size * (sum(len(_LETTERS[letter][0]) for letter in word) + _GAP * (len(word) - 1))
 
 
-WIDEST = max(word_width(state) for state in State)
+WIDEST = max(word_width(state) for state in State if state is not State.OVERLOADED)  # that is written small instead
 
 
 def word_rows(size: int) -> int:
@@ -56,23 +58,37 @@ def _rows(word: str, size: int, halves: str) -> tuple[str, ...]:
     )
 
 
-def large_word(state: State, width: int, size: int, theme: Theme, glyphs: Glyphs, caption: str = "") -> list[Line]:
+def large_word(
+    state: State, width: int, size: int, theme: Theme, glyphs: Glyphs, caption: str = "", *, loud: bool = True
+) -> list[Line]:
     """The word on a field of `width` cells and `word_rows(size)` rows, which is coloured in the loud states.
 
-    The caption stands to the right of the word, where there is room for it.
+    A word that is too wide is written in letters of one cell. The caption stands to the right of the word, where there
+    is room for it. Without `loud` there is no coloured field.
     """
-    style = theme.word[state]
-    ground = style if state in theme.loud else theme.plain
+    filled = state in theme.loud and loud
+    style = theme.word[state] if filled or state not in theme.loud else theme.alert
+    ground = style if filled else theme.plain
     made: list[Line] = []
     rows = _rows(state.value, size, glyphs.halves)
+    if len(rows[0]) >= width:
+        rows = _small_rows(state.value, size)
     used = 1 + len(rows[0])
     room = width - used - 4
     for number, row in enumerate(rows):
         text = f" {row}"
         line: Line = [Segment(text, style)]
         if number == (len(rows) - 1) // 2 and caption and len(caption) <= room:
-            line += [Segment(f"    {caption:<{room}}", ground if state in theme.loud else theme.label)]
+            line += [Segment(f"    {caption:<{room}}", ground if filled else theme.label)]
         else:
             line += [Segment(" " * (width - used), ground)]
         made.append(line)
     return made
+
+
+def _small_rows(word: str, size: int) -> tuple[str, ...]:
+    """The word in letters of one cell with spaces between them, in the rows of a large word."""
+    spaced = " ".join(word)
+    rows = [" " * len(spaced)] * word_rows(size)
+    rows[(len(rows) - 1) // 2] = spaced
+    return tuple(rows)

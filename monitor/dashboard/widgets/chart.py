@@ -5,22 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.segment import Segment
 
 from monitor.core.types import FloatArray
-from monitor.dashboard.render.axis import Axis, choose
+from monitor.dashboard.render.axis import Axis, Scales, choose, of_shares
 from monitor.dashboard.render.binning import column_maximum, minute_slots
 from monitor.dashboard.render.braille import ASCII_DOTS, BRAILLE, trace
 from monitor.dashboard.render.cells import Line, Part, rule, runs
-from monitor.dashboard.render.formatting import number, tick
+from monitor.dashboard.render.formatting import number, share, tick
 from monitor.dashboard.render.theme import Glyphs, Theme
 
 GUTTER = 7  # cells for the labels of every y axis, so that all charts have the same x axis
+_ANNOUNCED_S = 5.0  # for so long a new scale is announced
+_UNHEARD = " not heard "
+
+BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a chart shows: (slots,) values from slot `first_slot` on, the newest value, and their threshold."""
+    """What a chart shows: (slots,) values from slot `first_slot` on, the newest value, and their threshold.
+
+    Shares of a limit have the threshold 1, and an axis that never changes.
+    """
 
     title: str
     values: FloatArray
@@ -28,6 +36,7 @@ class History:
     slot_s: float
     now: float
     threshold: float
+    is_share: bool = False
 
     @property
     def shown(self) -> FloatArray:
@@ -35,21 +44,55 @@ class History:
         return self.values[-minute_slots(self.slot_s) :]
 
 
-def chart(history: History, width: int, rows: int, theme: Theme, glyphs: Glyphs, axes: dict[str, Axis]) -> list[Line]:
-    """A title and `rows` lines of chart, `width` cells wide. The axis is kept in `axes` for the next frame."""
-    axis = choose(history.shown, history.threshold, axes.get(history.title))
-    axes[history.title] = axis
-    return [_title(history, width, theme, glyphs), *_plot(history, axis, width, rows, theme, glyphs)]
+def chart(
+    history: History, unheard: BoolArray, width: int, rows: int, theme: Theme, glyphs: Glyphs, scales: Scales
+) -> list[Line]:
+    """A title and `rows` lines of chart, `width` cells wide. The axis is kept in `scales` for the next frame.
+
+    Args:
+        history: the values.
+        unheard: (width - GUTTER,) columns in which no sound was heard; they are hatched.
+        width: cells.
+        rows: of the chart without its title.
+        theme: styles.
+        glyphs: characters.
+        scales: the axes now on the screen.
+    """
+    axis = of_shares() if history.is_share else _kept(history, scales)
+    title = _title(history, width, theme, glyphs, scales)
+    return [title, *_plot(history, axis, unheard, width, rows, theme, glyphs)]
 
 
-def _title(history: History, width: int, theme: Theme, glyphs: Glyphs) -> Line:
+def _kept(history: History, scales: Scales) -> Axis:
+    """The axis for this frame; a change is noted, so that it is announced."""
+    before = scales.axes.get(history.title)
+    axis = scales.axes[history.title] = choose(history.shown, history.threshold, before)
+    if before is not None and (axis.low, axis.high, axis.log) != (before.low, before.high, before.log):
+        scales.changed[history.title] = history.first_slot + len(history.values)
+    return axis
+
+
+def _title(history: History, width: int, theme: Theme, glyphs: Glyphs, scales: Scales) -> Line:
     over = history.now > history.threshold
-    now: list[Part] = [(f"{number(history.now):>6}", theme.alert if over else theme.value)]
+    figure = share(history.now) if history.is_share else number(history.now)
+    now: list[Part] = [(f" {figure:>5}", theme.alert if over else theme.value)]
     limit: list[Part] = [("limit ", theme.label), (number(history.threshold), theme.line)]
+    if history.is_share:
+        limit = [("alarm above ", theme.label), (share(1.0), theme.line)]
+    elif _has_new_scale(history, scales):
+        limit = [(" new scale ", theme.note)]
     return rule(width, theme, glyphs, [(history.title, theme.title), *now], limit)
 
 
-def _plot(history: History, axis: Axis, width: int, rows: int, theme: Theme, glyphs: Glyphs) -> list[Line]:
+def _has_new_scale(history: History, scales: Scales) -> bool:
+    changed = scales.changed.get(history.title)
+    newest = history.first_slot + len(history.values)
+    return changed is not None and 0 <= newest - changed < _ANNOUNCED_S / history.slot_s
+
+
+def _plot(
+    history: History, axis: Axis, unheard: BoolArray, width: int, rows: int, theme: Theme, glyphs: Glyphs
+) -> list[Line]:
     dots = ASCII_DOTS if glyphs.ascii else BRAILLE
     plot = max(width - GUTTER, 1)
     height = rows * dots.down
@@ -59,7 +102,7 @@ def _plot(history: History, axis: Axis, width: int, rows: int, theme: Theme, gly
     pixels = trace(axis.pixels(values, height, line), height, line)
     codes = dots.codes(pixels)
     line_row = None if line is None else rows - 1 - line // dots.down
-    labels = _labels(axis, rows, height, line, dots.down)
+    labels = _labels(axis, rows, height, line, dots.down, in_shares=history.is_share)
     made: list[Line] = []
     for row in range(rows):
         label = labels.get(row, "")
@@ -75,8 +118,26 @@ def _plot(history: History, axis: Axis, width: int, rows: int, theme: Theme, gly
             body = [Segment(text.replace("|", "#") if glyphs.ascii else text, theme.alert)]
         else:
             body = [Segment(dots.text(codes[row]), theme.trace)]
+        if unheard.any():
+            body = _hatched(body, unheard, row == rows // 2, theme, glyphs)
         made.append(gutter + body)
     return made
+
+
+def _hatched(body: Line, unheard: BoolArray, labelled: bool, theme: Theme, glyphs: Glyphs) -> Line:
+    """A row of a chart with its unheard columns hatched; with `labelled` they say what they are, if there is room."""
+    text = "".join(segment.text for segment in body)
+    styles = [segment.style or theme.plain for segment in body for _ in segment.text]
+    shown = [glyphs.unheard if none else character for character, none in zip(text, unheard.tolist(), strict=True)]
+    if labelled:
+        edges = np.flatnonzero(np.diff(np.r_[False, unheard, False])).tolist()
+        for start, end in zip(edges[::2], edges[1::2], strict=True):
+            if end - start >= len(_UNHEARD):
+                at = start + (end - start - len(_UNHEARD)) // 2
+                shown[at : at + len(_UNHEARD)] = _UNHEARD
+    known = [*dict.fromkeys(styles), theme.label]
+    codes = [len(known) - 1 if none else known.index(style) for style, none in zip(styles, unheard, strict=True)]
+    return runs(codes, "".join(shown), known)
 
 
 def _threshold_row(codes: list[int], theme: Theme, glyphs: Glyphs) -> Line:
@@ -88,7 +149,7 @@ def _threshold_row(codes: list[int], theme: Theme, glyphs: Glyphs) -> Line:
     return runs([1 if code else 0 for code in codes], shown, (theme.line, theme.alert))
 
 
-def _labels(axis: Axis, rows: int, height: int, line: int | None, down: int) -> dict[int, str]:
+def _labels(axis: Axis, rows: int, height: int, line: int | None, down: int, *, in_shares: bool) -> dict[int, str]:
     """Row -> label: the limit at its line, then the ends, then other numbers that leave a row free between them."""
     made: dict[int, str] = {}
     if line is not None:
@@ -99,7 +160,7 @@ def _labels(axis: Axis, rows: int, height: int, line: int | None, down: int) -> 
         row = rows - 1 - place // down
         near = 0 if i < 2 else 1
         if all(abs(row - other) > near for other in made):
-            made[row] = tick(value)
+            made[row] = share(value) if in_shares else tick(value)
     return made
 
 

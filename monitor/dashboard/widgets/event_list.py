@@ -79,6 +79,8 @@ def _measure(event: Event, named: bool, room: int, theme: Theme, glyphs: Glyphs)
     """How far an anomaly was above the limit, or how far the reference has adapted; else the kind, if not `named`."""
     if event.kind == "anomaly":
         style = theme.alert if event.duration_s is None else theme.value
+        if event.cause == "lasting" and event_peak(event) <= 1:  # the alarm is that of the lasting sum
+            return [("score ", theme.label), (share(event_peak(event)), style)]
         peak = of_limit(event_peak(event))
         peak = peak if len(peak) <= room else share(event_peak(event))
         prefix = "up to " if len("up to ") + len(peak) <= room else ""

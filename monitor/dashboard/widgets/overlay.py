@@ -10,39 +10,45 @@ from rich.style import Style
 
 from monitor.core.snapshot import Snapshot
 from monitor.dashboard.render.cells import Line, block, line, rule
-from monitor.dashboard.render.formatting import duration, number, of_limit, span
+from monitor.dashboard.render.formatting import duration, number, of_limit, share, span
 from monitor.dashboard.render.theme import Glyphs, Theme
 from monitor.dashboard.widgets.status import Keys, facts
 
 KEYS: Keys = (("any key", "closes this"),)
 
 _KEYS_HELP = (
-    "q quits, space pauses the display, + and - move the limit by 5 % for this run, s saves a picture, i shows details"
+    "q quits, space pauses, + and - move the limit, s saves a picture, i shows details, a acknowledges anomalies"
 )
-_TABLE_KEYS = "arrows choose a stream, Enter shows it alone, Escape goes back, "
-_STATES = "WARNING: unusual, but not for long yet. ANOMALY: alarm. OFF: machine too quiet. LOST, NO SIGNAL: no sound."
-_SCORE = "How different the machine sounds from normal. There is an alarm when it stays above the limit for a second."
-_LASTING = "Small deviations that go on are added up. At 100 % there is an alarm, even if the score is below its limit."
-_ERROR = "How badly the network, trained on normal sound, can reproduce this sound. "
+_TABLE_KEYS = (
+    "arrows choose a stream, Enter shows it alone, Escape goes back, / shows only names with what you type, o changes "
+    "the order, "
+)
+_STATES = "WARNING: unusual, not yet for long. OFF: quiet. LOST, NO SIGNAL: no sound. OVERLOADED: much is not heard."
+_SHARE = "How near the alarm is: above 100 % is the alarm. It is the larger of score and lasting. Hatched: not heard."
+_SCORE = "How different the machine sounds from normal."
+_LASTING = "Small deviations that go on are added up. Above 100 % is the alarm, even if the score is low."
+_ERROR = "How badly the network, trained on normal sound, reproduces this sound. "
 _LEVEL = "How loud the sound is. At 0 dB the microphone is overloaded."
 
 _STREAM = (
     ("State", _STATES),
-    ("Anomaly score", _SCORE),
+    ("Share of limit", _SHARE),
+    ("Score", _SCORE),
+    ("Lasting", _LASTING),
     ("Reconstruction error", _ERROR + "Alarms go by the score."),
     ("Spectrogram", "The last minute: loud is bright, high frequencies on top."),
     ("What is unusual", "Frequencies that raise the score, in % of its limit, because sound is new there or missing."),
-    ("Events", "When, for how long, and the highest score in % of the limit."),
+    ("Events", "When, how long, and the highest score in % of the limit."),
     ("Level", _LEVEL),
-    ("Lasting", _LASTING),
 )  # fmt: skip
 _TABLE = (
-    ("state", _STATES + " The worst is at the top."),
-    ("of limit", "The anomaly score. " + _SCORE),
+    ("state", _STATES + " The worst is at the top; an acknowledged anomaly is marked, and not on top until it ends."),
+    ("of limit", _SHARE),
     ("level", _LEVEL),
     ("lasting", _LASTING),
-    ("score, last minute", "The limit is at half the height; what is above it is red."),
+    ("last minute", "The share of the limit. The limit is at half the height; what is above it is red."),
     ("last event", "What happened last, and how long ago it began."),
+    ("today", "Anomalies and seconds not heard since midnight, or since the start."),
 )  # fmt: skip
 
 _TWO_COLUMNS = 60  # cells from which on names stand in a column of their own
@@ -59,8 +65,8 @@ def stream_help(score_kind: str, several: bool, width: int, rows: int, theme: Th
     """
     texts = dict(_STREAM)
     if score_kind == "error":
-        del texts["Anomaly score"]
-        texts["Reconstruction error"] = _ERROR + "There is an alarm when it stays above the limit for a second."
+        del texts["Score"]
+        texts["Reconstruction error"] = _ERROR + "Alarms go by it."
     entries = [("Keys", (_TABLE_KEYS if several else "") + _KEYS_HELP), *texts.items()]
     return _help(entries, width, rows, theme, glyphs)
 
@@ -76,6 +82,8 @@ def stream_details(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyp
     if snapshot.score_kind != "error":
         entries.append(("score now", f"{number(snapshot.score)}, limit {number(snapshot.threshold)}", theme.value))
     entries += [
+        ("share of limit", share(snapshot.share_of_limit), theme.value),
+        ("false alarms", snapshot.false_alarms or "not known for this limit", theme.value),
         ("error now", f"{number(snapshot.error)}, limit {number(snapshot.error_threshold)}", theme.value),
         ("lasting", of_limit(snapshot.lasting_sum), theme.value),
         ("delay", _delay(snapshot), theme.value),
@@ -99,7 +107,7 @@ def _delay(snapshot: Snapshot) -> str:
 def _help(texts: Sequence[tuple[str, str]], width: int, rows: int, theme: Theme, glyphs: Glyphs) -> list[Line]:
     """A page of help, with blank lines between the paragraphs if there is room for them."""
     paragraphs = _wrapped([(title, text, theme.value) for title, text in texts], width, theme)
-    gap = [line(width)] if sum(len(part) + 1 for part in paragraphs) <= rows else []
+    gap = [line(width)] if sum(len(part) + 1 for part in paragraphs) < rows else []
     return _page("Help", [one for part in paragraphs for one in [*part, *gap]], width, rows, theme, glyphs)
 
 

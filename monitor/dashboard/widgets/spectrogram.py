@@ -19,7 +19,7 @@ from rich.style import Style
 from monitor.core.snapshot import Snapshot
 from monitor.core.types import FloatArray
 from monitor.dashboard.render.axis import Scales
-from monitor.dashboard.render.binning import band_rows, column_mean, minute_slots, row_mean
+from monitor.dashboard.render.binning import band_rows, column_mean, minute_slots, row_mean, unheard_columns
 from monitor.dashboard.render.cells import Line, rule
 from monitor.dashboard.render.formatting import hertz
 from monitor.dashboard.render.theme import Glyphs, Theme
@@ -27,7 +27,9 @@ from monitor.dashboard.widgets.chart import GUTTER
 
 _MAGMA = ("#07061c", "#2c115f", "#721f81", "#b73779", "#f1605d", "#feb078", "#fcfdbf")
 _COLOURS = 32  # more of them would only make the runs shorter
-_NOTHING = _COLOURS  # the code of a pixel without a level
+_NOTHING = _COLOURS  # the code of a pixel without a level, before the beginning of the stream
+_UNHEARD = _COLOURS + 1  # the code of a pixel where no sound was heard
+_CODES = _COLOURS + 2
 _STEP_DB = 5
 _LEAST_SPAN_DB = 30
 _ROUND_HZ = (125, 250, 500, 1000, 2000, 4000, 8000, 16000, 32000)
@@ -45,12 +47,15 @@ def _palette() -> list[Color]:
 
 
 _PALETTE = _palette()
+_FAINT = Style.parse("#7d858c")  # the grey of labels
 
 
-@lru_cache(maxsize=(_COLOURS + 1) ** 2)
-def _cell(pair: int) -> tuple[str, Style]:
-    """The character and the style of a cell whose pixels have the codes `divmod(pair, _COLOURS + 1)`."""
-    upper, lower = divmod(pair, _COLOURS + 1)
+@lru_cache(maxsize=2 * _CODES**2)
+def _cell(pair: int, unheard: str) -> tuple[str, Style]:
+    """The character and the style of a cell whose pixels have the codes `divmod(pair, _CODES)`."""
+    upper, lower = divmod(pair, _CODES)
+    if _UNHEARD in (upper, lower):
+        return unheard, _FAINT
     if upper == lower == _NOTHING:
         return " ", Style.null()
     if upper == lower:
@@ -68,13 +73,14 @@ def spectrogram(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs:
     plot = max(width - GUTTER, 1)
     low, high = _levels(snapshot, slots, scales)
     columns = column_mean(snapshot.spectrogram, snapshot.first_slot, slots, plot)
+    unheard = unheard_columns(snapshot.spectrogram, snapshot.first_slot, slots, plot)
     span = f"{low} to {high} dB"
     made = [rule(width, theme, glyphs, [("Spectrogram", theme.title)], [(span, theme.label)])]
     labels = frequency_labels(snapshot.band_hz, rows)
     if theme.heat:
-        body = _coloured(columns, rows, low, high, glyphs, scales)
+        body = _coloured(columns, unheard, rows, low, high, glyphs, scales)
     else:
-        body = _shaded(columns, rows, low, high, theme, glyphs)
+        body = _shaded(columns, unheard, rows, low, high, theme, glyphs)
     for row, line in enumerate(body):
         label = labels.get(row, "")
         edge = glyphs.tick if label else glyphs.side
@@ -120,17 +126,23 @@ def _toward(before: int, target: int) -> int:
     return before + (1 if target > before else -1)
 
 
-def _codes(levels: FloatArray, low: int, high: int, steps: int) -> NDArray[np.int64]:
-    """Levels in dB become numbers from 0 to steps - 1, and `steps` where there is no level."""
+def _codes(levels: FloatArray, unheard: NDArray[np.bool_], low: int, high: int, steps: int) -> NDArray[np.int64]:
+    """Levels (columns, rows) in dB become numbers from 0 to steps - 1.
+
+    They are `steps` where there is no level, and steps + 1 where no sound was heard.
+    """
     known = np.isfinite(levels)
     share = (np.where(known, levels, low) - low) / max(high - low, 1)
-    return np.where(known, np.clip((share * steps).astype(np.int64), 0, steps - 1), steps)
+    codes = np.where(known, np.clip((share * steps).astype(np.int64), 0, steps - 1), steps)
+    return np.where(unheard[:, None], steps + 1, codes)
 
 
-def _coloured(columns: FloatArray, rows: int, low: int, high: int, glyphs: Glyphs, scales: Scales) -> list[Line]:
+def _coloured(
+    columns: FloatArray, unheard: NDArray[np.bool_], rows: int, low: int, high: int, glyphs: Glyphs, scales: Scales
+) -> list[Line]:
     halves = 1 if glyphs.ascii else 2  # ASCII has no half block, but a space has a background too
-    codes = _codes(row_mean(columns, halves * rows), low, high, _COLOURS)[:, ::-1].T  # the top row first
-    pairs = (codes[0::halves] * (_COLOURS + 1) + codes[halves - 1 :: halves]).astype(np.int16)
+    codes = _codes(row_mean(columns, halves * rows), unheard, low, high, _COLOURS)[:, ::-1].T  # the top row first
+    pairs = (codes[0::halves] * _CODES + codes[halves - 1 :: halves]).astype(np.int16)
     made: list[Line] = []
     for number, row in enumerate(pairs):
         key = row.tobytes()
@@ -139,14 +151,16 @@ def _coloured(columns: FloatArray, rows: int, low: int, high: int, glyphs: Glyph
             edges = [0, *(np.flatnonzero(np.diff(row)) + 1).tolist(), len(row)]
             line: Line = []
             for start, end in pairwise(edges):
-                character, style = _cell(int(row[start]))
+                character, style = _cell(int(row[start]), glyphs.unheard)
                 line.append(Segment(character * (end - start), style))
             kept = scales.rows[number] = (key, line)
         made.append(kept[1])
     return made
 
 
-def _shaded(columns: FloatArray, rows: int, low: int, high: int, theme: Theme, glyphs: Glyphs) -> list[Line]:
-    ramp = glyphs.ramp + " "  # missing sound looks like silence here, but not in the charts above
-    codes = _codes(row_mean(columns, rows), low, high, len(glyphs.ramp))[:, ::-1].T
+def _shaded(
+    columns: FloatArray, unheard: NDArray[np.bool_], rows: int, low: int, high: int, theme: Theme, glyphs: Glyphs
+) -> list[Line]:
+    ramp = glyphs.ramp + " " + glyphs.unheard
+    codes = _codes(row_mean(columns, rows), unheard, low, high, len(glyphs.ramp))[:, ::-1].T
     return [[Segment("".join([ramp[code] for code in row]), theme.plain)] for row in codes.tolist()]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from textwrap import wrap
 
 from rich.style import Style
 
-from monitor.core.events import State
 from monitor.core.snapshot import Snapshot
 from monitor.dashboard.render.cells import Line, Part, bar_of, block, line, rule, spread
 from monitor.dashboard.render.formatting import (
@@ -30,58 +30,47 @@ _FULL_DBFS = -0.5  # as good as clipped
 _NEWS_S = 600.0  # for so long a gap is emphasised
 _GROWING, _ENOUGH = 0.5, 1.0  # lasting sum, as a share of its limit
 _NOTE_ROWS = 4  # of the panel, for where the limit comes from
-_BUSY = 0.8  # load from which on sound may soon be missed
+_BUSY, _FULL_LOAD = 0.8, 0.95  # load from which on sound may soon be missed, and is likely to be missed
 _LABEL = 7  # cells for the names of readings
 _ROOMY = 110  # cells from which on the status row has room for facts that need no attention
 _LEAST_NOTE = 12
 
-_CAPTIONS = {
-    State.LISTENING: "not enough sound yet",
-    State.NORMAL: "sounds as usual",
-    State.WARNING: "unusual, but not for long yet",
-    State.ANOMALY: "does not sound as usual",
-    State.OFF: "too quiet to be running",
-    State.LOST: "no sound comes in",
-    State.NO_SIGNAL: "silence: muted, or broken",
-}
 Keys = tuple[tuple[str, str], ...]  # of the last row: a key and what it does
 
 KEYS: Keys = (
     ("q", "quit"), ("space", "pause"), ("?", "help"), ("+ -", "limit"), ("s", "save picture"), ("i", "details"),
+    ("a", "acknowledge"),
 )  # fmt: skip
 
 
-def caption(snapshot: Snapshot) -> str:
-    """The state in a few words."""
-    if not snapshot.score > snapshot.threshold and snapshot.lasting_sum >= _GROWING:
-        if snapshot.state is State.WARNING:
-            return "a little unusual for a while"
-        if snapshot.state is State.ANOMALY:
-            return "a little unusual for too long"
-    return _CAPTIONS[snapshot.state]
-
-
 def readings(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyphs, now: float) -> list[Line]:
-    """Beside the large word: the time, score, error and lasting sum as shares of their limits, and the level meter."""
+    """Beside the large word: time, share of the limit, score, error, lasting sum, and level meter."""
     by_error = snapshot.score_kind == "error"
     running: Part = (f"running {span(snapshot.uptime_s)}", theme.label)
     last: Part = ("ended", theme.warn) if snapshot.finished else running
     time = (clock(now), theme.title) if math.isfinite(now) else ("", theme.plain)
     top = [
         spread(width, [time], [last]),
+        _share_of_limit(snapshot, width, theme),
         _against_limit("error" if by_error else "score", snapshot.score, snapshot.threshold, width, theme),
     ]
-    if by_error:
-        top.append(spread(width, [("anomalies", theme.label)], [(f"{snapshot.anomalies}", theme.value)]))
-    else:
+    if not by_error:
         top.append(_against_limit("error", snapshot.error, snapshot.error_threshold, width, theme))
     bar = meter(snapshot.level_dbfs, snapshot.peak_dbfs, width, theme, glyphs)
-    if rows < 7:
+    if rows < 8:
         return [*block(top, width, rows - 1), bar]
     peak: Part = (f"highest {level(snapshot.peak_dbfs)}", theme.label)
-    top.insert(1, line(width))
     top.append(lasting(snapshot.lasting_sum, width, theme, glyphs))
     return [*block(top, width, rows - 2), bar, spread(width, [], [peak])]
+
+
+def _share_of_limit(snapshot: Snapshot, width: int, theme: Theme) -> Line:
+    """How near the alarm is, and by which of the two ways to it."""
+    value = snapshot.share_of_limit
+    by_sum = snapshot.lasting_sum >= _GROWING and snapshot.lasting_sum >= value
+    style = theme.alert if value > 1 else theme.title
+    way: list[Part] = [("lasting ", theme.label)] if by_sum else []
+    return spread(width, [("share of limit", theme.label)], [*way, (share(value), style)])
 
 
 def _against_limit(label: str, value: float, threshold: float, width: int, theme: Theme) -> Line:
@@ -140,23 +129,20 @@ def _loudness(dbfs: float, theme: Theme) -> Style:
 
 
 def one_line(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
-    """State, score and time in one row, for terminals too small for the large word."""
+    """State, share of the limit and time in one row, for terminals too small for the large word."""
     word: Part = (f" {snapshot.state.value} ", theme.word[snapshot.state] + Style(bold=True))
     return _readings_row(snapshot, [word, (" ", theme.plain)], width, theme, glyphs, now)
 
 
 def below_word(snapshot: Snapshot, width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
-    """Score, level and time in one row below the large word, for terminals that have no room beside it."""
-    label: Part = ("error " if snapshot.score_kind == "error" else "score ", theme.label)
-    known = not math.isnan(snapshot.share_of_limit)
-    return _readings_row(snapshot, [label] if known else [], width, theme, glyphs, now)
+    """Share of the limit, level and time in one row below the large word, for terminals that have no room beside it."""
+    return _readings_row(snapshot, [], width, theme, glyphs, now)
 
 
 def _readings_row(snapshot: Snapshot, first: list[Part], width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
-    over = snapshot.score > snapshot.threshold
-    share_of_limit = snapshot.share_of_limit
-    figures = "no score" if math.isnan(share_of_limit) else of_limit(share_of_limit)
-    score: Part = (figures, theme.alert if over else theme.title)
+    value = snapshot.share_of_limit
+    figures = "no score" if math.isnan(value) else of_limit(value)
+    score: Part = (figures, theme.alert if value > 1 else theme.title)
     time: Part = (clock(now) if math.isfinite(now) else span(snapshot.position_s), theme.value)
     loud: Part = (f"{level(snapshot.level_dbfs)} {glyphs.dot} ", theme.label)
     return spread(width, [*first, score], [loud, time] if width >= 48 else [time])
@@ -202,7 +188,22 @@ def _heard(snapshot: Snapshot) -> str:
 
 
 def _busy(snapshot: Snapshot, theme: Theme) -> Part:
-    return f"{share(snapshot.load)} busy", theme.warn if snapshot.load > _BUSY else theme.value
+    return f"{share(snapshot.load)} busy", strain(snapshot.load, theme)
+
+
+def strain(load: float, theme: Theme) -> Style:
+    """The style of how busy the computer is."""
+    if load > _FULL_LOAD:
+        return theme.alert
+    return theme.warn if load > _BUSY else theme.value
+
+
+def troubles(outputs: Iterable[str], width: int, rows: int, theme: Theme, glyphs: Glyphs) -> list[Line]:
+    """`rows` lines with what is wrong with outputs, the last one with how many more there are."""
+    texts = [name(text, glyphs) for text in dict.fromkeys(outputs)]
+    if len(texts) > rows:
+        texts[rows - 1 :] = [f"{texts[rows - 1]} (and {len(texts) - rows} more)"]
+    return [line(width, (f"{glyphs.lost} {shorten(text, width - 2, glyphs)}", theme.alert)) for text in texts]
 
 
 def _not_heard(snapshot: Snapshot, theme: Theme, now: float) -> Style:

@@ -1,24 +1,32 @@
-"""The order in which streams are shown: the worst on top, with hysteresis, so that rows seldom change places."""
+"""The order in which streams are shown. Rows change places only for a reason that the user sees."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Collection, Sequence
 
 from monitor.core.events import State
 from monitor.core.snapshot import Snapshot
+from monitor.dashboard.widgets.reason import is_acknowledged
 
 STATES = (
-    State.ANOMALY, State.LOST, State.NO_SIGNAL, State.WARNING, State.LISTENING, State.OFF, State.NORMAL,
+    State.ANOMALY, State.LOST, State.NO_SIGNAL, State.OVERLOADED, State.WARNING, State.LISTENING, State.OFF,
+    State.NORMAL,
 )  # fmt: skip
-_WORSE = 1.25  # a stream moves up when its share of the limit is so many times that of the one above
+SORTS = ("state", "name", "share of limit")  # what streams can be sorted by
+_WORSE = 1.25  # by share: a stream moves up when its share is so many times that of the one above
 
 
-def worst(snapshots: Sequence[Snapshot]) -> State:
+def severity(snapshot: Snapshot, acknowledged: Collection[str] = ()) -> float:
+    """The place of a stream's state, the worst first; an acknowledged anomaly comes after the warnings."""
+    if is_acknowledged(snapshot, acknowledged):
+        return STATES.index(State.WARNING) + 0.5
+    return STATES.index(snapshot.state)
+
+
+def worst(snapshots: Sequence[Snapshot], acknowledged: Collection[str] = ()) -> State:
     """The state that needs attention most."""
-    return min((shown.state for shown in snapshots), key=STATES.index)
+    return min(snapshots, key=lambda shown: severity(shown, acknowledged)).state
 
 
 def counts(snapshots: Sequence[Snapshot]) -> list[tuple[State, int]]:
@@ -27,31 +35,40 @@ def counts(snapshots: Sequence[Snapshot]) -> list[tuple[State, int]]:
     return [(state, found[state]) for state in STATES if found[state]]
 
 
-def _highest(snapshot: Snapshot) -> float:
-    """The highest score of the last minute as a share of the threshold, 0 where there is none."""
-    history = snapshot.score_history[np.isfinite(snapshot.score_history)]
-    return float(history.max()) / snapshot.threshold if len(history) and snapshot.threshold > 0 else 0.0
-
-
 class Ranking:
-    """Keeps the order of streams from frame to frame, and changes it only where one is clearly worse than another."""
+    """The order of streams, from frame to frame."""
 
     def __init__(self) -> None:
-        self._order: list[int] = []
+        self._by_share: list[int] = []
 
-    def order(self, snapshots: Sequence[Snapshot]) -> list[int]:
-        """The numbers of the streams, the worst first: by state, then by the worst score of the last minute."""
-        if len(self._order) != len(snapshots):
-            self._order = list(range(len(snapshots)))
-        self._order.sort(key=lambda number: STATES.index(snapshots[number].state))
-        highest = [_highest(shown) for shown in snapshots]
-        order, moved = self._order, True
+    def order(
+        self, snapshots: Sequence[Snapshot], sort: str = "state", acknowledged: Collection[str] = ()
+    ) -> list[int]:
+        """The numbers of the streams, the worst first.
+
+        Args:
+            snapshots: one of each stream, as in the settings.
+            sort: one of SORTS. Streams in the same state stay in the order of the settings.
+            acknowledged: ids of anomalies that somebody has seen.
+        """
+        numbers = range(len(snapshots))
+        if sort == "name":
+            return sorted(numbers, key=lambda number: (snapshots[number].stream.casefold(), number))
+        if sort == "state":
+            return sorted(numbers, key=lambda number: severity(snapshots[number], acknowledged))
+        return self._sorted_by_share(snapshots)
+
+    def _sorted_by_share(self, snapshots: Sequence[Snapshot]) -> list[int]:
+        """The highest share of the limit first; two change places only if one is clearly higher than the other."""
+        if len(self._by_share) != len(snapshots):
+            self._by_share = list(range(len(snapshots)))
+        shares = [max(shown.share_of_limit, 0.0) if shown.share_of_limit > 0 else 0.0 for shown in snapshots]
+        order, moved = self._by_share, True
         while moved:
             moved = False
             for place in range(1, len(order)):
                 above, below = order[place - 1], order[place]
-                same = snapshots[above].state is snapshots[below].state
-                if same and highest[below] > _WORSE * highest[above]:
+                if shares[below] > _WORSE * shares[above]:
                     order[place - 1], order[place] = below, above
                     moved = True
         return list(order)

@@ -9,6 +9,7 @@ from typing import Any
 
 from monitor.config.schema import Channel
 from monitor.core.errors import ConfigError, SourceLost
+from monitor.core.text import printable
 from monitor.sources.device.portaudio import portaudio
 
 RATES = (8000, 16000, 22050, 32000, 44100, 48000, 96000, 192000)  # Hz, that `monitor devices` tests
@@ -92,11 +93,31 @@ def choose(devices: Sequence[Device], wanted: str) -> Device:
     matches = exact or [device for device in devices if name in device.name.lower()]
     if not matches:
         raise SourceLost(f"There is no microphone called {wanted!r}. {listed(devices)}")
-    if len(matches) > 1 and len({device.name for device in matches}) > 1:
+    if len({device.name for device in matches}) > 1:
         raise ConfigError(
             f"More than one microphone matches {wanted!r}: give a longer part of its name. {listed(matches)}"
         )
+    # Several systems may list the same device; one system lists a name twice only for two devices.
+    if len({device.system for device in matches}) < len(matches):
+        raise ConfigError(
+            f"More than one microphone is called {matches[0].name!r}: give its number, such as "
+            f"--device {matches[0].index}. {listed(matches)}"
+        )
     return matches[0]
+
+
+def find_again(devices: Sequence[Device], before: Device) -> Device:
+    """Finds a device that was open before in a new list, where it may have another number.
+
+    Raises:
+        SourceLost: if it is not there, or several devices have its name and system, and none of them its number.
+    """
+    same = [device for device in devices if (device.name, device.system) == (before.name, before.system)]
+    if len(same) > 1:
+        same = [device for device in same if device.index == before.index]
+    if not same:
+        raise SourceLost(f"There is no microphone called {before.name!r}. {listed(devices)}")
+    return same[0]
 
 
 def listed(devices: Sequence[Device]) -> str:
@@ -146,13 +167,12 @@ def as_table(wanted: str) -> str:
     """
     found = input_devices()
     used = choose(found, wanted)
-    width = max(len(device.name) for device in found)
+    names = [printable(device.name) for device in found]
+    width = max(map(len, names))
     lines = [f"  {'no':>3}  {'name':<{width}}  {'system':<8}  channels  rates"]
-    for device in found:
+    for device, name in zip(found, names, strict=True):
         channels = "any" if device.channels >= SERVER_CHANNELS else str(device.channels)
         rates = ", ".join(f"{rate / 1000:g}" for rate in rates_of(device))
         mark = "*" if device is used else " "
-        lines.append(
-            f"{mark} {device.index:>3}  {device.name:<{width}}  {device.system:<8}  {channels:>8}  {rates} kHz"
-        )
+        lines.append(f"{mark} {device.index:>3}  {name:<{width}}  {device.system:<8}  {channels:>8}  {rates} kHz")
     return "\n".join(lines)

@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from monitor.audio.ring_buffer import SampleRing
 from monitor.config.schema import Audio, Channel
 from monitor.core.errors import MonitorError, SourceLost
-from monitor.sources.device.devices import Device, choose, input_devices
+from monitor.core.free_memory import return_free_memory
+from monitor.sources.device.channel_watch import ChannelWatch
+from monitor.sources.device.devices import Device, choose, find_again, input_devices
 from monitor.sources.device.portaudio import DeviceStream, UnsupportedRate, in_use, portaudio, reinitialise
 from monitor.sources.device.pulse_routing import PulseRouting
 from monitor.sources.source import Mark
@@ -166,8 +168,8 @@ class Microphone:
 
     def _open_at_first_rate(self) -> DeviceStream:
         """Opens the device at the first of the wanted sample rates that it supports."""
-        wanted = self._device.name if self._device else self._settings.device
-        device = choose(input_devices(), wanted)
+        devices = input_devices()
+        device = find_again(devices, self._device) if self._device else choose(devices, self._settings.device)
         channels = max(device.needed_channels(channel) for channel in self._channels)
         settings = self._settings
         first = settings.device_rate or self.sample_rate
@@ -193,6 +195,7 @@ class Microphone:
         self.ring = stream.ring  # after the rate, so that the new ring is never read with the old rate
         if self.lost_since is not None:
             log.info("%s: is back.", self.name)
+            return_free_memory()
         else:
             source = f", from {self._routing.source}" if self._routing.source else ""
             log.info(
@@ -204,11 +207,14 @@ class Microphone:
         """Waits until the sound stops or comes from another device; returns the time at which that happened."""
         ring = stream.ring
         written, still, checked = ring.written, 0.0, time.monotonic()
+        channels = ChannelWatch(ring, stream.sample_rate, checked) if "mix" in self._channels else None
         while not self._stopping.wait(_TICK_S):
             now = time.monotonic()
             # If this process itself was suspended, the sound may have continued meanwhile.
             still += min(now - checked, 2 * _TICK_S)
             checked = now
+            if channels is not None and (note := channels.check(now)):
+                log.warning("%s: %s", self.name, note)
             if ring.written != written:
                 written, still = ring.written, 0.0
             if still < STILL_S and not self._routing.switched:

@@ -121,6 +121,14 @@ class CallbackWriter:
                 self.overflow_index = self.ring.written
         self.ring.write(block)
 
+    def detach(self) -> None:
+        """Lets go of the ring once the device is closed.
+
+        The wrapper of a closed stream and its callback refer to each other, so Python frees them only much later; with
+        a ring of some megabytes each, a microphone that is often plugged in again would fill the memory.
+        """
+        self.ring = SampleRing(1)
+
     def lateness(self, count: int) -> FloatArray:
         """Delays (count,) of the last `count` callbacks in seconds, in no order; only the newest ones are kept."""
         newest = min(count, self.calls, LATENESS_KEPT)
@@ -190,6 +198,7 @@ class DeviceStream:
         self._forget()
 
     def _forget(self) -> None:
+        self.writer.detach()
         with _lock:
             _open_streams.discard(id(self))
 

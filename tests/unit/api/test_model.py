@@ -18,6 +18,7 @@ import monitor
 from monitor.api.result import joined
 from monitor.cli.main import run
 from support.builders import noise, pieces, sine, small_bundle, write_sound
+from support.logs import logged
 
 
 def small_model() -> monitor.Model:
@@ -215,7 +216,9 @@ def test_a_session_gives_sinks_what_the_model_finds(model: Path) -> None:
 
 def test_training_from_python_gives_a_model_and_refuses_what_the_command_refuses(data: Path, tmp_path: Path) -> None:
     small = {"model.hidden": [16, 8], "model.bottleneck": 4, "features.n_mels": 16}
-    trained = monitor.train(data, tmp_path / "run", epochs=1, settings=small)
+    with logged("monitor") as messages:
+        trained = monitor.train(data, tmp_path / "run", epochs=1, settings=small)
+    assert "do not rely on this model yet: 60 s of normal sound" in messages[-1]
     assert trained.config.features.n_mels == 16
     assert len(trained.score(noise(16000), 16000)) == 101
     with pytest.raises(monitor.ConfigError, match="n_melz"):

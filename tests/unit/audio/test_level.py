@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.audio.level import LevelMeter
-from support.builders import noise, pieces, sine
+from support.builders import RATE, noise, pieces, sine
 
 
 def tone(seconds: float, amplitude: float) -> np.ndarray:
@@ -48,3 +48,16 @@ def test_a_negative_peak_counts_as_much() -> None:
     meter = LevelMeter(16000)
     meter.push(np.append(noise(100, amplitude=1e-3), np.float32(-0.5)))
     assert meter.peak_dbfs == pytest.approx(-6.02, abs=0.01)
+
+
+def test_a_constant_offset_is_not_part_of_the_level() -> None:
+    for offset in (0.0, 0.1, -0.5):
+        meter = LevelMeter(RATE)
+        meter.push(noise(RATE, amplitude=1e-3) + np.float32(offset))
+        assert meter.rms_dbfs == pytest.approx(-60.0, abs=0.5)
+
+
+def test_a_dead_microphone_with_an_offset_is_silent() -> None:
+    meter = LevelMeter(RATE)
+    meter.push(np.full(RATE, 0.1, np.float32))
+    assert meter.rms_dbfs == -math.inf

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from monitor.audio.quality import CLIPPED_SHARE, Amplitudes, Defect, QualityCheck, count_clipped
-from support.builders import noise, pieces
+from monitor.audio.quality import CLIPPED_SHARE, Defect, QualityCheck, recording_defect
+from monitor.audio.sound_facts import SoundFacts
+from support.builders import noise
 
 RATE = 1000
 
@@ -60,19 +58,32 @@ def test_a_moment_of_sound_is_too_little_to_call_it_steady() -> None:
     assert quality.unsteadiness() == Defect("unsteady", "it is too short: at least three seconds are needed.")
 
 
-@given(
-    samples=arrays(np.float32, st.integers(1, 300), elements=st.floats(-1, 1, width=32)),
-    cuts=st.lists(st.integers(1, 90), min_size=1, max_size=5),
+def test_a_constant_offset_is_no_level_and_a_swing_beneath_it_is_one() -> None:
+    """The level of sound with an offset of 0.5 would be that of the offset."""
+    quality = QualityCheck(RATE)
+    sound = noise(30 * RATE) * np.repeat(np.tile([0.3, 1.0], 15), RATE).astype(np.float32) + 0.5
+    for piece in np.split(sound, 3):
+        assert quality.defect_of(piece) is None
+    defect = quality.unsteadiness()
+    assert defect is not None
+    assert "varies" in defect.advice
+    quiet = (noise(10 * RATE, amplitude=1e-5) + np.float32(0.5)).astype(np.float32)
+    silent = QualityCheck(RATE).defect_of(quiet)
+    assert silent is not None
+    assert silent.kind == "silent"
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (SoundFacts(), None),
+        (SoundFacts(peak=0.0), "silent."),
+        (SoundFacts(clipped_share=0.5), "clipped (50.0%"),
+        (SoundFacts(cancelled=True), "its channels cancel each other"),
+        (SoundFacts(dead_channels=(1,)), None),
+    ],
 )
-def test_the_amplitudes_of_a_recording_do_not_depend_on_how_it_is_cut(samples: np.ndarray, cuts: list[int]) -> None:
-    amplitudes = Amplitudes()
-    for part in pieces(len(samples), cuts):
-        amplitudes.add(samples[part, None])
-    assert (amplitudes.low, amplitudes.high) == (samples.min(), samples.max())
-    assert amplitudes.peak == pytest.approx((float(samples.max()) - float(samples.min())) / 2)
-    assert amplitudes.total == len(samples)
-    assert amplitudes.clipped_share == count_clipped(samples) / len(samples)
-
-
-def test_nothing_is_neither_loud_nor_clipped() -> None:
-    assert (Amplitudes().peak, Amplitudes().clipped_share) == (0.0, 0.0)
+def test_a_recording_that_cannot_be_learnt_from_has_a_reason(facts: SoundFacts, reason: str | None) -> None:
+    defect = recording_defect(facts)
+    assert (defect is None) == (reason is None)
+    assert (reason or "") in (defect or "")

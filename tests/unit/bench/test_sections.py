@@ -14,6 +14,7 @@ from monitor.cli.commands.bench import SECTIONS
 from monitor.cli.main import cli, run
 from support.builders import SMALL, noise, small_bundle, write_sound
 from train.bench import SECTIONS as OFFLINE
+from train.data.feature_store import FOOTER
 
 QUICKLY = [f"--set={setting}" for setting in (*SMALL, "features.n_mels=16")]
 LITTLE = {
@@ -108,7 +109,7 @@ def test_the_cache_is_measured_beside_the_articles_way_and_says_what_an_hour_tak
     figures = figures_of("cache")["cache"]
     assert figures.keys() >= {"times_real_time", "again_times_real_time", "over_article"}
     # 101 frames of 16 bands in two bytes each, and what ends the file, in a second
-    assert figures["bytes_an_hour"] == pytest.approx(3600 * (101 * 16 * 2 + 36))
+    assert figures["bytes_an_hour"] == pytest.approx(3600 * (101 * 16 * 2 + FOOTER.size))
 
 
 def test_training_is_measured_beside_its_bare_steps_a_loader_and_the_disk() -> None:

@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from monitor.model.network import NumpyNetwork
 from monitor.streaming.portion import Portion
 from monitor.streaming.stream_batch import StreamBatch
 from support.builders import noise, small_bundle, small_config
+from support.special_files import special_file_of
 
 TINY = ("features.n_mels=8", "features.n_fft=256", "model.hidden=[6,5]", "model.bottleneck=3")
 TOYADMOS = ("score.kind=error", "features.scale=power", "features.standardize=false", "score.window_s=0")
@@ -127,7 +129,15 @@ def test_saving_twice_gives_the_same_file(saved: Path, tmp_path: Path) -> None:
 
 def test_a_bundle_is_a_plain_safetensors_file_with_json_metadata(saved: Path) -> None:
     metadata, tensors = stored(saved)
-    assert set(metadata) == {"schema", "config", "thresholds", "normal_dbfs", "provenance", "digest"}
+    assert set(metadata) == {
+        "schema",
+        "config",
+        "thresholds",
+        "normal_dbfs",
+        "level_has_offset",
+        "provenance",
+        "digest",
+    }
     assert metadata["schema"] == 3
     assert set(metadata["thresholds"]) == {"score", "error", "recording", "cusum"}
     assert metadata["thresholds"]["score"]["upper"] == 2150.0
@@ -378,6 +388,18 @@ def test_a_pickle_is_refused_and_never_executed(tmp_path: Path, protocol: int | 
     assert not trace.exists()
 
 
+@pytest.mark.parametrize("kind", ["a device", "a pipe", "a socket"])
+def test_a_device_a_pipe_and_a_socket_are_refused_and_are_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = special_file_of(kind, tmp_path)
+    assert f"is {kind}, not a model file" in refusal(path)
+
+
+def test_a_path_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    for name in ("a\0b", "a" * 5000):
+        with pytest.raises(BundleError):
+            load_bundle(tmp_path / name)
+
+
 # Consistent files with wrong content
 
 
@@ -428,6 +450,82 @@ def test_numbers_that_are_not_finite_are_refused(saved: Path, folder: Path, name
     assert "finite" in refusal(rewritten(saved, folder / "finite", poison))
 
 
+@pytest.mark.parametrize("group", ["train", "drift", "audio", "dashboard", "listening", "streams", "foreign"])
+def test_a_bundle_cannot_bring_settings_that_are_not_its_own(saved: Path, folder: Path, group: str) -> None:
+    """Such as a folder that training writes to."""
+
+    def add(metadata: dict, _: dict) -> None:
+        metadata["config"][group] = {"cache_dir": "/tmp/elsewhere", "enabled": True}
+
+    assert f"a group '{group}', which no model has" in refusal(rewritten(saved, folder / "group", add))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"n_fft": 1 << 20}, "features.n_fft: it has to be less than or equal to 65536, not 1048576"),
+        ({"n_mels": 10**6}, "features.n_mels"),
+        ({"window_frames": 10**6}, "features.window_frames"),
+        ({"n_fft": 65536, "hop_length": 1}, "hop_length 1 is too small"),
+        ({"n_mels": 512, "window_frames": 512}, "hop_length"),
+        ({"n_fft": 512}, "does not fit its settings"),
+        ({"n_mels": "8"}, "features.n_mels: it has to be a valid integer, not '8'"),
+        ({"n_mels": 8.0}, "features.n_mels"),
+        ({"standardize": "yes"}, "features.standardize"),
+        ({"channel": "0"}, "features.channel"),
+        ({"loudness": 1}, "unknown setting features.loudness"),
+    ],
+)
+def test_absurd_and_mistyped_features_are_refused_in_plain_words_before_anything_is_computed(
+    saved: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], words: str
+) -> None:
+    def change(metadata: dict, _: dict) -> None:
+        metadata["config"]["features"].update(settings)
+
+    path = rewritten(saved, folder / "features", change)
+    monkeypatch.setattr("monitor.bundle.bundle_io.chirp_error", None)
+    message = refusal(path)
+    assert words in message
+    assert "validation error" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("deviation", 0.0),
+        ("usual_band_error", -1.0),
+        ("model.bn1.running_var", -1.0),
+        ("reference.residual.inverse_covariance", 0.0),
+        ("reference.residual.log_distance", -1.0),
+    ],
+)
+def test_numbers_that_give_no_score_are_refused(saved: Path, folder: Path, name: str, value: float) -> None:
+    def change(_: dict, tensors: dict) -> None:
+        tensors[name] = np.full_like(tensors[name], value)
+
+    assert f"{name!r} contains impossible numbers" in refusal(rewritten(saved, folder / "impossible", change))
+
+
+def test_numbers_that_overflow_are_refused_without_a_warning_of_a_library(saved: Path, folder: Path) -> None:
+    def change(_: dict, tensors: dict) -> None:
+        tensors["mean"] = np.full_like(tensors["mean"], 1e30)
+
+    path = rewritten(saved, folder / "overflow", change)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "no scores" in refusal(path)
+
+
+@pytest.mark.parametrize("key", ["schema", "thresholds", "normal_dbfs"])
+def test_metadata_with_a_key_twice_are_refused(saved: Path, folder: Path, key: str) -> None:
+    """Readers differ in which of the two counts."""
+    metadata, tensors = stored(saved)
+    text = json.dumps(metadata)
+    twice = f"{text[:-1]}, {json.dumps(key)}: {json.dumps(metadata[key])}}}"
+    (folder / "twice").write_bytes(save(tensors, {"monitor": twice}))
+    assert "a key twice" in refusal(folder / "twice")
+
+
 def test_metadata_with_wrong_structure_or_values_are_refused(saved: Path, folder: Path) -> None:
     for change in (
         lambda metadata, _: metadata.update(thresholds=[]),
@@ -438,6 +536,20 @@ def test_metadata_with_wrong_structure_or_values_are_refused(saved: Path, folder
         lambda metadata, _: metadata["thresholds"]["score"].update(loudness=1.0),
         lambda metadata, _: metadata.pop("normal_dbfs"),
         lambda metadata, _: metadata.update(normal_dbfs="loud"),
+        lambda metadata, _: metadata.update(normal_dbfs="-60"),
+        lambda metadata, _: metadata.update(normal_dbfs=True),
+        lambda metadata, _: metadata.update(normal_dbfs=float("nan")),
+        lambda metadata, _: metadata.update(normal_dbfs=10**400),
+        lambda metadata, _: metadata.update(more=1),
+        lambda metadata, _: metadata["thresholds"].update(more=metadata["thresholds"]["score"]),
+        lambda metadata, _: metadata["thresholds"]["score"].update(value="1"),
+        lambda metadata, _: metadata["thresholds"]["score"].update(value=True),
+        lambda metadata, _: metadata["thresholds"]["score"].update(recordings=1.5),
+        lambda metadata, _: metadata["thresholds"]["score"].update(note="two\nlines"),
+        lambda metadata, _: metadata["provenance"].update(calibrations=5),
+        lambda metadata, _: metadata["provenance"].update(date=2024),
+        lambda metadata, _: metadata["provenance"].update(train={"epochs": "many"}),
+        lambda metadata, _: metadata["provenance"].update(noise=float("nan")),
         lambda _, tensors: tensors.pop("normal_scores"),
         lambda _, tensors: tensors.update(normal_scores=np.zeros((2, 2))),
         lambda metadata, _: metadata.pop("provenance"),

@@ -65,7 +65,8 @@ def test_a_bundle_of_format_2_has_the_stored_content(name: str) -> None:
         assert found.dtype == values.dtype
     assert {f"normal.{part}.centre" in tensors for part in bundle.references} <= {True}
     for old_name, threshold in metadata["thresholds"].items():
-        assert bundle.thresholds["cusum" if old_name == "evidence" else old_name].model_dump() == threshold
+        found = bundle.thresholds["cusum" if old_name == "evidence" else old_name].model_dump()
+        assert {key: found[key] for key in threshold} == threshold
     assert bundle.normal_dbfs == metadata["normal_dbfs"]
     assert bundle.provenance == metadata["provenance"]
 

@@ -34,6 +34,22 @@ def test_what_check_prints_is_a_settings_file(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.partition("\n")[2] == first.partition("\n")[2]
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("alarm.sensitivity=normal", "normal: about 1 false alarm a day, with a model calibrated for 1."),
+        ("alarm.sensitivity=low", "low: about 0.1 false alarms a day"),
+        ("alarm.sensitivity=high", "high: about 10 false alarms a day"),
+        ("alarm.threshold=3.5", "no effect: alarm.threshold sets the limit to 3.5."),
+    ],
+)
+def test_check_says_what_the_sensitivity_means_in_false_alarms(
+    setting: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["check", "--set", setting]) == EXIT_OK
+    assert words in capsys.readouterr().out
+
+
 def test_the_settings_file_in_the_current_folder_counts(capsys: pytest.CaptureFixture[str]) -> None:
     written("train:\n  epochs: 7\n", "config.yaml")
     command(["check"])
@@ -68,3 +84,14 @@ def test_a_fresh_settings_file_that_cannot_be_written_is_one_sentence(capsys: py
     error = capsys.readouterr().err
     assert "file/config.yaml" in error
     assert len(error.splitlines()) == 1
+
+
+def test_more_bands_than_the_spectrum_can_fill_are_refused_with_the_number_that_works(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command(["check", "--set", "features.n_mels=500", "--set", "features.fmax=8000"]) == EXIT_USAGE
+    printed = capsys.readouterr()
+    assert "154 of these bands" in printed.err
+    assert "the highest n_mels that works is 192" in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert printed.out == ""

@@ -10,6 +10,8 @@ from datetime import datetime
 import pytest
 
 from monitor.cli.logs import event_writer, report_error, set_up_logs
+from monitor.cli.output import say
+from monitor.core.text import printable
 
 log = logging.getLogger("monitor.somewhere")
 
@@ -77,12 +79,46 @@ def test_events_are_lines_on_standard_output_and_nowhere_else(capsys: pytest.Cap
 
 def test_the_error_that_ends_a_command_is_json_where_the_other_lines_are(capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs()
-    report_error("two\nlines")
-    assert capsys.readouterr().err == "monitor: two\nlines\n"
+    report_error("two", "messages")
+    assert capsys.readouterr().err == "monitor: two\nmessages\n"
     set_up_logs(as_json=True)
-    report_error("two\nlines")
+    report_error("two", "messages")
     [line] = capsys.readouterr().err.splitlines()
-    assert (json.loads(line)["level"], json.loads(line)["message"]) == ("error", "two\nlines")
+    assert (json.loads(line)["level"], json.loads(line)["message"]) == ("error", "two\nmessages")
+
+
+HOSTILE = [
+    "a\nmonitor: all is well",
+    "\x1b[2J",
+    "\x1b]0;x\x07",
+    "\u202egnp",
+    "\x9b31m",
+    "\r",
+    "\u2028",
+    "\x85",
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_name_in_an_error_a_log_line_or_a_result_forges_a_line_or_controls_the_terminal(
+    capsys: pytest.CaptureFixture[str], name: str, as_json: bool
+) -> None:
+    set_up_logs(as_json=as_json)
+    log.warning("%s.wav: is silent", name)
+    report_error(f"{name}.wav: cannot be read.")
+    event_writer(as_json=as_json)(f"anomaly in {name}.wav", {"recording": name})
+    say(printable(f"{name}.wav: score 3"))
+    printed = capsys.readouterr()
+    for text in (printed.err, printed.out):
+        assert text.count("\n") == 2
+        assert text.replace("\n", "").isprintable()
+
+
+def test_the_line_breaks_of_the_program_itself_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    say("one\ntwo \x1b[1m")
+    assert capsys.readouterr().out == "one\ntwo ?[1m\n"
 
 
 def test_standard_output_that_nobody_reads_ends_the_writing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,35 @@ def test_an_interrupted_command_ends_with_130(
     assert capsys.readouterr().err.strip() == ""
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "HOSTILE", "--out", "out"],
+        ["replay", "HOSTILE", "x.wav"],
+        ["check", "HOSTILE"],
+        ["check", "--set", "HOSTILE"],
+        ["check", "--set", "features.n_fft=HOSTILE"],
+        ["check", "--set", "features.HOSTILE=1"],
+        ["HOSTILE"],
+        ["check", "--HOSTILE"],
+        ["check", "a", "HOSTILE"],
+        ["guide", "HOSTILE"],
+        ["live", "m", "--channel", "HOSTILE"],
+        ["drift", "m", "--stream", "/HOSTILE"],
+        ["demo", "--fault", "HOSTILE"],
+    ],
+)
+def test_no_name_in_an_error_forges_a_line_or_controls_the_terminal(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = "a\nmonitor: all is well\n\x1b[2J\u202e\x07"
+    assert command([argument.replace("HOSTILE", hostile) for argument in arguments]) != EXIT_OK
+    printed = capsys.readouterr()
+    for line in (printed.out + printed.err).split("\n"):
+        assert line.isprintable()
+        assert not line.startswith("monitor: all is well")
+
+
 def test_a_folder_that_is_not_there_ends_with_1_and_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["train", "nowhere", "--out", "out"]) == EXIT_FAILURE
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import click
@@ -10,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.cli.options import FILE, ChannelChoice, Speed, device_override, view_overrides
+from monitor.cli.main import run as command
+from monitor.cli.options import FILE, ChannelChoice, Speed, settings_in_force, view_overrides
 from monitor.config.loader import load_config
+from monitor.core.errors import EXIT_OK, EXIT_USAGE
+from support.builders import RATE, noise, write_sound
 
 
 @pytest.mark.parametrize(("text", "speed"), [("1", 1.0), ("0.5", 0.5), ("1e3", 1000.0), ("max", math.inf)])
@@ -52,7 +56,59 @@ def test_a_path_is_taken_as_it_is_and_nothing_is_none() -> None:
             FILE.convert(text, None, None)
 
 
-def test_options_of_the_view_and_the_device_stand_for_settings() -> None:
-    config = load_config(overrides=(*view_overrides(True, True), *device_override("USB Audio")))
-    assert (config.dashboard.ascii, config.dashboard.colour, config.audio.device) == (True, False, "USB Audio")
-    assert view_overrides(False, False) == device_override(None) == ()
+def test_options_of_the_view_stand_for_settings() -> None:
+    config = load_config(overrides=view_overrides(True, True))
+    assert (config.dashboard.ascii, config.dashboard.colour) == (True, False)
+    assert view_overrides(False, False) == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["USB Audio", "[USB] Mic", "null", "~", "none", "3", "{a: b}", "a: b", " x ", '"quoted"']
+)
+def test_the_name_of_a_microphone_is_text_whatever_it_looks_like(name: str) -> None:
+    assert settings_in_force(None, (), device=name).audio.device == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["replay", "x.wav"], "x.wav: is a recording. The model comes first: monitor replay MODEL x.wav"),
+        (["replay", "x.FLAC", "y.wav"], "x.FLAC: is a recording"),
+        (["replay", "x.wav", "pump.safetensors"], "monitor replay pump.safetensors x.wav"),
+        (["replay", "pump.safetensors", "x.wav", "fan.safetensors"], "fan.safetensors: is a model"),
+        (["live", "x.opus"], "monitor replay MODEL x.opus"),
+    ],
+)
+def test_a_recording_in_the_place_of_the_model_and_the_reverse_are_told_what_comes_first(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(arguments) == EXIT_USAGE
+    assert words in capsys.readouterr().err
+
+
+def test_a_sensitivity_is_a_setting_and_has_to_be_one_of_three(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = write_sound(tmp_path / "a.wav", noise(3 * RATE))
+    limits = {}
+    for sensitivity in ("low", "normal", "high"):
+        assert (
+            command(["replay", str(model), str(sound), "--headless", "--speed", "max", "--sensitivity", sensitivity])
+            == EXIT_OK
+        )
+        said = capsys.readouterr().out
+        found = re.search(r"limit ([\d.]+) \(", said)
+        assert found is not None
+        limits[sensitivity] = float(found[1])
+        assert (f"sensitivity {sensitivity}, about" in said) == (sensitivity != "normal")
+    assert limits["high"] < limits["normal"] < limits["low"]
+    assert command(["replay", str(model), str(sound), "--sensitivity", "medium"]) == EXIT_USAGE
+
+
+def test_a_sensitivity_beside_a_limit_by_hand_is_refused_because_it_would_change_nothing(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = write_sound(tmp_path / "a.wav", noise(RATE))
+    arguments = ["replay", str(model), str(sound), "--sensitivity", "low", "--set", "alarm.threshold=3"]
+    assert command(arguments) == EXIT_USAGE
+    assert "--sensitivity low has no effect, because alarm.threshold sets the limit to 3" in capsys.readouterr().err

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from monitor.cli.results import listening_line, listening_summary, print_results, result_lines
+from monitor.core.events import Band, Event
+from monitor.detection.recording import RecordingResult
+from monitor.detection.verdict import verdict
 from monitor.runtime.session import Session
 from support.builders import RATE, noise, small_bundle, small_config, write_sound
 from support.listening import never_alarmed, replay_plan
@@ -36,33 +39,69 @@ def table(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
     return [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
-def test_each_recording_has_a_row_with_its_score_and_how_it_compares(
+def test_each_recording_has_one_verdict_with_its_scores_and_reason(
     files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_results(replayed(*files))
-    heading, long, short, last = table(capsys)
-    assert heading == ["recording", "seconds", "score", "(limit", "70.12)", "anomalies"]
+    heading, long, short, *notes, last = table(capsys)
+    assert heading == ["recording", "seconds", "score", "(limit", "70.12)", "alarm", "verdict"]
     assert long[:3] == ["long", "[1].wav", "2.0"]
-    assert long[-2:] == ["above", "1"]
+    assert "ANOMALY: sudden," in " ".join(long)
+    assert "kHz new" in " ".join(long)
     assert short == ["short.wav", "0.0", *short[2:]]
-    assert short[-1] == "0"
+    assert " ".join(short[3:]) == "- UNKNOWN: too short" or "NORMAL" in short
     assert last == ["1", "anomaly,", "the", "last", "in", "long", "[1].wav."]
+    assert any("above 100 % of its limit" in " ".join(note) for note in notes)
 
 
-def test_recordings_below_the_limit_are_said_to_be_and_no_anomaly_is_counted(
+def test_a_recording_above_the_limit_for_recordings_without_an_alarm_is_suspicious_and_it_is_said_why(
     files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_results(replayed(files[0], calm=True))
-    heading, row = table(capsys)
-    assert heading[0] == "recording"
-    assert row[-2:] == ["below", "0"]
+    said = capsys.readouterr().out
+    assert "ANOMALY" not in said
+    assert "anomalies" not in said
+    row = next(line for line in said.splitlines() if line.startswith("long"))
+    assert row.split()[-1] in ("SUSPICIOUS", "NORMAL")
+    assert ("SUSPICIOUS: as a whole more unusual than normal recordings are" in said) == ("SUSPICIOUS" in row)
+    assert "Recordings shorter than 30 s: small deviations cannot add up to a lasting anomaly; --gapless joins" in said
+
+
+@pytest.mark.parametrize(
+    ("score", "share", "anomalies", "words"),
+    [
+        (0.5, 0.1, 0, "NORMAL"),
+        (1.0, 0.9, 0, "SUSPICIOUS: above the limit as a whole, but no alarm"),
+        (0.5, 1.2, 1, "ANOMALY: small but lasting, 6.8-7.8 kHz new"),
+        (9.0, 1.2, 3, "ANOMALY: 3 anomalies, small but lasting, 6.8-7.8 kHz new"),
+        (np.nan, 0.1, 0, "NORMAL: no alarm, but too short to judge as a whole"),
+        (np.nan, np.nan, 0, "UNKNOWN: too short"),
+    ],
+)
+def test_a_recording_has_exactly_one_verdict(score: float, share: float, anomalies: int, words: str) -> None:
+    worst = Event("anomaly", 1.0, 9.0, 0.0, "a.wav", cause="lasting", bands=(Band(6800.0, 7800.0, 0.9, "new"),))
+    result = RecordingResult("a.wav", score, 10.0, anomalies, share, worst if anomalies else None)
+    found = verdict(result, 1.0)
+    assert f"{found.word}{': ' if found.reason else ''}{found.reason}" == words
+
+
+def test_a_recording_in_which_the_machine_stops_is_not_suspicious_for_that() -> None:
+    found = verdict(RecordingResult("a.wav", 3e4, 30.0, 0, 0.7, off_s=19.6), 1.2)
+    assert (found.word, found.reason) == ("NORMAL", "no alarm; the machine was off for 20 s")
+
+
+def test_where_the_table_goes_to_a_file_each_recording_has_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_results(replayed(write_sound(tmp_path / f"{'long' * 30}.wav", noise(2 * RATE))))
+    assert sum("long" in line and "ANOMALY" in line for line in capsys.readouterr().out.splitlines()) == 1
 
 
 def test_of_several_streams_each_row_and_the_anomalies_name_theirs(
     files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_results(replayed(files[0], names=("press 1", "press 2")))
-    heading, first, second, last = table(capsys)
+    heading, first, second, *_, last = table(capsys)
     assert heading[0] == "stream"
     assert (first[:2], second[:2]) == (["press", "1"], ["press", "2"])
     assert " ".join(last) == "2 anomalies, in press 1 (1), press 2 (1)."
@@ -82,7 +121,7 @@ def test_the_last_anomaly_is_named_even_where_something_else_came_after_it(
 def test_json_has_the_facts_of_each_recording(files: list[Path]) -> None:
     session = replayed(*files, names=("press 1",))
     for (text, facts), result, file in zip(result_lines(session), session.streams[0].results, files, strict=True):
-        limit = LOUD.thresholds["recording"].value
+        limit = LOUD.recording_limit(result.seconds)
         assert text.startswith(f"{file.name}: ")
         assert facts == {
             "stream": "press 1",
@@ -90,8 +129,11 @@ def test_json_has_the_facts_of_each_recording(files: list[Path]) -> None:
             "recording": file.name,
             "seconds": result.seconds,
             "score": None if np.isnan(result.score) else result.score,
-            "limit": limit,
+            "limit": None if np.isnan(limit) else limit,
+            "alarm_share": None if np.isnan(result.highest_share) else result.highest_share,
             "anomalies": result.anomalies,
+            "verdict": verdict(result, limit).word,
+            "reason": verdict(result, limit).reason,
         }
 
 

@@ -51,5 +51,43 @@ def test_every_group_and_every_setting_says_what_it_is(group: str) -> None:
 
 def test_sizes_that_follow_from_the_settings_are_computed_from_them() -> None:
     features = Features(sample_rate=8000, hop_length=40, n_fft=256, window_frames=10, n_mels=16)
-    assert (features.hop_s, features.window_size, features.f_top) == (0.005, 160, 4000.0)
-    assert Features(fmax=5000).f_top == 5000.0
+    assert (features.hop_s, features.window_size, features.f_top) == (0.005, 160, 3500.0)
+    assert (Features().f_top, Features(fmax=5000).f_top, Features(fmax=None).f_top) == (7000.0, 5000.0, 8000.0)
+
+
+@pytest.mark.parametrize("setting", NUMBERS)
+@pytest.mark.parametrize("value", [1e300, -1e300, 5e-324, -5e-324, 10**30])
+def test_a_number_beyond_all_reason_is_refused_in_every_setting(setting: str, value: float) -> None:
+    """5e-324 only where 0 is refused, too."""
+    group, key = setting.split(".")
+    model = type(Config.model_fields[group].default)
+
+    def refused(number: float) -> bool:
+        try:
+            model.model_validate({key: number})
+        except ValidationError as error:
+            return any(one["loc"][:1] == (key,) for one in error.errors())
+        return False
+
+    assert refused(value) or (abs(value) < 1 and not refused(0))
+
+
+@pytest.mark.parametrize("path", ["a\0b", "~nosuch/x", "a/" * 3000, "b" * 300, " ", "\ud83d"])
+def test_a_path_that_cannot_be_is_refused_where_it_is_written(path: str) -> None:
+    for settings in ({"train": {"cache_dir": path}}, {"streams": [{"name": "a", "bundle": path}]},
+                     {"streams": [{"name": "a", "bundle": "b", "file": ["x.wav", path]}]}):  # fmt: skip
+        with pytest.raises(ValidationError):
+            Config.model_validate(settings)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        {"n_fft": 65536, "hop_length": 1},
+        {"n_mels": 512, "window_frames": 512},
+        {"n_fft": 16, "hop_length": 1, "sample_rate": 384_000, "n_mels": 16, "window_frames": 512},
+    ],
+)
+def test_features_that_no_computer_could_score_are_refused(features: dict[str, int]) -> None:
+    with pytest.raises(ValidationError, match=r"hop_length"):
+        Features(**features)  # type: ignore[arg-type]

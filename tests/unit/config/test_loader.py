@@ -108,7 +108,7 @@ def test_a_default_that_is_stated_contradicts_a_model_that_was_trained_otherwise
 
 
 def test_the_articles_recipe_contradicts_a_model_of_the_default_one() -> None:
-    with pytest.raises(ConfigError, match=r"features\.scale is power"):
+    with pytest.raises(ConfigError, match=r"features\.fmax is null .* trained with auto"):
         for_model(Config(), preset="toyadmos")
 
 

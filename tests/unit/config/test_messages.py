@@ -26,8 +26,8 @@ from support.settings import mistakes, written
         ("features:\n  standardize: 22\n", "2:3", ["features.standardize", "boolean", "'22'"]),
         ("features:\n  scale: decibel\n", "2:3", ["features.scale", "'log' or 'power'", "'decibel'"]),
         ("features:\n    n_mels: 2\n", "2:5", ["features.n_mels", "greater than or equal to 4", "'2'"]),
-        ("train:\n  held_out: 1\n", "2:3", ["train.held_out", "less than 1"]),
-        ("train:\n  learning_rate: 0\n", "2:3", ["train.learning_rate", "greater than 0"]),
+        ("train:\n  held_out: 1\n", "2:3", ["train.held_out", "less than or equal to 0.999"]),
+        ("train:\n  learning_rate: 0\n", "2:3", ["train.learning_rate", "greater than or equal to 0.000000001"]),
         ("model:\n  hidden: [512]\n", "2:3", ["model.hidden"]),
         ("model:\n  hidden: [512, 256, 128]\n", "2:3", ["model.hidden"]),
         ("model:\n  hidden: [512, none]\n", "2:3", ["model.hidden", "'none'"]),
@@ -44,7 +44,7 @@ from support.settings import mistakes, written
         ("train:\n  input_noise: -1\n", "2:3", ["train.input_noise", "greater than or equal to 0"]),
         ("alarm:\n  k: 4\n", "1:1", ["k is 4", "n is only 3"]),
         ("alarm:\n  n: 0\n", "2:3", ["alarm.n", "greater than or equal to 1"]),
-        ("alarm:\n  remind_s: 0\n", "2:3", ["alarm.remind_s", "greater than 0"]),
+        ("alarm:\n  remind_s: 0\n", "2:3", ["alarm.remind_s", "greater than or equal to 0.01"]),
         ("alarm:\n  off_below_dbfs: quiet\n", "2:3", ["alarm.off_below_dbfs", "'auto' or 'never'"]),
         ("alarm:\n  off_below_dbfs: 3\n", "2:3", ["alarm.off_below_dbfs", "less than or equal to 0"]),
         ("alarm:\n  persistence_s: 1\n", "2:3", ["unknown setting alarm.persistence_s", "block_s"]),
@@ -119,3 +119,16 @@ def test_a_mistake_on_the_command_line_is_reported_in_its_own_words(override: st
     for line in str(caught.value).splitlines():
         assert line.startswith(f"--set {override}: ")
         assert words in line
+
+
+def test_a_thousand_mistakes_fit_on_a_screen() -> None:
+    lines = mistakes("features:\n" + "".join(f"  bad{number}: 1\n" for number in range(1000))).splitlines()
+    assert len(lines) == 21
+    assert "bad0" in lines[0]
+    assert "bad19" in lines[19]
+    assert lines[20] == "… and 980 more."
+
+
+def test_a_long_value_or_name_is_not_repeated_in_full() -> None:
+    assert len(mistakes(f"audio:\n  block_ms: {'9' * 1000}x\n")) < 300
+    assert len(mistakes(f"{'a' * 5000}: 1\n")) < 300

@@ -6,7 +6,8 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from monitor.config.loader import SettingsSource, load_config
@@ -74,7 +75,7 @@ def test_the_range_that_is_named_is_the_range_that_is_allowed(group: str, key: s
     numeric = any(member.get("type") in ("integer", "number") for member in members) or key == "hidden"
     if not numeric:
         return
-    number = r"(-?\d[\d ]*(?:\.\d+)?)"
+    number = r"(-?\d[\d ]*(?:\.\d+)?(?:e[-+]\d+)?)"
     if between := re.fullmatch(rf"{number} to {number}", bounds):
         inside, outside = list(between.groups()), [(between[1], -1), (between[2], 1)]
     else:
@@ -158,3 +159,27 @@ def test_settings_that_are_not_the_default_have_a_star(preset: str) -> None:
         if getattr(getattr(load_config(preset=preset), group), key) != getattr(getattr(Config(), group), key)
     ]
     assert [line.split(":")[0].strip() for line in starred] == [key for _, key in different]
+
+
+ANY_TEXT = st.text(
+    st.characters(), min_size=1, max_size=20
+)  # also halves of characters, and what YAML or terminals obey
+
+
+@given(device=ANY_TEXT, name=ANY_TEXT, bundle=ANY_TEXT, file=ANY_TEXT)
+@example(device="null", name="- a", bundle="~", file="{a: b}")
+@example(device="USB: Audio (hw:1,0) #1", name="yes", bundle="a\nb", file="'")
+@example(device="\x85\u2028\ufeff", name="!!python", bundle="\x1b[2J", file='"\\')
+def test_text_of_any_kind_that_is_accepted_is_shown_as_yaml_that_loads_back(
+    device: str, name: str, bundle: str, file: str
+) -> None:
+    try:
+        config = Config.model_validate(
+            {"audio": {"device": device}, "streams": [{"name": name, "bundle": bundle, "file": [file, "x.wav"]}]}
+        )
+    except ValidationError:
+        return
+    shown = as_yaml(config)
+    assert shown.replace("\n", "").isprintable()
+    loaded = load_config(written(shown, "shown.yaml"))
+    assert loaded == config

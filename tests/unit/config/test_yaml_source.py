@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from monitor.config.schema import Config
 from monitor.config.yaml_source import read_with_locations
 from monitor.core.errors import ConfigError
 from support.settings import mistakes, written
+from support.special_files import special_file_of
 
 
 def test_every_key_is_known_with_its_line_and_column() -> None:
@@ -91,6 +93,40 @@ def test_a_file_that_cannot_be_read_is_reported_in_a_sentence(tmp_path: Path) ->
         assert "\n" not in str(caught.value)
 
 
-def test_a_file_without_end_is_no_settings_file() -> None:
+@pytest.mark.parametrize("kind", ["a device", "a pipe", "a socket"])
+def test_a_device_a_pipe_and_a_socket_are_no_settings_files_and_are_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = special_file_of(kind, tmp_path)
+    with pytest.raises(ConfigError, match=f"is {kind}, not a settings file"):
+        load_config(path)
+
+
+def test_the_empty_device_stands_for_no_settings() -> None:
+    assert load_config(Path(os.devnull)) == Config()
+
+
+def test_a_file_that_is_too_long_is_no_settings_file(tmp_path: Path) -> None:
+    (tmp_path / "long.yaml").write_text("a: b\n" * 100_000)
     with pytest.raises(ConfigError, match="too long"):
-        load_config(Path("/dev/zero"))
+        load_config(tmp_path / "long.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ('audio:\n  device: "\\UFFFFFFFF"\n', ":2", "stands for no character"),
+        ('audio: {device: "\\U00110000"}\n', ":1", "stands for no character"),
+        ('audio: {device: "\\ud83d"}\n', ":1:17", "half a character"),
+        ("audio:\n  device: USB PnP Sound Device: Audio (hw:1,0)\n", ":2:31", "has to be in quotes"),
+        ("audio:\n\tdevice: x\n", ":2:1", "spaces instead of tabs"),
+        ('audio: {device: "x}\n', ":2:1", "a quote is not closed"),
+    ],
+)
+def test_what_is_not_yaml_is_said_with_its_line_and_what_to_do(text: str, place: str, words: str) -> None:
+    message = mistakes(text)
+    assert f"settings.yaml{place}: " in message
+    assert words in message
+    assert "\n" not in message
+
+
+def test_a_character_that_json_writes_in_halves_is_one_character() -> None:
+    assert load_config(written('{"audio": {"device": "\\ud83d\\ude00 mic"}}')).audio.device == "\U0001f600 mic"

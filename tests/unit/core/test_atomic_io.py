@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from monitor.core import atomic_io
-from monitor.core.atomic_io import atomic_file, require_other_file, require_writable, write_atomically
+from monitor.core.atomic_io import (
+    atomic_file,
+    remove_leftovers,
+    require_other_file,
+    require_writable,
+    write_atomically,
+)
 from monitor.core.errors import ConfigError, MonitorError
 
 
@@ -215,3 +221,39 @@ def test_an_input_file_is_not_overwritten_under_any_of_its_names(tmp_path: Path)
     for name in ("read", "link", "hard", "../" + tmp_path.name + "/read"):
         with pytest.raises(ConfigError, match="would be overwritten"):
             require_other_file([other, tmp_path / name], [tmp_path / "missing", read])
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_without_replacing_an_existing_file_stays_and_no_other_file_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:  # as on a FAT file system
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "a"
+    with atomic_file(path, replace=False) as file:
+        file.write(b"first")
+    with pytest.raises(FileExistsError), atomic_file(path, replace=False) as file:
+        file.write(b"second")
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_program_left_is_removed_when_it_is_an_hour_old_and_nothing_else(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "below" / "file"):
+        [name] = [path.name for path in (tmp_path / "below").iterdir()]
+    ours = [tmp_path / name, tmp_path / "below" / name]
+    others = [tmp_path / other for other in ("file.tmp", ".hidden", ".notes.tmp", ".x.0123456789abcdeg.tmp", "model")]
+    for path in (*ours, *others):
+        path.write_bytes(b"x")
+        os.utime(path, (1e9, 1e9))
+    new = tmp_path / ".new.0123456789abcdef.tmp"
+    new.write_bytes(b"x")
+    remove_leftovers(tmp_path)
+    assert [path.exists() for path in ours] == [False, True]
+    remove_leftovers(tmp_path, below=True)
+    assert not any(path.exists() for path in ours)
+    assert all(path.exists() for path in (*others, new))

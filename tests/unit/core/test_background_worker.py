@@ -125,3 +125,13 @@ def test_an_error_of_ours_is_shown_as_it_is() -> None:
     wait_until(lambda: worker.failure, "a failure")
     assert str(worker.error) == "disk: the server refused the password."
     worker.close()
+
+
+def test_closing_once_more_counts_nothing_twice() -> None:
+    worker, disk = a_worker(), Disk()
+    disk.full = True
+    worker.put(lambda: disk.write(0), weight=10)
+    wait_until(lambda: worker.failure, "a failure")
+    worker.close()
+    worker.close()
+    assert worker.lost == 10

@@ -19,10 +19,10 @@ LIMIT = 110.0
 
 def unusual(shown: Snapshot, width: int = 200, height: int = 60, **view: object) -> list[str]:
     """The rows of the panel below its title, and its legend."""
-    side = plan(width, height, 2).side
+    side = plan(width, height).side
     rows = [row[-side:] for row in drawn(shown, width, height, **view)]
     first = next(i for i, row in enumerate(rows) if "What is unusual" in row) + 1
-    return rows[first : first + plan(width, height, 2).spectrogram + 1]
+    return rows[first : first + plan(width, height).spectrogram + 1]
 
 
 def percent(row: str) -> float:
@@ -38,7 +38,7 @@ def test_a_band_that_raises_the_score_is_named_by_its_frequency_and_its_share_of
     (row,) = [row for row in unusual(shown, width, height) if "%" in row]
     value, unit = row.split()[:2]
     hz = float(value) * {"Hz": 1.0, "kHz": 1000.0}[unit]
-    bands_of_row = BANDS / plan(width, height, 2).spectrogram
+    bands_of_row = BANDS / plan(width, height).spectrogram
     assert hz == pytest.approx(float(shown.band_hz[40]), rel=0.1 * bands_of_row)
     assert 100 * 90 / LIMIT - 1 <= percent(row) <= 100 * (90 + 0.5 * bands_of_row) / LIMIT + 1
 

@@ -67,10 +67,23 @@ def test_q_ends_the_monitoring() -> None:
 def test_plus_and_minus_move_the_limit_by_five_per_cent() -> None:
     shown, controls = press("+", snapshot())
     assert controls.scaled == [(1.05, 0)]
-    assert "limit up 5 % for this run" in shown
+    assert "limit up 5 %" in shown
     shown, controls = press("+-", snapshot())
     assert controls.factor == pytest.approx(1.0)
-    assert "limit down 5 % for this run" in shown
+    assert "limit down 5 %" in shown
+
+
+def test_plus_and_minus_say_what_the_new_limit_means_and_how_to_keep_it() -> None:
+    shown, _ = press("+", snapshot(threshold=115.53, false_alarms="about 0.7 false alarms a day"))
+    assert "limit up 5 %: about 0.7 false alarms a day; to keep: alarm.threshold: 115.5" in shown
+    assert "limit up 5 %: false alarms unknown; to keep: alarm.threshold: 110" in press("+", snapshot())[0]
+
+
+def test_an_acknowledged_anomaly_is_marked_until_it_ends_and_without_one_the_key_says_so() -> None:
+    shown, _ = press("a", snapshot(State.ANOMALY))
+    assert "anomaly acknowledged until it ends" in shown
+    assert "unusual for 8 s, acknowledged: new sound" in shown
+    assert "there is no anomaly to acknowledge" in press("a", snapshot())[0]
 
 
 def test_a_paused_display_says_since_when_and_the_state_now() -> None:

@@ -14,6 +14,8 @@ from monitor.dashboard.layout import plan
 from monitor.dashboard.render.view import View
 from support.snapshots import BANDS, KINDS, SIZES, SLOTS, START, drawn, printed, snapshot
 
+HISTORIES = ("error_history", "score_history", "share_history", "lasting_history")
+
 # What a maintenance engineer should not have to know: the program's inner names, and numbers that are none.
 JARGON = re.compile(
     r"threshold|evidence|fused|mahalanobis|latency|dropped|sampl|dBFS|load |\binf\b|nan|%:|[×x]\d|\d[kM]\b|cusum", re.I
@@ -33,25 +35,34 @@ def test_fills_the_terminal_exactly(state: State, kind: str, width: int, height:
 
 
 def test_every_size_is_divided_without_a_row_left_over_or_missing() -> None:
-    for charts in (1, 2):
+    for outputs in (0, 1, 3):
         for width in range(1, 240, 3):
             for height in range(1, 90):
-                at = plan(width, height, charts)
+                at = plan(width, height, outputs)
                 below = at.events + 1 if at.events else 0
-                used = at.top + at.histories + below + at.status + at.footer
+                used = at.top + at.histories + below + at.status + at.troubles + at.footer
                 assert used == height or (height < 6 and used <= height), (width, height, at)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_everything_that_matters_is_on_80_by_24(kind: str) -> None:
     text = "\n".join(drawn(snapshot(State.ANOMALY, kind)))
-    for words in ("Reconstruction error", "Spectrogram", "What is unusual", "Events", "ongoing", "USB Audio", "pump-3"):
+    for words in (
+        "Share of limit",
+        "Reconstruction error",
+        "Spectrogram",
+        "What is unusual",
+        "Events",
+        "ongoing",
+        "USB Audio",
+        "pump-3",
+    ):
         assert words in text
     for words in ("-60 s", "now", "computer 4 % busy", "5.9 s not heard", "limit: from 40", "-31.4 dB", "% of limit"):
         assert words in text
     for words in ("q quit", "space pause", "? help", "+ - limit", "s save picture", "i details"):
         assert words in text
-    assert ("Anomaly score" in text) == (kind != "error")
+    assert "unusual for 8 s: new sound at 2.1-2.8 kHz" in text
 
 
 @pytest.mark.parametrize("kind", ["fused", "mahalanobis", "spectrum", "error"])
@@ -80,8 +91,8 @@ def test_a_name_from_outside_cannot_move_the_cursor_or_break_the_layout() -> Non
     [
         {"threshold": math.inf, "error_threshold": math.nan},
         {"threshold": 0.0, "error_threshold": -1.0},
-        {"score_history": np.full(SLOTS, np.inf, np.float32)},
-        {"score_history": np.zeros(SLOTS, np.float32), "error_history": np.full(SLOTS, -3, np.float32)},
+        {"share_history": np.full(SLOTS, np.inf, np.float32), "share_of_limit": math.inf},
+        {"share_history": np.zeros(SLOTS, np.float32), "error_history": np.full(SLOTS, -3, np.float32)},
         {"error_history": np.geomspace(1e-6, 1e6, SLOTS).astype(np.float32)},
         {"score": math.inf, "error": -1e30},
         {"level_dbfs": -math.inf, "peak_dbfs": math.inf, "load": math.nan, "speed": math.inf},
@@ -91,9 +102,9 @@ def test_a_name_from_outside_cannot_move_the_cursor_or_break_the_layout() -> Non
             "band_contribution": np.full(BANDS, 1e9, np.float32),
             "spectrogram": np.full((SLOTS, BANDS), -100, np.float32),
         },
-        {name: np.zeros(0, np.float32) for name in ("error_history", "score_history")}
+        {name: np.zeros(0, np.float32) for name in HISTORIES}
         | {"spectrogram": np.zeros((0, BANDS), np.float32), "first_slot": 0},
-        {name: np.ones(7, np.float32) for name in ("error_history", "score_history")}
+        {name: np.ones(7, np.float32) for name in HISTORIES}
         | {"spectrogram": np.ones((7, BANDS), np.float32), "first_slot": 0},
         {
             "band_contribution": np.array([math.inf, -math.inf, math.nan, 1e38] * (BANDS // 4), np.float32),
@@ -133,6 +144,16 @@ def test_the_state_can_be_recognised_without_colour(state: State) -> None:
     words = {other: "\n".join(row[:48] for row in drawn(snapshot(other))[:4]) for other in State}
     assert sum(word == words[state] for word in words.values()) == 1
     assert state.value in drawn(snapshot(state), 40, 10)[0]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 40), (40, 10), (120, 36)])
+def test_an_output_that_does_not_work_is_said_above_the_keys(width: int, height: int) -> None:
+    wrong = "events.jsonl: cannot be written: No space left on device (3 lines missing)"
+    row = drawn(snapshot(outputs=(wrong,)), width, height)[-2]
+    assert wrong in row if width >= 80 else row.startswith("✕ events.jsonl: ") and row.rstrip().endswith("missing)")
+    assert wrong not in "\n".join(drawn(snapshot(), width, height))
+    many = drawn(snapshot(outputs=tuple(f"{n}.csv: disk full" for n in range(5))), width, height)
+    assert any("more)" in row for row in many[-3:-1])
 
 
 def test_sixteen_colours_get_coloured_words_and_a_shaded_spectrogram() -> None:

@@ -8,7 +8,7 @@ from monitor.core.events import State
 from monitor.dashboard.widgets import status, stream_table
 from support.snapshots import KINDS, drawn, press, snapshot, stream, streams_in_every_state, table_drawn
 
-PANELS = ("Anomaly score", "Reconstruction error", "Spectrogram", "What is unusual", "Events", "Lasting")
+PANELS = ("Share of limit", "Score", "Reconstruction error", "Spectrogram", "What is unusual", "Events", "Lasting")
 
 
 def words(rows: list[str]) -> str:
@@ -21,7 +21,7 @@ def words(rows: list[str]) -> str:
 def test_help_explains_every_panel_and_every_key_on_one_page(kind: str, width: int, height: int) -> None:
     text = words(drawn(snapshot(kind=kind), width, height, overlay="help"))
     for panel in PANELS:
-        assert (panel in text) == (panel != "Anomaly score" or kind != "error")
+        assert (panel in text) == (panel != "Score" or kind != "error")
     for explained in ("q quits", "space pauses", "+ and - move the limit", "s saves a picture", "i shows details"):
         assert explained in text
     assert "larger window" not in text
@@ -40,9 +40,16 @@ def test_help_explains_every_panel_that_a_screen_has() -> None:
 
 def test_help_for_the_table_explains_its_columns_and_keys() -> None:
     text = words(table_drawn(streams_in_every_state(30), overlay="help"))
-    for column in ("of limit", "level", "lasting", "score, last minute", "last event"):
+    for column in ("of limit", "level", "lasting", "last minute", "last event", "today"):
         assert column in text
-    for explained in ("arrows choose", "Enter shows it alone", "Escape goes back", "q quits"):
+    for explained in (
+        "arrows choose",
+        "Enter shows it alone",
+        "Escape goes back",
+        "q quits",
+        "/ shows only names",
+        "o changes the order",
+    ):
         assert explained in text
 
 

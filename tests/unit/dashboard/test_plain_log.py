@@ -120,4 +120,4 @@ def test_lines_of_several_streams_have_the_name_of_the_stream_and_one_summary_of
     assert sum(line.startswith("press: NORMAL") for line in lines) == 1
     assert sum(line.startswith("fan: anomaly began") for line in lines) == 1
     (summary,) = [line for line in lines if line.startswith("2 streams: 1 ANOMALY, 1 NORMAL")]
-    assert "highest score 200 % of limit in fan" in summary
+    assert "nearest to an alarm: 200 % of limit in fan" in summary

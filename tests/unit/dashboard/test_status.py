@@ -8,17 +8,17 @@ from dataclasses import replace
 import pytest
 
 from monitor.core.events import Event, State
-from monitor.dashboard.layout import Screen, plan
+from monitor.dashboard.layout import Screen, Streams, plan
 from monitor.dashboard.render.theme import COLOUR
 from monitor.dashboard.render.view import View
-from support.snapshots import NOW, drawn, snapshot, stream
+from support.snapshots import NOW, ONGOING, drawn, snapshot, stream
 
 COMMON = [(80, 24), (100, 30), (120, 36), (160, 48), (200, 60)]
 
 
 @pytest.mark.parametrize(("width", "height"), COMMON)
 def test_score_and_error_are_shares_of_their_limits(width: int, height: int) -> None:
-    rows = [row[-plan(width, height, 2).side :].split() for row in drawn(snapshot(State.ANOMALY), width, height)[:8]]
+    rows = [row[-plan(width, height).side :].split() for row in drawn(snapshot(State.ANOMALY), width, height)[:8]]
     assert ["score", "300", "273", "%", "of", "limit"] in rows
     assert ["error", "0.700", "156", "%", "of", "limit"] in rows
 
@@ -51,23 +51,45 @@ def test_growing_evidence_for_a_lasting_anomaly_is_shown_in_per_cent(width: int,
 
 def test_evidence_is_amber_from_a_half_and_red_when_it_is_enough() -> None:
     for share, style in ((0.49, COLOUR.value), (0.5, COLOUR.warn), (0.99, COLOUR.warn), (1.0, COLOUR.alert)):
-        lines = Screen(snapshot(lasting_sum=share), View()).lines(160, 48, COLOUR)
-        (figures,) = [part for line in lines for part in line if part.text.strip() == f"{100 * share:.0f} %"]
+        lines = Screen(snapshot(lasting_sum=share, share_of_limit=1.2), View()).lines(160, 48, COLOUR)
+        (gauge,) = [line for line in lines if any(part.text.startswith("lasting ") for part in line)]
+        (figures,) = [part for part in gauge if part.text.strip() == f"{100 * share:.0f} %"]
         assert figures.style == style
 
 
 def test_a_state_that_comes_from_small_but_lasting_deviations_says_so() -> None:
-    small = snapshot(score=60.0, lasting_sum=1.1)
-    for state, words in ((State.WARNING, "for a while"), (State.ANOMALY, "for too long")):
-        assert words in "\n".join(drawn(replace(small, state=state), 120, 36))
+    small = snapshot(score=60.0, lasting_sum=1.1, share_of_limit=1.1)
+    lasting = (replace(ONGOING, cause="lasting"),)
+    for state, words in ((State.WARNING, "a little unusual for a while"), (State.ANOMALY, "a little unusual for 8 s")):
+        rows = drawn(replace(small, state=state, events=lasting), 120, 36)
+        assert words in "\n".join(rows)
+        assert any("share of limit" in row and "lasting" in row and "110 %" in row for row in rows)
         assert words not in "\n".join(drawn(snapshot(state), 120, 36))
+
+
+def test_the_banner_says_why_where_and_for_how_long() -> None:
+    assert "unusual for 8 s: new sound at 2.1-2.8 kHz" in drawn(snapshot(State.ANOMALY))[4]
+    wide = drawn(snapshot(State.ANOMALY), 160, 36)[4]
+    assert "unusual for 8 s: new sound at 2.1-2.8 kHz, missing sound at 310-420 Hz" in wide
+    later = drawn(snapshot(State.ANOMALY, position_s=492.0 + 185))[4]
+    assert "unusual for 3:05: new sound" in later
+    assert "no sound comes in, for 10 s" in drawn(snapshot(State.LOST))[4]
+    assert "sounds as usual" in drawn(snapshot())[4]
+
+
+def test_a_busy_computer_is_amber_and_one_that_cannot_follow_is_red() -> None:
+    for load, style in ((0.5, COLOUR.value), (0.9, COLOUR.warn), (0.99, COLOUR.alert), (1.0, COLOUR.alert)):
+        for shown in (snapshot(load=load), Streams((stream("a", load=load), stream("b")), (0, 1))):
+            lines = Screen(shown, View()).lines(80, 24, COLOUR)
+            (text,) = [part for line in lines for part in line if part.text.endswith(" % busy")]
+            assert text.style == style
 
 
 def test_how_old_the_limit_is_can_be_read_at_every_common_size() -> None:
     note = "1 false alarm a day, estimated from 150 s, 3 days ago"
     for width, height in COMMON:
         rows = drawn(snapshot(threshold_note=note, lasting_sum=0.7), width, height)
-        side = " ".join(" ".join(row[-plan(width, height, 2).side :] for row in rows).split())
+        side = " ".join(" ".join(row[-plan(width, height).side :] for row in rows).split())
         assert "3 days ago" in side or "3 days ago" in "\n".join(rows), (width, height)
 
 
@@ -106,7 +128,7 @@ def test_the_speed_of_a_replay_is_said_only_where_it_is_not_real_time() -> None:
 
 def test_the_meter_grows_with_the_level_and_holds_the_peak() -> None:
     def meter(level: float, peak: float) -> str:
-        return drawn(snapshot(level_dbfs=level, peak_dbfs=peak))[3][50:]
+        return drawn(snapshot(level_dbfs=level, peak_dbfs=peak))[4][50:]
 
     lengths = [meter(level, -math.inf).count("█") for level in (-math.inf, -79, -60, -40, -20, 0)]
     assert lengths == sorted(lengths)

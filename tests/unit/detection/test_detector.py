@@ -17,12 +17,13 @@ from monitor.config.loader import load_config
 from monitor.config.schema import Config
 from monitor.core.events import Event, State
 from monitor.core.thread_pool import single_threaded_blas
-from monitor.detection.detector import Detector, Recording
+from monitor.detection.detector import Detector
 from monitor.detection.drift import CALM_S, Drift
+from monitor.detection.recording import Recording
 from monitor.streaming.hops import HopCutter
 from monitor.streaming.stream_batch import StreamBatch
-from support.builders import noise, pieces, small_bundle, small_config
-from support.listening import RememberingSink, never_alarmed
+from support.builders import noise, pieces, small_config
+from support.listening import RememberingSink, alarmed_by_loud_noise, never_alarmed
 
 HOP, RATE = 160, 16000
 CONFIG = small_config(
@@ -69,16 +70,7 @@ class Listening:
         return [event for event in self.sink.events if event.kind == "anomaly"]
 
 
-def made_bundle() -> Bundle:
-    """A model for which noise of amplitude 0.1 is normal, and noise of four times that amplitude is an anomaly."""
-    made = small_bundle(CONFIG)
-    [portion] = StreamBatch(made).push(noise(20 * RATE, seed=4, streams=1), [0]).portions()
-    normal = np.sort(portion.score[np.isfinite(portion.score)])
-    score = made.thresholds["score"].model_copy(update={"value": 1.5 * float(normal[-1])})
-    return replace(made, thresholds=made.thresholds | {"score": score}, normal_scores=1.05 * normal)
-
-
-BUNDLE = made_bundle()
+BUNDLE = alarmed_by_loud_noise(CONFIG)
 
 
 def played(cuts: Sequence[int]) -> Listening:
@@ -278,3 +270,57 @@ def test_a_reference_that_follows_changes_later_scores_and_says_how_far_it_has_m
     assert not fixed.sink.events
     np.testing.assert_array_equal(following.sink.score[:6000], fixed.sink.score[:6000])
     assert np.nanmean(following.sink.score[-200:]) < 0.9 * np.nanmean(fixed.sink.score[-200:])
+
+
+def off_at_the_end() -> np.ndarray:
+    return np.concatenate([noise(3 * RATE, seed=4, amplitude=0.1), noise(3 * RATE, seed=5, amplitude=1e-5)])
+
+
+def test_a_machine_that_is_off_when_the_recording_ends_is_not_reported_as_on_again() -> None:
+    run = Listening(BUNDLE)
+    run.push(off_at_the_end())
+    run.end(6.0)
+    begun, ended = run.sink.events
+    assert (begun.kind, begun.end_s, begun.cut_off) == ("off", None, False)
+    assert (ended.id, ended.cut_off) == (begun.id, True)
+    assert ended.end_s == pytest.approx(6.0, abs=0.05)
+    assert run.detector.state is State.OFF
+    run.detector.begin(Recording("y"))
+    assert run.detector.state is not State.OFF
+
+
+def test_an_anomaly_that_lasts_to_the_end_says_so_and_one_that_ends_before_does_not() -> None:
+    run = Listening(BUNDLE)
+    run.push(noise(2 * RATE, seed=4, amplitude=0.1))
+    run.push(noise(2 * RATE, seed=5, amplitude=0.4))
+    run.push(noise(3 * RATE, seed=6, amplitude=0.1))
+    run.push(noise(2 * RATE, seed=7, amplitude=0.4))
+    run.end(9.0)
+    assert [event.cut_off for event in run.anomalies() if event.end_s is not None] == [False, True]
+    assert run.detector.state is State.ANOMALY
+
+
+def test_events_of_a_recording_have_the_time_at_which_it_was_made() -> None:
+    run = Listening(BUNDLE)
+    run.detector.begin(Recording("x", began=1.6e9))
+    run.push(noise(3 * RATE, seed=4, amplitude=0.1))
+    run.push(noise(3 * RATE, seed=5, amplitude=0.4))
+    run.push(off_at_the_end())
+    run.end(12.0)
+    assert {event.kind for event in run.sink.events} == {"anomaly", "off"}
+    for event in run.sink.events:
+        assert event.wall_time == pytest.approx(1.6e9 + event.start_s)
+
+
+def test_a_recording_knows_how_near_its_alarm_came_and_its_worst_anomaly() -> None:
+    run = played([50])
+    [result] = run.detector.results
+    assert result.highest_share > 1
+    assert result.worst is not None
+    assert result.worst.peak == max(event.peak for event in run.anomalies())
+    run.detector.begin(Recording("calm"))
+    run.push(noise(5 * RATE, seed=4))
+    run.end(5.0)
+    calm = run.detector.results[-1]
+    assert calm.highest_share < 1
+    assert calm.worst is None

@@ -54,6 +54,26 @@ def decibels(power: np.ndarray) -> np.ndarray:
     return 10 * np.log10(power.mean(axis=0, dtype=np.float64))
 
 
+def test_the_share_of_the_limit_and_the_sum_are_kept_beside_the_scores() -> None:
+    timeline = filled(100, [30])
+    levels = np.stack((np.arange(100) / 100, np.full(100, 0.5)), axis=1)
+    timeline.add_levels(0, levels)
+    share, lasting = timeline.levels()
+    np.testing.assert_allclose(share, [0.01 * (10 * slot + 9) for slot in range(10)], rtol=1e-5)
+    np.testing.assert_allclose(lasting, 0.5)
+    assert len(share) == len(timeline.view()[1])
+
+
+def test_time_without_sound_moves_the_minute_on_and_leaves_it_empty() -> None:
+    timeline = filled(100, [30])
+    timeline.advance(149)
+    first, error, score, spectrogram = timeline.view()
+    assert (first, len(error), len(timeline.levels()[0])) == (0, 15, 15)
+    assert np.isfinite(score[:10]).all()
+    assert np.isnan(score[10:]).all()
+    assert np.isnan(spectrogram[10:]).all()
+
+
 def test_before_any_sound_there_is_nothing_to_draw() -> None:
     first, error, score, spectrogram = Timeline(5, HOP_S).view()
     assert (first, error.shape, score.shape, spectrogram.shape) == (0, (0,), (0,), (0, 5))

@@ -17,12 +17,13 @@ def rms_dbfs(sound: np.ndarray) -> float:
     return float(10 * np.log10(np.mean(np.square(sound, dtype=np.float64))))
 
 
+ALL = "features.fmax=null"  # all frequencies
 SPECTRA = [
-    (),
-    ("features.n_fft=1024", "features.n_mels=128"),
-    ("features.n_fft=256", "features.hop_length=80"),
-    ("features.n_fft=2048", "features.sample_rate=48000", "features.hop_length=480"),
-    ("features.sample_rate=8000", "features.n_mels=32"),
+    (ALL,),
+    (ALL, "features.n_fft=1024", "features.n_mels=128"),
+    (ALL, "features.n_fft=256", "features.hop_length=80"),
+    (ALL, "features.n_fft=2048", "features.sample_rate=48000", "features.hop_length=480"),
+    (ALL, "features.sample_rate=8000", "features.n_mels=32"),
 ]
 
 
@@ -54,3 +55,12 @@ def test_silence_is_minus_200_dbfs_and_sound_outside_the_bands_does_not_count() 
     high = small_config("features.fmin=2000").features
     hum = frames_of(small_config("features.fmin=2000"), sine(1.0, hz=100, amplitude=0.5)[None])[0][10:-10]
     assert (FrameLevel(high).dbfs(hum) < -60).all()
+
+
+@pytest.mark.parametrize("overrides", SPECTRA)
+def test_a_constant_offset_of_the_samples_is_not_part_of_the_level(overrides: tuple[str, ...]) -> None:
+    settings = small_config(*overrides)
+    level = FrameLevel(settings.features)
+    sound = noise(settings.features.sample_rate, amplitude=1e-3)
+    plain, offset = (level.dbfs(frames_of(settings, (sound + add)[None])[0][10:-10]) for add in (0.0, np.float32(0.1)))
+    np.testing.assert_allclose(offset, plain, atol=0.01)

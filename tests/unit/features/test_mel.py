@@ -12,9 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.config.schema import Features
+from monitor.core.errors import ConfigError
 from monitor.core.thread_pool import ThreadPool
 from monitor.features import mel
-from monitor.features.mel import MelTransform, band_centres, centred_frames, hann_window, mel_filters
+from monitor.features.mel import (
+    MelTransform,
+    band_centres,
+    centred_frames,
+    hann_window,
+    mel_filters,
+    require_filled_bands,
+)
 from support.backends import BACKENDS, backend
 from support.builders import frames_of, noise, small_config
 from support.oracle import librosa_frames
@@ -42,7 +50,7 @@ SETTINGS = {
 def test_frames_are_equal_to_librosas_for_any_length(length: int, seed: int, amplitude: float) -> None:
     samples = noise(length, seed=seed, amplitude=amplitude)
     expected = librosa.feature.melspectrogram(y=samples, sr=16000, n_fft=512, hop_length=160, n_mels=64).T
-    ours = frames_of(small_config(), samples[None])[0]
+    ours = frames_of(small_config("features.fmax=null"), samples[None])[0]
     assert ours.dtype == np.float32
     assert ours.shape == (1 + length // 160, 64) == expected.shape
     assert np.abs(ours - expected).max() <= 1e-5 * expected.max()
@@ -150,3 +158,37 @@ def test_a_tone_is_loudest_in_the_band_whose_centre_is_nearest() -> None:
     for number in (5, 20, 40, 60):
         tone = np.sin(2 * np.pi * centres[number] * np.arange(8000) / 16000).astype(np.float32)
         assert frames_of(small_config(), tone[None])[0, 25].argmax() == number
+
+
+# Empty bands
+
+
+@settings(max_examples=60)
+@given(
+    n_fft=st.sampled_from([64, 100, 256, 512, 1000, 2048]),
+    sample_rate=st.sampled_from([8000, 16_000, 44_100]),
+    n_mels=st.integers(4, 512),
+    fmin=st.sampled_from([0.0, 31.25, 100.0]),
+    share=st.sampled_from([0.3, 0.875, 1.0]),
+)
+def test_bands_are_refused_exactly_where_a_filter_has_no_weights_and_the_number_that_works_is_named(
+    n_fft: int, sample_rate: int, n_mels: int, fmin: float, share: float
+) -> None:
+    features = Features(
+        n_fft=n_fft, hop_length=n_fft, sample_rate=sample_rate, n_mels=n_mels, fmin=fmin, fmax=share * sample_rate / 2
+    )
+
+    def empty(count: int) -> int:
+        filters = mel_filters(features.model_copy(update={"n_mels": count}), n_fft // 2 + 1)
+        return int((~filters.any(axis=0)).sum())
+
+    if not empty(n_mels):
+        require_filled_bands(features)
+        return
+    with pytest.raises(ConfigError) as caught:
+        require_filled_bands(features)
+    message = str(caught.value)
+    assert f"n_mels is {n_mels}, but {empty(n_mels)} of these bands" in message
+    highest = next((count for count in range(n_mels - 1, 3, -1) if not empty(count)), None)
+    advice = "no n_mels works" if highest is None else f"the highest n_mels that works is {highest}."
+    assert advice in message

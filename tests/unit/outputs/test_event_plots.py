@@ -23,7 +23,7 @@ from support.listening import DEADLINE_S
 CONFIG = small_config()
 HOP_S = CONFIG.features.hop_s
 START = 1_760_000_000.0
-NAME = f"anomaly-{time.strftime('%Y%m%d-%H%M%S', time.localtime(START))}-pump"
+NAME = f"anomaly-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(START))}-pump"
 
 
 def frames(seconds: float, seed: int = 0) -> FloatArray:

@@ -9,7 +9,7 @@ import pytest
 
 from monitor.core.errors import MonitorError
 from monitor.core.types import FloatArray
-from monitor.outputs.plots import LowerPlot, Rescored, contributions_of, draw, rescore
+from monitor.outputs.plots import LowerPlot, Rescored, contributions_of, draw, drawable, rescore
 from monitor.streaming.score_batch import ScoreBatch
 from support.builders import small_bundle, small_config
 
@@ -74,3 +74,14 @@ def test_a_picture_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> Non
     with pytest.raises(MonitorError, match="cannot be written") as caught:
         drawn(rescore(small_bundle(CONFIG), frames(30)), tmp_path / "file" / "a.png")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_name_with_characters_that_the_font_does_not_have_is_drawn_without_a_warning(tmp_path: Path) -> None:
+    rescored, lower = rescore(small_bundle(CONFIG), frames(60)), LowerPlot("score", np.ones(60), 2.0)
+    assert drawable("ü 工\U0001f6e0 \udcff.wav") == "ü ?? ?.wav"
+    draw(
+        small_bundle(CONFIG), rescored, np.ones(64, np.float32), 1.0, lower, "工場\U0001f6e0\udcff.wav",
+        tmp_path / "a.png", notes=("工場",),
+    )  # fmt: skip
+    assert (tmp_path / "a.png").exists()

@@ -47,12 +47,21 @@ def test_of_several_streams_the_name_comes_first(tmp_path: Path) -> None:
     assert [row["stream"] for row in table] == ["press 1"] * 3 + ['fan, "old"'] * 3
 
 
-@pytest.mark.parametrize("source", ["a,b.wav", 'say "hum".wav', "two\nlines.wav", " größe µ.wav ", "", "=1+1.wav"])
+@pytest.mark.parametrize("source", ["a,b.wav", 'say "hum".wav', "two\nlines.wav", " größe µ.wav ", "", "1-1.wav"])
 def test_a_name_with_anything_in_it_parses_back(tmp_path: Path, source: str) -> None:
     log = ScoreLog(tmp_path / "scores.csv")
     log.scores(score_rows(source=source))
     log.close()
     assert [row["source"] for row in read_csv(tmp_path / "scores.csv")] == [source] * 3
+
+
+@pytest.mark.parametrize("name", ["=1+1.wav", "+1.wav", "-1.wav", "@SUM(A1).wav", "\tx.wav", "\rx.wav"])
+def test_a_name_that_a_spreadsheet_would_compute_has_an_apostrophe_before_it(tmp_path: Path, name: str) -> None:
+    log = ScoreLog(tmp_path / "scores.csv", named=True)
+    log.scores(replace(score_rows(source=name), stream=name))
+    log.close()
+    for row in read_csv(tmp_path / "scores.csv"):
+        assert (row["stream"], row["source"]) == (f"'{name}", f"'{name}")
 
 
 def test_a_name_that_is_no_text_stops_nothing(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_recordings_are_played_with_the_channel_that_was_asked_for_or_that_of_th
         loaded_request(second, files=(file,)),
         loaded_request(second, files=(file,), channel="mix"),
     ]
-    sources = file_sources(requests, speed=math.inf, gapless=False)
+    sources = [source for _, source in file_sources(requests, speed=math.inf, gapless=False)]
     heard = []
     for source in sources:
         source.start()

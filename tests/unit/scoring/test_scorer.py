@@ -9,13 +9,14 @@ from sklearn.covariance import EmpiricalCovariance
 
 from monitor.bundle.bundle import Bundle
 from monitor.scoring.gaussian import Reference
-from monitor.scoring.score_parts import PARTS, SCORE_KINDS
+from monitor.scoring.score_parts import PARTS, SCORE_KINDS, STATISTICS
 from monitor.scoring.scorer import Scorer, fuse, part_weights
 from support.backends import BACKENDS, backend
 from support.builders import small_bundle, small_config
 from support.oracle import expected_score, scipy_distance
 
 KINDS = list(SCORE_KINDS)
+WIDTH = 4 * len(STATISTICS)  # of rows with all statistics of four bands
 FITTED = [kind for kind in KINDS if SCORE_KINDS[kind]]  # those that have reference distributions
 
 
@@ -50,10 +51,10 @@ def test_the_score_is_the_weighted_geometric_mean_of_the_parts_distances_relativ
     whole: bool, kind: str, name: str
 ) -> None:
     """Normal distances differ between means over score.window_s and over whole recordings."""
-    bundle, rows, arrays = random_bundle(kind), random_rows(5, 3, 16), backend(name)
+    bundle, rows, arrays = random_bundle(kind), random_rows(5, 3, WIDTH), backend(name)
     found = np.asarray(bundle.scorer(backend=arrays)(arrays.upload(rows), whole_recordings=whole))
     assert found.dtype == np.float64
-    expected = expected_score(bundle, rows.reshape(15, 16), whole=whole).reshape(5, 3)
+    expected = expected_score(bundle, rows.reshape(15, WIDTH), whole=whole).reshape(5, 3)
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
@@ -72,7 +73,7 @@ def test_squared_distances_are_equal_to_those_of_scipy_and_scikit_learn() -> Non
 
 def test_the_geometric_mean_of_scores_of_normal_sound_is_one() -> None:
     """Of the sound that the mean of ln d² was computed from."""
-    rows = random_rows(400, 16)
+    rows = random_rows(400, WIDTH)
     for kind in FITTED:
         bundle, references = random_bundle(kind), {}
         for part, reference in bundle.references.items():
@@ -91,7 +92,7 @@ def test_a_part_that_varies_less_on_normal_sound_has_a_larger_weight() -> None:
 @pytest.mark.parametrize("kind", FITTED)
 def test_scores_fused_from_distances_are_equal_to_scores_of_rows(kind: str) -> None:
     """Calibration stores ln d², not rows."""
-    bundle, rows = random_bundle(kind), random_rows(9, 16)
+    bundle, rows = random_bundle(kind), random_rows(9, WIDTH)
     distances = [one.squared_distance(rows[:, PARTS[part].slice(4)]) for part, one in bundle.references.items()]
     usual = np.stack([one.log_distance[0] for one in bundle.references.values()])
     np.testing.assert_allclose(fuse(np.log(np.stack(distances, axis=-1)), usual), bundle.scorer()(rows), rtol=1e-12)
@@ -99,11 +100,11 @@ def test_scores_fused_from_distances_are_equal_to_scores_of_rows(kind: str) -> N
 
 @pytest.mark.parametrize("kind", FITTED)
 def test_the_centre_has_a_finite_score_and_nan_has_none(kind: str) -> None:
-    bundle, centre = random_bundle(kind), np.zeros(16)
+    bundle, centre = random_bundle(kind), np.zeros(WIDTH)
     for part, reference in bundle.references.items():
         centre[PARTS[part].slice(4)] = reference.centre
     assert 0 <= bundle.scorer()(centre) < 1e-100
-    assert np.isnan(bundle.scorer()(np.full(16, np.nan)))
+    assert np.isnan(bundle.scorer()(np.full(WIDTH, np.nan)))
 
 
 def test_a_missing_reference_distribution_is_an_error() -> None:
@@ -115,7 +116,7 @@ def test_a_missing_reference_distribution_is_an_error() -> None:
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_recentre_moves_the_centres_of_one_stream_by_offsets_from_the_models(kind: str, name: str) -> None:
-    bundle, rows, arrays = random_bundle(kind), random_rows(3, 5, 16), backend(name)
+    bundle, rows, arrays = random_bundle(kind), random_rows(3, 5, WIDTH), backend(name)
     scorer, streams = bundle.scorer(streams=4, backend=arrays), np.array([2, 0, 3])
     offsets = {part: random_rows(len(one.centre), seed=7) for part, one in bundle.references.items()}
     before = {part: one.centre.copy() for part, one in bundle.references.items()}
@@ -136,7 +137,7 @@ def test_recentre_moves_the_centres_of_one_stream_by_offsets_from_the_models(kin
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_shares_of_the_bands_add_up_to_one(kind: str, whole: bool, seed: int) -> None:
-    scorer, rows = random_bundle(kind, seed=seed).scorer(), random_rows(7, 5, 16, seed=seed)
+    scorer, rows = random_bundle(kind, seed=seed).scorer(), random_rows(7, 5, WIDTH, seed=seed)
     share, direction = scorer.shares(rows, whole_recordings=whole)
     assert share.shape == direction.shape == (7, 5, 4)
     total = np.abs(share).sum(axis=-1) if kind == "error" else share.sum(axis=-1)
@@ -145,13 +146,13 @@ def test_the_shares_of_the_bands_add_up_to_one(kind: str, whole: bool, seed: int
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_rows_give_no_shares(kind: str) -> None:
-    share, direction = random_bundle(kind).scorer().shares(np.zeros((0, 16)))
+    share, direction = random_bundle(kind).scorer().shares(np.zeros((0, WIDTH)))
     assert share.shape == direction.shape == (0, 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_contributions_are_in_the_units_of_the_score_and_negative_where_sound_is_missing(kind: str) -> None:
-    bundle, rows = random_bundle(kind), random_rows(7, 5, 16)
+    bundle, rows = random_bundle(kind), random_rows(7, 5, WIDTH)
     scorer = bundle.scorer()
     score = scorer(rows)
     score[0, 0], rows[0, 1], score[0, 1] = np.nan, np.nan, np.nan
@@ -172,7 +173,7 @@ def test_contributions_are_in_the_units_of_the_score_and_negative_where_sound_is
 def test_without_correlations_the_share_of_a_band_is_that_of_its_own_terms_in_the_distances(
     kind: str, whole: bool
 ) -> None:
-    bundle, rows = random_bundle(kind), random_rows(16)
+    bundle, rows = random_bundle(kind), random_rows(WIDTH)
     references, expected = {}, np.zeros(4)
     weights_of_parts = part_weights(np.stack([one.log_distance[int(whole)] for one in bundle.references.values()]))
     for (part, one), weight in zip(bundle.references.items(), weights_of_parts, strict=True):
@@ -187,7 +188,7 @@ def test_without_correlations_the_share_of_a_band_is_that_of_its_own_terms_in_th
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_band_with_new_or_missing_sound_has_the_whole_share_and_the_right_direction(kind: str, sign: int) -> None:
     """The autoencoder does not reconstruct new sound (x̂ - x < 0), but does reconstruct missing sound (x̂ - x > 0)."""
-    bundle, rows = random_bundle(kind, n_mels=6), np.zeros(24)
+    bundle, rows = random_bundle(kind, n_mels=6), np.zeros(6 * len(STATISTICS))
     references = uncorrelated(bundle)
     for part, reference in references.items():
         rows[PARTS[part].slice(6)] = reference.centre
@@ -204,7 +205,7 @@ def test_a_band_with_new_or_missing_sound_has_the_whole_share_and_the_right_dire
 
 def test_the_change_of_a_band_contributes_as_well() -> None:
     """For example a rattle with the same level as the normal hum."""
-    bundle, rows = random_bundle("spectrum"), np.zeros(16)
+    bundle, rows = random_bundle("spectrum"), np.zeros(WIDTH)
     references = uncorrelated(bundle)
     rows[8:] = references["spectrum"].centre
     rows[12 + 3] += 4

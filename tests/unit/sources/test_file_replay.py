@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,15 @@ def recorded(folder: Path, sounds: Sequence[np.ndarray], names: str = "abc") -> 
     return [write_sound(folder / f"{name}.wav", sound) for name, sound in zip(names, sounds, strict=True)]
 
 
+def undated(marks: Sequence[Mark]) -> list[Mark]:
+    """The marks without the times at which the recordings were made."""
+    return [replace(mark, began=None) for mark in marks]
+
+
 def test_a_replay_gives_exactly_the_files_samples_between_two_marks(tmp_path: Path) -> None:
     samples, marks = all_of(replay(write_sound(tmp_path / "a.wav", noise(50_001))))
     assert np.array_equal(samples, noise(50_001))
-    assert marks == [Mark(0, "recording", "a.wav", 50_001 / RATE), Mark(50_001, "end")]
+    assert undated(marks) == [Mark(0, "recording", "a.wav", 50_001 / RATE), Mark(50_001, "end")]
 
 
 @pytest.mark.parametrize("buffer_s", [0.05, 0.5, 30.0])
@@ -45,7 +51,7 @@ def test_recordings_begin_anew_one_after_another(tmp_path: Path) -> None:
     sounds = [noise(n, seed=n) for n in (12_345, 1, 20_000)]
     samples, marks = all_of(replay(*recorded(tmp_path, sounds, "cab")))
     assert np.array_equal(samples, np.concatenate(sounds))
-    assert marks == [
+    assert undated(marks) == [
         Mark(0, "recording", "c.wav", 12_345 / RATE),
         Mark(12_345, "recording", "a.wav", 1 / RATE),
         Mark(12_346, "recording", "b.wav", 20_000 / RATE),
@@ -88,24 +94,54 @@ def test_another_rate_is_resampled_as_in_one_piece(tmp_path: Path, rate: int) ->
 # Files that cannot be played
 
 
-@pytest.mark.parametrize("broken", ["text.wav", "missing.wav", "folder.wav", "mel.npy"])
-def test_a_file_that_cannot_be_played_is_reported_in_a_sentence_before_anything_starts(
-    tmp_path: Path, broken: str
-) -> None:
+@pytest.mark.parametrize("broken", ["text.wav", "missing.wav", "folder.wav", "mel.npy", "cut.flac"])
+def test_if_nothing_can_be_played_a_sentence_says_so_before_anything_starts(tmp_path: Path, broken: str) -> None:
     (tmp_path / "text.wav").write_bytes(b"this is no sound")
     (tmp_path / "folder.wav").mkdir()
     np.save(tmp_path / "mel.npy", np.ones((30, 64), np.float32))
     good, bad = write_sound(tmp_path / "good.wav", noise(100)), tmp_path / broken
+    cut = write_sound(tmp_path / "cut.flac", noise(80_000), subtype="PCM_16")
+    cut.write_bytes(cut.read_bytes()[:60_000])
     before = threading.active_count()
-    for paths in ([bad], [good, bad]):
+    for paths, options in (([bad], {}), ([good, bad], {"gapless": True})):
         with pytest.raises(DataError) as caught:
-            replay(*paths)
+            replay(*paths, **options)
         assert str(caught.value).startswith(f"{bad}: ")
         assert len(str(caught.value).splitlines()) == 1
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize("what", ["NaN", "vanished", "cut off", "no such channel"])
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_recordings_beside_one_that_cannot_be_read_are_played_and_that_one_is_named_at_the_end(
+    tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "empty.wav").touch()
+    broken = noise(RATE, seed=3)
+    broken[RATE // 2] = np.nan
+    a, c = recorded(tmp_path, [noise(8000, seed=n) for n in range(2)], "ac")
+    bad = [tmp_path / "empty.wav", write_sound(tmp_path / "nan.wav", broken)]
+    source = replay(*{"first": [*bad, a, c], "middle": [a, *bad, c], "last": [a, c, *bad]}[place])
+    samples, marks = all_of(source)
+    at = {mark.name: mark.index for mark in marks}
+    for name, seed in (("a.wav", 0), ("c.wav", 1)):
+        assert np.array_equal(samples[at[name] :][:8000], noise(8000, seed=seed))
+    assert isinstance(source.error, DataError)
+    assert [line.split(": ")[0] for line in str(source.error).splitlines()] == list(map(str, bad))
+    assert marks[-1].kind == "end"
+
+
+def test_a_part_of_a_continuous_recording_that_breaks_off_ends_the_replay(tmp_path: Path) -> None:
+    """What follows would not be where it belongs."""
+    broken = noise(RATE)
+    broken[RATE // 2] = np.nan
+    paths = [write_sound(tmp_path / "a.wav", broken), write_sound(tmp_path / "b.wav", noise(RATE))]
+    source = replay(*paths, gapless=True)
+    _, marks = all_of(source)
+    assert [mark.kind for mark in marks] == ["recording", "end"]
+    assert str(source.error).startswith(f"{paths[0]}: ")
+
+
+@pytest.mark.parametrize("what", ["NaN", "vanished", "damaged", "no such channel"])
 def test_an_error_in_the_middle_of_a_file_is_kept_as_the_sources_error(tmp_path: Path, what: str) -> None:
     """The samples before the error are still written."""
     good, bad = write_sound(tmp_path / "good.wav", noise(1000)), tmp_path / "bad.flac"
@@ -115,8 +151,9 @@ def test_an_error_in_the_middle_of_a_file_is_kept_as_the_sources_error(tmp_path:
         bad = tmp_path / "bad.wav"
         sound[30_000] = np.nan
         write_sound(bad, sound)
-    elif what == "cut off":
-        bad.write_bytes(bad.read_bytes()[:60_000] + bytes(2000))
+    elif what == "damaged":
+        content = bad.read_bytes()
+        bad.write_bytes(content[:60_000] + bytes(2000) + content[62_000:])
     elif what == "no such channel":
         write_sound(good, noise(1000, streams=2).T)
     source = replay(good, bad, channel=1 if what == "no such channel" else "mix")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import math
 from collections.abc import Callable
@@ -158,3 +159,26 @@ def test_a_folder_that_cannot_be_written_is_reported(monkeypatch: pytest.MonkeyP
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(MonitorError, match=r"file/normal_.*cannot be written"):
         list(record_files(Audio(), RATE, "mix", 0.1, tmp_path / "file", "wav", nothing))
+
+
+def test_recordings_of_the_same_second_in_one_folder_are_all_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of four microphones, or in the hour that clocks repeat in autumn: names have the time in UTC."""
+
+    class Second(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Second:
+            assert tz is datetime.UTC
+            return cls(2026, 10, 25, 1, 30, 0, tzinfo=tz)
+
+    monkeypatch.setattr("monitor.sources.recording_session.datetime.datetime", Second)
+    sounds = [noise(SIZE + RATE, seed=seed) for seed in range(4)]
+    names = []
+    for sound in sounds:
+        Microphone(monkeypatch, sound)
+        names += list(record_files(Audio(), RATE, "mix", 0.1, tmp_path, "wav", nothing))
+    assert len(set(names)) == 4
+    assert names[0].name == "normal_20261025T013000Z_0000.wav"
+    for name, sound in zip(names, sounds, strict=True):
+        assert np.array_equal(soundfile.read(name, dtype="int16")[0], as_int16(sound[:SIZE]))

@@ -12,7 +12,7 @@ from monitor.audio.ring_buffer import RingReader, SampleRing
 from monitor.core.events import State
 from monitor.sources.gap_detector import Interruption
 from monitor.sources.preprocess import Preprocessor
-from monitor.sources.stream_health import BEHIND_S, StreamHealth
+from monitor.sources.stream_health import StreamHealth
 from support.builders import noise
 
 RATE = 1000
@@ -63,10 +63,11 @@ class Listening:
 
     def _check(self) -> None:
         self.reported += self.health.check(self.now)
-        if self.health.unusable:
+        if self.health.lost:
             self.preprocessor.discard()
         else:
-            self.preprocessor.take(RATE)
+            reader, held = self.preprocessor.reader, self.health.held_from
+            self.preprocessor.take(RATE if held is None else min(RATE, held - reader.read))
             self.reported += self.health.after_portion(self.now)
         self.states.append(self.health.state)
 
@@ -148,18 +149,32 @@ def test_an_overflow_that_the_device_reports_is_a_gap() -> None:
     assert kinds(stream.reported) == [("gap", True)]
 
 
-def test_sound_that_the_engine_had_no_time_for_is_a_gap_and_is_discarded() -> None:
+def test_sound_that_the_engine_had_no_time_for_is_no_gap_and_is_scored_later() -> None:
     stream = Listening()
     stream.hear(2)
-    for _ in range(round(BEHIND_S / STEP_S) + 2):  # it arrives in real time, but the engine does not read it
+    for _ in range(round(8 / STEP_S)):  # it arrives in real time, but the engine does not read it
         stream.now += STEP_S
         stream.arrive(STEP_S)
-        stream.reported += stream.health.check(stream.now)
-    [gap] = stream.reported
-    assert gap.kind == "gap"
-    assert stream.preprocessor.waiting < 0.1 * RATE
-    assert gap.ended is not None
-    assert gap.ended - gap.began > BEHIND_S
+    stream.hear(1)
+    assert stream.reported == []
+    assert stream.preprocessor.discarded == 0
+    assert stream.preprocessor.scored == 11 * RATE
+
+
+def test_a_gap_within_a_silence_ends_the_silence_and_another_one_begins_after_it() -> None:
+    stream = Listening()
+    stream.hear(3)
+    stream.hear(3, constant=True)
+    stream.wait(2)
+    stream.hear(3, constant=True)
+    stream.hear(1)
+    assert kinds(stream.reported) == [
+        ("no signal", False),
+        ("no signal", True),
+        ("gap", True),
+        ("no signal", False),
+        ("no signal", True),
+    ]
 
 
 def test_an_ongoing_interruption_ends_when_the_monitoring_ends() -> None:
@@ -200,12 +215,10 @@ def test_whatever_happens_interruptions_begin_and_end_one_after_another_and_neve
     newest = 0.0
     for one in stream.reported:
         if one.ended is None:
-            # A gap during which the source turns out to be lost is part of the loss.
-            assert opened is None or (opened.kind, one.kind) == ("gap", "lost"), "one at a time"
+            assert opened is None, "one at a time"
             opened = one
             continue
-        # A gap may be detected only after its end.
-        assert opened is None or (opened.kind == one.kind or one.kind == "gap")
+        assert (opened is None and one.kind == "gap") or (opened is not None and opened.kind == one.kind)
         opened = None
         assert newest <= one.began <= one.ended <= stream.now
         newest = one.ended

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from monitor.core.errors import ConfigError, SourceLost
-from monitor.sources.device.devices import Device, choose, listed
+from monitor.sources.device.devices import Device, as_table, choose, find_again, listed
 
 HDA = Device(0, "HDA Intel: ALC (hw:0,0)", "ALSA", 2, 44100, False)
 USB = Device(3, "USB Audio: (hw:1,0)", "ALSA", 1, 48000, False)
@@ -29,6 +29,37 @@ def test_a_name_that_is_exactly_a_devices_goes_before_one_that_holds_it() -> Non
 def test_one_device_that_several_systems_list_by_the_same_name_is_the_first_of_them() -> None:
     first, second = Device(1, "Mic", "ALSA", 1, 48000, False), Device(2, "Mic", "JACK", 1, 48000, False)
     assert choose([first, second], "mic") is first
+
+
+TWINS = [Device(number, "Webcam", "ALSA", 1, 48000, False) for number in (2, 5)]
+
+
+def test_of_two_microphones_with_the_same_name_a_number_decides() -> None:
+    for wanted in ("Webcam", "webc"):
+        with pytest.raises(
+            ConfigError, match=r"More than one microphone is called 'Webcam': give its number, such as --d"
+        ):
+            choose([*DEVICES, *TWINS], wanted)
+    assert choose([*DEVICES, *TWINS], "5") is TWINS[1]
+
+
+def test_a_microphone_is_found_again_by_its_name_and_of_twins_the_one_with_its_number() -> None:
+    moved = Device(9, USB.name, USB.system, 1, 48000, False)
+    assert find_again([HDA, moved], USB) is moved
+    assert find_again([*TWINS, HDA], TWINS[1]) is TWINS[1]
+    other = Device(7, "Webcam", "ALSA", 1, 48000, False)
+    for devices in ([HDA], [], [TWINS[0], other]):
+        with pytest.raises(SourceLost, match="no microphone called"):
+            find_again(devices, USB if len(devices) < 2 else TWINS[1])
+
+
+def test_the_list_of_microphones_is_one_line_for_each_whatever_they_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile = Device(0, "Mic\nmonitor: all is well\x1b[2J", "ALSA", 1, 48000, True)
+    monkeypatch.setattr("monitor.sources.device.devices.input_devices", lambda: [hostile, USB])
+    monkeypatch.setattr("monitor.sources.device.devices.rates_of", lambda _: [48000])
+    lines = as_table("").split("\n")
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
 
 
 def test_without_a_default_the_first_device_is_taken() -> None:

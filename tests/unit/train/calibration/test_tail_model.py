@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from monitor.detection.cusum import cusum_step, surprise
-from train.calibration.tail_model import DAY_S, cusum_limit, seconds_to_prove, tail_threshold, upper_rate
+from train.calibration.tail_model import DAY_S, cusum_limits, seconds_to_prove, tail_thresholds, upper_rate
 
 STEP_S = 2.0
 A_DAY = DAY_S / STEP_S  # decisions a day
@@ -19,7 +19,7 @@ A_DAY = DAY_S / STEP_S  # decisions a day
 
 def test_with_enough_normal_sound_the_threshold_is_its_quantile() -> None:
     decisions = np.random.default_rng(0).exponential(size=200_000)
-    value = tail_threshold(decisions, STEP_S, 10)
+    value = tail_thresholds(decisions, STEP_S, 10)[0]
     assert (decisions > value).mean() * A_DAY == pytest.approx(10, rel=0.03)
     assert value == pytest.approx(stats.expon.isf(10 / A_DAY), rel=0.05)
 
@@ -35,7 +35,7 @@ def test_a_level_rarer_than_any_observed_is_extrapolated(seed: int, count: int, 
     """
     truth = stats.lognorm(s=spread)
     decisions = truth.rvs(count, random_state=seed)
-    value = tail_threshold(decisions, STEP_S, 1)
+    value = tail_thresholds(decisions, STEP_S, 1)[0]
     beyond = (np.log(value) - np.log(truth.isf(1 / A_DAY))) / spread
     assert -off < beyond < 2.5
     assert decisions.max() <= value * (1 + 1e-12)
@@ -46,7 +46,7 @@ def test_an_extrapolated_level_keeps_its_budget_on_average_and_is_not_absurd() -
     """The mean over forty machines with an hour of sound each, for one false alarm a day."""
     truth = stats.lognorm(s=0.3)
     rates = [
-        A_DAY * truth.sf(tail_threshold(truth.rvs(1800, random_state=seed), STEP_S, 1.0)) for seed in range(40)
+        A_DAY * truth.sf(tail_thresholds(truth.rvs(1800, random_state=seed), STEP_S, 1.0)[0]) for seed in range(40)
     ]  # fmt: skip
     assert 0.003 < np.exp(np.mean(np.log(rates))) < 1
     assert np.mean(rates) < 1
@@ -61,7 +61,7 @@ def test_an_extrapolated_level_keeps_its_budget_on_average_and_is_not_absurd() -
 @settings(max_examples=60, deadline=None)
 def test_a_smaller_budget_never_gives_a_lower_threshold(count, spread, budgets, seed) -> None:
     decisions = np.exp(spread * np.random.default_rng(seed).standard_normal(count))
-    rare, often = (tail_threshold(decisions, STEP_S, budget) for budget in budgets)
+    rare, often = (tail_thresholds(decisions, STEP_S, budget)[0] for budget in budgets)
     assert 0 < often <= rare < np.inf
 
 
@@ -73,7 +73,7 @@ def test_a_smaller_budget_never_gives_a_lower_threshold(count, spread, budgets, 
     ],
 )  # fmt: skip
 def test_degenerate_normal_scores_still_have_a_threshold_that_none_of_them_exceeds(decisions: np.ndarray) -> None:
-    value = tail_threshold(decisions, STEP_S, 1)
+    value = tail_thresholds(decisions, STEP_S, 1)[0]
     assert np.isfinite(value)
     assert value > 0
     assert not (decisions[np.isfinite(decisions)] > value * (1 + 1e-12)).any()
@@ -83,12 +83,14 @@ def test_degenerate_normal_scores_still_have_a_threshold_that_none_of_them_excee
 def test_a_budget_of_many_alarms_in_little_sound_still_has_a_threshold(budget: float) -> None:
     """The budget is so large that the threshold lies below the fitted tail."""
     decisions = np.exp(np.random.default_rng(0).standard_normal(60))
-    assert np.median(decisions) * 0.999 <= tail_threshold(decisions, STEP_S, budget) <= decisions.max() * (1 + 1e-12)
+    assert (
+        np.median(decisions) * 0.999 <= tail_thresholds(decisions, STEP_S, budget)[0] <= decisions.max() * (1 + 1e-12)
+    )
 
 
 def test_without_any_normal_sound_there_still_is_a_threshold() -> None:
     for nothing in (np.empty(0), np.full(3, np.nan)):
-        assert tail_threshold(nothing, STEP_S, 1) > 0
+        assert tail_thresholds(nothing, STEP_S, 1)[0] > 0
 
 
 # The limit of the cumulative sum
@@ -112,7 +114,7 @@ def test_fresh_normal_days_have_as_many_alarms_by_the_cumulative_sum_as_the_budg
     generator = np.random.default_rng(5)
     sequences = [generator.lognormal(size=40_000) for _ in range(20)]
     normal = np.sort(np.concatenate(sequences))
-    limit = cusum_limit([surprise(s, normal) for s in sequences], STEP_S, budget)
+    (limit,) = cusum_limits([surprise(s, normal) for s in sequences], STEP_S, budget)
     days = 40
     found = alarms(limit, normal, days, seed=6)
     low = stats.poisson.ppf(0.005, budget * days / 1.35)
@@ -123,9 +125,9 @@ def test_fresh_normal_days_have_as_many_alarms_by_the_cumulative_sum_as_the_budg
 def test_a_smaller_budget_gives_a_higher_limit_of_the_cumulative_sum() -> None:
     """The limit is extrapolated for rates that the resampled days do not contain, and is the same on each call."""
     surprises = [np.minimum(np.random.default_rng(seed).exponential(size=200), 3.0) for seed in range(8)]
-    limits = [cusum_limit(surprises, 60.0, budget) for budget in (100, 10, 1, 0.1, 0.01, 0.001)]
+    limits = [cusum_limits(surprises, 60.0, budget)[0] for budget in (100, 10, 1, 0.1, 0.01, 0.001)]
     assert all(more > less for less, more in pairwise(limits))
-    assert limits[2] == cusum_limit(surprises, 60.0, 1)
+    assert limits[2] == cusum_limits(surprises, 60.0, 1)[0]
 
 
 def test_normal_sound_that_is_unusual_for_long_at_a_time_gets_a_higher_limit() -> None:
@@ -133,13 +135,13 @@ def test_normal_sound_that_is_unusual_for_long_at_a_time_gets_a_higher_limit() -
     generator = np.random.default_rng(2)
     scattered = np.minimum(generator.exponential(size=3000), 3.0)
     clustered = np.sort(scattered.reshape(-1, 300), axis=1)
-    limits = [cusum_limit(sequence, STEP_S, 1) for sequence in ([scattered], list(clustered))]
+    limits = [cusum_limits(sequence, STEP_S, 1)[0] for sequence in ([scattered], list(clustered))]
     assert limits[1] > 1.5 * limits[0]
 
 
 @pytest.mark.parametrize("surprises", [[np.zeros(5)], [np.full(3, 0.5), np.full(700, 1.4)], [np.array([0.1])]])
 def test_normal_sound_that_is_never_surprising_has_a_limit_of_zero(surprises: list[np.ndarray]) -> None:
-    assert cusum_limit(surprises, 60.0, 1) == 0
+    assert cusum_limits(surprises, 60.0, 1) == [0]
 
 
 # Confidence in a rate
@@ -165,3 +167,22 @@ def test_a_rate_is_proven_after_the_seconds_that_it_takes_and_not_before(per_day
     assert (more == 0) == (upper_rate(alarms, seconds) <= per_day)
     if more:
         assert upper_rate(alarms, seconds + more) == pytest.approx(per_day)
+
+
+@pytest.mark.parametrize("count", [20, 400, 2000, 20_000, 500_000])
+def test_limits_for_other_rates_are_apart_as_the_tail_is(count: int) -> None:
+    truth = stats.lognorm(s=0.3)
+    decisions = truth.rvs(count, random_state=1)
+    value, often, rarely = tail_thresholds(decisions, STEP_S, 1.0, (1.0, 10.0, 0.1))
+    assert value == tail_thresholds(decisions, STEP_S, 1.0)[0]
+    assert often <= value <= rarely
+    assert often >= decisions.max() * (1 - 1e-12) or (decisions > often).mean() * A_DAY == pytest.approx(10, rel=0.2)
+    if count >= 2000:
+        assert often < value < rarely
+
+
+def test_limits_of_the_sum_for_several_rates_are_those_of_each_rate() -> None:
+    surprises = [np.random.default_rng(0).exponential(size=3000)]
+    value, often, rarely = cusum_limits(surprises, 60.0, 1.0, (1.0, 10.0, 0.1))
+    assert value == cusum_limits(surprises, 60.0, 1.0)[0]
+    assert often < value < rarely

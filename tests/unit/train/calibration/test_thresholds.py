@@ -66,3 +66,32 @@ def test_recordings_too_short_for_a_score_are_refused() -> None:
     bundle = bundle_of("score.cut_frames=100")
     with pytest.raises(DataError, match="long enough"):
         recalibrate(bundle, recordings(4), "cpu")
+
+
+@pytest.mark.parametrize("kind", ["fused", "error"])
+def test_normal_recordings_of_any_length_are_judged_by_a_limit_for_their_length_or_not_at_all(kind: str) -> None:
+    """By one limit for all lengths, nearly all of the short ones would be above it."""
+    bundle = recalibrate(bundle_of(f"score.kind={kind}"), recordings(40, seconds=10.0), "cpu")
+    above: list[float] = []
+    for seconds in (2.0, 3.7, 5.0, 10.0, 15.0):
+        scored = score_recordings(bundle, recordings(30, seconds=seconds, seed=3), "cpu")
+        limits = {bundle.recording_limit(one.seconds) for one in scored}
+        assert len(limits) == 1
+        above.append(float(np.mean([one.score >= limits.copy().pop() for one in scored])))
+    assert max(above) <= 0.34, "a tenth is what is wanted"
+    assert np.mean(above) < 0.2
+    [lone] = score_recordings(bundle, recordings(1, seconds=1.5, seed=3), "cpu")
+    assert np.isnan(lone.length_factor)
+    assert np.isnan(lone.comparable)
+
+
+def test_recordings_much_shorter_than_the_others_do_not_raise_the_limit_of_all() -> None:
+    alone = recalibrate(bundle_of(), recordings(30, seconds=10.0), "cpu").thresholds["recording"]
+    mixed = [*recordings(30, seconds=10.0), *recordings(20, seconds=1.0, seed=5)]
+    among = recalibrate(bundle_of(), mixed, "cpu").thresholds["recording"]
+    assert (among.value, among.length_s) == (pytest.approx(alone.value), alone.length_s)
+
+
+def test_the_highest_score_of_a_recording_has_the_same_limit_at_any_length() -> None:
+    bundle = recalibrate(bundle_of("score.recording=max"), recordings(20, seconds=4.0), "cpu")
+    assert bundle.recording_limit(0.5) == bundle.recording_limit(100.0) == bundle.thresholds["recording"].value

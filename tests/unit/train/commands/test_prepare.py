@@ -53,6 +53,20 @@ def test_a_copy_of_a_recording_is_named_and_left_out(tmp_path: Path) -> None:
     assert "the same as" in message
 
 
+def test_the_same_reason_is_given_once_with_the_number_of_recordings(tmp_path: Path) -> None:
+    for number in range(3):
+        write_sound(tmp_path / f"good_{number}.wav", noise(16_000, seed=number))
+    for number in range(5):
+        write_sound(tmp_path / f"short_{number}.wav", noise(800 + 160 * number, seed=number))
+        write_sound(tmp_path / f"silent_{number}.wav", np.zeros(16_000 + number))
+    _, messages = prepared(tmp_path)
+    assert [message.split(": ")[0] for message in messages] == ["Left out"] * 2
+    for message, name, why in zip(messages, ("short", "silent"), ("too short: 6 frames", "silent."), strict=True):
+        assert message.startswith(f"Left out: 5 recordings, such as {tmp_path}/{name}_0.wav, ")
+        assert f"{name}_2.wav: {why}" in message
+        assert f"{name}_3.wav" not in message
+
+
 def test_of_a_single_recording_the_end_is_held_out(tmp_path: Path) -> None:
     write_sound(tmp_path / "long.wav", noise(16_000 * 4))
     found, [message] = prepared(tmp_path)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from monitor.core.errors import DataError
 from support.builders import write_sound
+from support.logs import logged
 from train.data.discovery import Recordings, find_recordings, normal_files, split
 
 
@@ -111,10 +112,62 @@ def test_a_single_recording_is_a_data_set_of_one(tmp_path: Path) -> None:
     assert named(find_recordings(tmp_path / "a.wav")) == {"train_normal": ["a.wav"]}
 
 
-def test_hidden_files_and_other_formats_are_ignored(tmp_path: Path) -> None:
-    files(tmp_path, "train/a.wav", "train/._a.wav", "train/a.txt", "train/manifest.csv", "train/b.mp3")
+def test_every_kind_of_sound_file_counts_and_others_are_counted_in_one_line(tmp_path: Path) -> None:
+    files(tmp_path, "train/a.wav", "train/b.MP3", "train/c.aiff", "train/d.W64", "train/e.NPY", "train/opus/f.opus")
+    files(tmp_path, "train/a.txt", "train/b.TXT", "manifest.csv", "train/README")
     (tmp_path / "train" / "folder.wav").mkdir()
-    assert named(find_recordings(tmp_path)) == {"train_normal": ["train/a.wav"]}
+    (tmp_path / "train" / "gone.wav").symlink_to("nowhere.wav")
+    found = find_recordings(tmp_path)
+    assert named(found) == {
+        "train_normal": [f"train/{name}" for name in ("a.wav", "b.MP3", "c.aiff", "d.W64", "e.NPY", "opus/f.opus")]
+    }
+    with logged("train") as messages:
+        found.log_unused()
+    assert messages == ["Passed over, because they are not sound: 1 × .csv, 2 × .txt, 1 × broken link, 1 × no suffix."]
+
+
+def test_a_thousand_kinds_of_other_files_are_one_short_line(tmp_path: Path) -> None:
+    parts = [f"part.{number:04d}" for number in range(1000)]
+    found = find_recordings(files(tmp_path, "a.wav", "x.csv", "y.csv", *parts))
+    with logged("train") as messages:
+        found.log_unused()
+    [message] = messages
+    assert "2 × .csv" in message
+    assert "993 × other kinds" in message
+    assert len(message) < 200
+
+
+def test_recordings_without_a_label_are_counted_in_one_line(tmp_path: Path) -> None:
+    found = find_recordings(files(tmp_path, "train/a.wav", "loose.wav", "other/loose.wav"))
+    with logged("train") as messages:
+        found.log_unused()
+    assert messages == [
+        "Left out: 2 recordings whose names and folders say neither normal nor anomaly, such as loose.wav."
+    ]
+
+
+@pytest.mark.parametrize("name", [".Trash-1000/files/bad.wav", ".ipynb_checkpoints/a.wav", "__MACOSX/._a.wav"])
+def test_what_was_thrown_away_is_not_trained_on(tmp_path: Path, name: str) -> None:
+    assert named(find_recordings(files(tmp_path, "a.wav", name))) == {"train_normal": ["a.wav"]}
+
+
+def test_a_link_to_a_folder_is_labelled_by_where_it_stands(tmp_path: Path) -> None:
+    """The same folder can have two labels, as here; under the same label it counts once."""
+    files(tmp_path, "nas/n.wav", "set/train_normal/m.wav")
+    for name in ("test_normal", "train_normal/monday", "train_normal/tuesday"):
+        (tmp_path / "set" / name).symlink_to(tmp_path / "nas")
+    assert named(find_recordings(tmp_path / "set")) == {
+        "train_normal": ["train_normal/m.wav", "train_normal/monday/n.wav"],
+        "test_normal": ["test_normal/n.wav"],
+    }
+
+
+def test_a_link_back_to_the_data_set_gives_nothing_a_second_label(tmp_path: Path) -> None:
+    root = files(tmp_path, "train_normal/a.wav", "test_anomaly/b.wav", "loose.wav")
+    (root / "train_normal" / "all").symlink_to(root)
+    assert named(find_recordings(root)) == {
+        "train_normal": ["train_normal/a.wav"], "test_anomaly": ["test_anomaly/b.wav"], "unlabelled": ["loose.wav"],
+    }  # fmt: skip
 
 
 def test_the_name_of_the_root_folder_does_not_count(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from monitor.core.errors import DataError
 from support.feature_caches import usable
 from train.data.feature_cache import FeatureCache
 
@@ -23,9 +25,36 @@ def array_file(folder: Path, array: np.ndarray, **options: bool) -> Path:
 def test_an_array_of_power_mel_frames_is_used_as_it_is(cache: FeatureCache, tmp_path: Path, dtype, order: str) -> None:
     array = np.asarray(100 * np.random.default_rng(0).random((30, 64)), dtype=dtype, order=order)
     frames = cache.frames(array_file(tmp_path, array))
-    assert frames.power.dtype == np.float32
+    assert np.array(frames.power).dtype == np.float32
     assert np.array_equal(frames.power, array.astype(np.float32))
     assert cache.computed == 0
+
+
+def test_an_array_is_read_in_portions_and_never_whole(cache: FeatureCache, tmp_path: Path) -> None:
+    """All of it as float32 would be 51 MB."""
+    path = tmp_path / "long.NPY"
+    written = np.lib.format.open_memmap(tmp_path / "long.npy", mode="w+", dtype=np.float16, shape=(200_000, 64))
+    written[100_000:100_003] = np.arange(1, 4)[:, None]
+    written.flush()
+    del written
+    (tmp_path / "long.npy").rename(path)
+    tracemalloc.start()
+    try:
+        power = cache.frames(path).power
+        middle = np.array(power[50_000:][50_000:50_004])
+        assert tracemalloc.get_traced_memory()[1] < 16e6
+    finally:
+        tracemalloc.stop()
+    assert power.shape == (200_000, 64)
+    assert middle.dtype == np.float32
+    assert middle[:, 5].tolist() == [1, 2, 3, 0]
+
+
+def test_an_array_that_is_replaced_by_a_shorter_one_while_it_is_used_is_an_error(cache, tmp_path: Path) -> None:
+    frames = cache.frames(array_file(tmp_path, np.ones((30, 64))))
+    array_file(tmp_path, np.ones((20, 64)))
+    with pytest.raises(DataError, match="changed while it was in use"):
+        np.array(frames.power)
 
 
 def arrays() -> dict[str, tuple[Callable[[Path], Path], str]]:

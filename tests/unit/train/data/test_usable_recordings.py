@@ -45,7 +45,7 @@ def test_recordings_that_cannot_be_used_are_left_out_with_a_reason_each_and_the_
         cache,
         [good[0], *(path for path, _ in bad.values()), good[1]],
         training=True,
-        leave_out=reasons.append,
+        leave_out=lambda path, reason: reasons.append(f"{path}: {reason}"),
         advance=lambda: advanced.append(None),
     )
     assert [frames.path for frames in kept] == good
@@ -87,6 +87,29 @@ def test_clipping_of_one_channel_is_seen_before_the_channels_are_mixed(cache: Fe
     path = write_sound(tmp_path / "a.wav", sound.T)
     assert "clipped" in usable(cache, path)[1][0]
     assert len(usable(reopened(cache, channel=0), path)[0]) == 1, "the other one is fine"
+
+
+def test_channels_that_cancel_each_other_are_silent_and_one_of_them_alone_is_not(
+    cache: FeatureCache, tmp_path: Path
+) -> None:
+    """As of a balanced microphone in a stereo socket: what the model would hear is the mean of both."""
+    sound = noise(16_000)
+    for weaker in (1.0, 0.98):
+        path = write_sound(tmp_path / f"{weaker}.wav", np.stack([sound, -weaker * sound], axis=1))
+        [reason] = usable(cache, path)[1]
+        assert "its channels cancel each other" in reason
+        assert "features.channel" in reason
+        assert len(usable(reopened(cache, channel=1), path)[0]) == 1
+
+
+def test_a_dead_channel_does_not_make_a_recording_unusable_and_is_known(cache: FeatureCache, tmp_path: Path) -> None:
+    sound = np.zeros((16_000, 3), np.float32)
+    sound[:, 0], sound[:, 2] = noise(16_000), noise(16_000, seed=1)
+    path = write_sound(tmp_path / "a.wav", sound)
+    for one in (cache, reopened(cache)):  # computed, and from the disk
+        [frames] = usable(one, path)[0]
+        assert frames.sound.dead_channels == (1,)
+        assert frames.sound.sample_rate == 16_000
 
 
 def test_a_quiet_recording_is_not_silent(cache: FeatureCache, tmp_path: Path) -> None:

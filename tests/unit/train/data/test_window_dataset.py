@@ -11,7 +11,7 @@ import torch
 from monitor.config.schema import Config
 from monitor.features.normalization import Normalization
 from monitor.model.cuda_transfer import TorchBackend
-from support.builders import noise, reference_windows, small_config, write_sound
+from support.builders import noise, reference_windows, small_config, with_little_memory, write_sound
 from train.data.feature_cache import FeatureCache, Frames
 from train.data.standardization import standardization
 from train.data.window_dataset import WindowDataset
@@ -77,7 +77,7 @@ def test_windows_are_those_of_a_stream_and_never_span_two_recordings(monkeypatch
 def test_in_a_set_larger_than_memory_every_window_comes_once_an_epoch_in_another_order(monkeypatch, block: int) -> None:
     monkeypatch.setattr("train.data.window_dataset.BLOCK", block)
     monkeypatch.setattr("train.data.window_dataset.MIN_BLOCKS", 1)
-    config = small_config("train.memory_gb=1e-9")
+    config = with_little_memory(small_config())
     recordings = some_recordings()
     data = dataset(recordings, config)
     assert not data.resident
@@ -94,7 +94,7 @@ def test_in_a_set_larger_than_memory_every_window_comes_once_an_epoch_in_another
 def test_a_plan_knows_how_many_windows_its_portions_have(monkeypatch) -> None:
     monkeypatch.setattr("train.data.window_dataset.BLOCK", 16)
     monkeypatch.setattr("train.data.window_dataset.MIN_BLOCKS", 3)
-    config = small_config("train.memory_gb=1e-9")
+    config = with_little_memory(small_config())
     data = WindowDataset(some_recordings(), plain(config), config)
     plan = data.plan()
     assert [data.windows(part) for part in plan] == [len(portion) for portion in data.portions(plan)]
@@ -102,7 +102,7 @@ def test_a_plan_knows_how_many_windows_its_portions_have(monkeypatch) -> None:
 
 
 def test_processes_that_share_a_machine_share_its_memory() -> None:
-    config = small_config("train.memory_gb=1e-4")
+    config = with_little_memory(small_config(), 1e-4)
     recordings = some_recordings()
     assert WindowDataset(recordings, plain(config), config).resident
     assert not WindowDataset(recordings, plain(config), config, sharers=2).resident

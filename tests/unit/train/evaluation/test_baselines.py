@@ -22,8 +22,8 @@ def test_the_models_score_is_that_of_evaluate_and_the_others_are_what_their_name
 ) -> None:
     result = evaluate(bundle, bundle.config, data, RememberedProgress(), with_baselines=True)
     by_name = {row["score"]: row for row in result["compared"]}
-    assert by_name["fused: residual and spectrum"]["auc"] == pytest.approx(result["auc"])
-    assert by_name["fused: residual and spectrum"]["pauc"] == pytest.approx(result["pauc"])
+    assert by_name["fused: network + spectrum"]["auc"] == pytest.approx(result["auc"])
+    assert by_name["fused: network + spectrum"]["pauc"] == pytest.approx(result["pauc"])
 
     def level(recording: Frames) -> np.ndarray:
         return bundle.normalization()(np.array(recording.power)).mean(axis=0, dtype=np.float64)

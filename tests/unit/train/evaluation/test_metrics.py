@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from support.builders import small_bundle, small_config
 from train.calibration.thresholds import ScoredRecording
 from train.data.feature_cache import Frames
 from train.evaluation.metrics import Labelled, metrics, rates, threshold_at_fpr
+from train.evaluation.summary import evaluation_summary
 
 scores_of_both = st.lists(st.tuples(st.booleans(), st.integers(0, 30)), min_size=2, max_size=60).filter(
     lambda pairs: len({anomaly for anomaly, _ in pairs}) == 2
@@ -61,3 +63,19 @@ def test_the_f_score_at_a_threshold_is_that_of_scikit_learn(pairs: list[tuple[bo
     anomaly, scores = arrays(pairs)
     expected = f1_score(anomaly, scores >= threshold, zero_division=0)
     assert rates(anomaly, scores, threshold)["f1"] == pytest.approx(expected)
+
+
+def test_recordings_that_are_too_short_to_judge_count_in_no_figure_and_short_ones_have_their_own_limit() -> None:
+    limit = BUNDLE.thresholds["recording"].value
+    frames = Frames(Path("x.wav"), np.zeros((30, 64), np.float32), "")
+
+    def scored(anomaly: bool, score: float, factor: float) -> Labelled:
+        return Labelled("x.wav", anomaly, ScoredRecording(frames, score, 1.0, factor))
+
+    normal = [scored(False, 0.5 * limit, 1.0), scored(False, 3 * limit, 4.0)]
+    short = [scored(False, 50 * limit, math.nan), scored(True, 50 * limit, math.nan)]
+    found = metrics(BUNDLE, [*normal, *short, scored(True, 2 * limit, 1.0), scored(True, 5 * limit, 4.0)])
+    assert (found["n_normal"], found["n_anomaly"], found["n_too_short"]) == (2, 2, 2)
+    assert (found["fpr"], found["tpr"], found["auc"]) == (0.0, 1.0, 1.0)
+    assert [one["limit"] for one in found["files"][:3]] == [limit, 4 * limit, None]
+    assert "2 recordings" in next(line for line in evaluation_summary(found).splitlines() if "Too short" in line)

@@ -14,14 +14,14 @@ from monitor.core.errors import MonitorError
 from monitor.features.normalization import Normalization
 from monitor.model.autoencoder import weights_of
 from monitor.model.cuda_transfer import TorchBackend
-from support.builders import small_config
+from support.builders import small_config, with_little_memory
 from train.data.feature_cache import Frames
 from train.data.window_dataset import WindowDataset
 from train.fitting.checkpoint import Epoch
 from train.fitting.loop import fit
 
 Weights = dict[str, np.ndarray]
-IN_MEMORY, FROM_DISK, BFLOAT16 = (), ("train.memory_gb=1e-9",), ("train.precision=bfloat16",)
+IN_MEMORY, FROM_DISK, BFLOAT16 = (), ("from disk",), ("train.precision=bfloat16",)
 CPU = torch.device("cpu")
 
 
@@ -32,7 +32,9 @@ def small_portions_and_a_checkpoint_every_epoch(monkeypatch: pytest.MonkeyPatch)
 
 
 def config_of(*overrides: str) -> Config:
-    return small_config("features.n_mels=16", "train.epochs=4", "train.batch_size=40", *overrides)
+    changed = [one for one in overrides if one not in FROM_DISK]
+    config = small_config("features.n_mels=16", "train.epochs=4", "train.batch_size=40", *changed)
+    return with_little_memory(config) if len(changed) < len(overrides) else config
 
 
 def windows(config: Config, *, seed: int = 0, recordings: int = 4, loudest: float = 1.0) -> WindowDataset:

@@ -1,0 +1,70 @@
+"""What a live stream tells the screen: how near the alarm is, what a changed limit means, and what was not heard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from support.builders import RATE, noise, small_bundle, small_config
+from support.clock import Clock
+from support.listening import never_alarmed
+from support.live_stream import MODULES, LiveStream
+
+BUNDLE = never_alarmed(small_bundle(small_config("alarm.warm_up_s=0.5")))
+
+
+def listening(monkeypatch: pytest.MonkeyPatch, bundle: object = BUNDLE) -> LiveStream:
+    return LiveStream(Clock(monkeypatch, *MODULES), bundle)  # type: ignore[arg-type]
+
+
+def test_time_without_a_microphone_is_empty_on_the_screen_while_it_lasts_and_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live = listening(monkeypatch)
+    live.hear(noise(5 * RATE))
+    live.source.lost_since = live.clock.now
+    live.wait(3.0)
+    live.stream.publish(0.0)
+    shown = live.stream.latest
+    assert np.isnan(shown.spectrogram[-28:]).all()
+    assert np.isnan(shown.share_history[-28:]).all()
+    assert np.isfinite(shown.share_history[20:45]).all()
+    assert len(shown.share_history) == pytest.approx(80, abs=2)
+    live.lose(1.0)
+    live.hear(noise(3 * RATE))
+    live.stream.publish(0.0)
+    later = live.stream.latest
+    assert np.isnan(later.spectrogram[52:85]).all()
+    assert np.isfinite(later.spectrogram[-20:]).all()
+
+
+def test_the_share_of_the_limit_and_its_history_end_at_the_same_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = listening(monkeypatch)
+    live.hear(noise(4 * RATE))
+    live.stream.publish(0.0)
+    shown = live.stream.latest
+    share, lasting = (values[np.isfinite(values)] for values in (shown.share_history, shown.lasting_history))
+    assert shown.share_of_limit == pytest.approx(share[-1], rel=1e-5)
+    assert shown.lasting_sum == pytest.approx(lasting[-1], abs=1e-5)
+    assert len(shown.share_history) == len(shown.error_history) == len(shown.lasting_history)
+
+
+def test_a_limit_that_was_changed_no_longer_promises_the_calibrated_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = small_bundle()
+    known = {
+        name: threshold.model_copy(update={"tenfold": 0.8 * threshold.value, "tenth": 1.4 * threshold.value})
+        for name, threshold in bundle.thresholds.items()
+    }
+    live = listening(monkeypatch, replace(bundle, thresholds=known))
+    assert live.stream.latest.threshold_note.startswith("1 false alarm a day")
+    assert live.stream.latest.false_alarms == "about 1 false alarm a day"
+    live.engine.scale_threshold(1.05, 0)
+    live.turn()
+    note = live.stream.latest.threshold_note
+    assert note.startswith("changed by key, about 0.")
+    assert live.stream.latest.false_alarms in note
+    live.engine.scale_threshold(1 / 1.05, 0)
+    live.turn()
+    assert live.stream.latest.threshold_note.startswith("1 false alarm a day")
