@@ -20,7 +20,7 @@ class Result:
     error: FloatArray  # (k,) reconstruction error of each window
     score: DoubleArray  # (k,) anomaly score, from the mean over score.window_s; NaN before the first full mean
     threshold: float  # of the anomaly score
-    state: NDArray[np.str_]  # (k,) "LISTENING", "NORMAL", "WARNING", "ANOMALY" or "OFF"
+    state: NDArray[np.str_]  # (k,) "LISTENING", "NORMAL", "WARNING", "ANOMALY", "OFF" or "NEW MODE"
     contribution: FloatArray  # (k, n_mels) contribution of each band to the score; negative: missing sound
     band_hz: FloatArray  # (n_mels,) centre of each mel band in Hz
     events: tuple[Event, ...] = ()  # that began, were reported again, or ended in these windows, in this order

@@ -8,16 +8,12 @@ from pathlib import Path
 import soundfile
 
 
-def recording_began(path: Path, duration_s: float) -> float | None:
-    """The time at which a recording began.
-
-    Args:
-        path: the sound file.
-        duration_s: its length, because the time of a file is that of its last sample.
+def stated_time(path: Path) -> float | None:
+    """The time at which a recording began, as its metadata states it.
 
     Returns:
-        Unix time; None if the file cannot be read. A date in the metadata is used if it includes the time of day;
-        without an offset from UTC it is taken as local time.
+        Unix time; without an offset from UTC the date is taken as local time. None if the file cannot be read, or its
+        metadata has no date with the time of day.
     """
     try:
         with soundfile.SoundFile(path) as file:
@@ -25,7 +21,22 @@ def recording_began(path: Path, duration_s: float) -> float | None:
         if len(stated) > len("2026-01-31"):
             return datetime.datetime.fromisoformat(stated).timestamp()
     except (OSError, ValueError, soundfile.SoundFileError):
-        pass  # there is still the time of the file
+        pass
+    return None
+
+
+def recording_began(path: Path, duration_s: float) -> float | None:
+    """The time at which a recording began: that in its metadata, else the time of its file.
+
+    Args:
+        path: the sound file.
+        duration_s: its length, because the time of a file is that of its last sample.
+
+    Returns:
+        Unix time; None if the file cannot be read.
+    """
+    if (stated := stated_time(path)) is not None:
+        return stated
     try:
         return path.stat().st_mtime - duration_s
     except OSError:

@@ -98,10 +98,10 @@ def recordings_of(paths: Iterable[Path]) -> list[Path]:
             raise DataError(f"{error.filename}: cannot be read: {error.strerror}.") from None
         if not found:
             raise DataError(f"{path}: is a folder without recordings.")
-        files += sorted(found, key=_natural)
+        files += sorted(found, key=natural_order)
     return files
 
 
-def _natural(path: Path) -> list[str | int]:
+def natural_order(path: Path) -> list[str | int]:
     """A key that sorts part-10.wav behind part-9.wav."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]

@@ -22,6 +22,7 @@ from monitor.bundle.schema import (
     OLDEST_SCHEMA,
     SCHEMA,
     STORED_GROUPS,
+    Extent,
     Metadata,
     Tensors,
     current_metadata,
@@ -39,7 +40,14 @@ from monitor.core.errors import BundleError, MonitorError
 from monitor.core.special_files import special_file
 from monitor.core.text import shortened
 from monitor.scoring.gaussian import Reference
-from monitor.scoring.score_parts import SCORE_KINDS
+from monitor.scoring.operating_modes import OperatingModes
+from monitor.scoring.rhythm import Rhythm
+from monitor.scoring.score_parts import PEAKS, parts_of
+
+# The arrays of these objects that are stored, in the order of their fields.
+REFERENCE_FIELDS = ("centre", "inverse_covariance", "log_distance")
+MODES_FIELDS = ("centres", "inverse_deviation", "usual")
+RHYTHM_FIELDS = ("steepness", "surprise", "log_distance")
 
 MAX_BYTES = 1 << 30
 MAX_HEADER_BYTES = 1 << 22
@@ -80,8 +88,12 @@ def _tensors(bundle: Bundle) -> Tensors:
     tensors: Tensors = {f"model.{name}": values for name, values in bundle.weights.items()}
     tensors |= {name: getattr(bundle, name) for name in ("mean", "deviation", "usual_band_error", "normal_scores")}
     for part, reference in bundle.references.items():
-        for name in ("centre", "inverse_covariance", "log_distance"):
+        for name in REFERENCE_FIELDS:
             tensors[f"reference.{part}.{name}"] = getattr(reference, name)
+    if bundle.modes is not None:
+        tensors |= {f"modes.{name}": getattr(bundle.modes, name) for name in MODES_FIELDS}
+    if bundle.rhythm is not None:
+        tensors |= {f"rhythm.{name}": np.asarray(getattr(bundle.rhythm, name), np.float64) for name in RHYTHM_FIELDS}
     return {name: np.ascontiguousarray(values).reshape(values.shape) for name, values in tensors.items()}
 
 
@@ -162,8 +174,7 @@ def _check_shapes(stored: Any, names: list[str], schema: int, config: Config, pa
     """Compares the shapes and types of all tensors with those that the settings imply, before they are read."""
     slices = {current_name(name, schema): stored.get_slice(name) for name in names}
     found = {name: (tuple(part.get_shape()), str(part.get_dtype())) for name, part in slices.items()}
-    known = found.get("normal_scores", ((0,), ""))[0]
-    expected = expected_tensors(config, known[0] if len(known) == 1 else 0)
+    expected = expected_tensors(config, Extent.of(found))
     if wrong := sorted(name for name in expected | found if expected.get(name) != found.get(name)):
         raise BundleError(
             f"{path}: its tensor {wrong[0]!r} is missing or does not fit its settings: use a fresh copy of it, or "
@@ -181,7 +192,11 @@ def _check_numbers(tensors: Tensors, path: Path) -> None:
         elif name == "usual_band_error" or name.endswith("running_var"):
             usable = bool((values >= 0).all())
         elif name.endswith("inverse_covariance"):
-            usable = bool((np.diagonal(values) > 0).all())
+            usable = bool((np.diagonal(values, axis1=-2, axis2=-1) > 0).all())
+        elif name in ("modes.inverse_deviation", "rhythm.steepness"):
+            usable = bool((values > 0).all())
+        elif name in (f"reference.{PEAKS.name}.log_distance", "rhythm.log_distance"):
+            usable = bool((values[:, 1] > 0).all())  # which the logarithm of an alternative is divided by
         elif name.endswith("log_distance"):
             usable = bool((values[:, 1] >= 0).all())
         else:
@@ -195,11 +210,12 @@ def _check_numbers(tensors: Tensors, path: Path) -> None:
 def _assemble(config: Config, metadata: Metadata, tensors: Tensors, identity: str) -> Bundle:
     checked = checked_metadata({key: value for key, value in metadata.items() if key not in ("schema", "config")})
     references = {
-        part.name: Reference(
-            *(tensors[f"reference.{part.name}.{name}"] for name in ("centre", "inverse_covariance", "log_distance"))
-        )
-        for part in SCORE_KINDS[config.score.kind]
+        part.name: Reference(*(tensors[f"reference.{part.name}.{name}"] for name in REFERENCE_FIELDS))
+        for part in (*parts_of(config.score), PEAKS)
+        if f"reference.{part.name}.centre" in tensors
     }
+    modes = [tensors[f"modes.{name}"] for name in MODES_FIELDS] if "modes.centres" in tensors else None
+    rhythm = [tensors[f"rhythm.{name}"] for name in RHYTHM_FIELDS] if "rhythm.surprise" in tensors else None
     return Bundle(
         config,
         {name.removeprefix("model."): values for name, values in tensors.items() if name.startswith("model.")},
@@ -212,6 +228,8 @@ def _assemble(config: Config, metadata: Metadata, tensors: Tensors, identity: st
         checked.normal_dbfs,
         checked.provenance,
         checked.level_has_offset,
+        None if modes is None else OperatingModes(*modes),
+        None if rhythm is None else Rhythm(float(rhythm[0]), *rhythm[1:]),
         identity,
     )
 

@@ -27,6 +27,16 @@ class StoredMetadata(BaseModel):
     provenance: dict[str, Any]
 
 
+class SessionFacts(BaseModel):
+    """Of the sessions that the normal sound of a model is of, as in `train.data.sessions.Sessions`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    count: int = Field(ge=0)
+    days: int = Field(ge=0)
+    evidence: str = Field(max_length=100)
+
+
 class Provenance(BaseModel):
     """What is read of the provenance of a bundle; further values are only kept."""
 
@@ -35,6 +45,7 @@ class Provenance(BaseModel):
     date: str = Field("", max_length=100)
     train: Train = Train()
     calibrations: tuple[dict[str, Any], ...] = ()
+    sessions: SessionFacts | None = None
 
 
 def parse_json(text: str) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ class ShorterLimit(BaseModel):
 
     seconds: float = Field(gt=0)  # length of the recordings
     factor: float = Field(ge=1)  # their limit as a multiple of `Threshold.value`
+    highest: float | None = Field(None, ge=1)  # the same for `Threshold.highest`
 
 
 class Threshold(BaseModel):
@@ -52,6 +54,9 @@ class Threshold(BaseModel):
     # Of "recording": the length of the recordings that `value` is for, and what shorter ones have, shortest first.
     length_s: float | None = Field(None, ge=0)
     shorter: list[ShorterLimit] = Field(default_factory=list, max_length=20)
+    # Of "recording": what hardly any normal recording of that length exceeds. Unknown in older bundles, and where there
+    # were too few recordings.
+    highest: float | None = Field(None, ge=0)
     note: str = Field("", max_length=1000)  # how it was found, in a few words for the user
     date: str = Field("", max_length=100)  # when it was found, in ISO format
 
@@ -76,13 +81,14 @@ class Threshold(BaseModel):
         if self.length_s is None:
             usual = min(OLD_PIECE_S, self.seconds / self.recordings) if self.recordings else 0.0
             return 1.0 if seconds >= NOT_MUCH_SHORTER * usual else math.nan
-        if seconds >= SAME_LENGTH * self.length_s:
-            return 1.0
-        lengths = [*(one.seconds for one in self.shorter), self.length_s]
-        if seconds < SAME_LENGTH * lengths[0]:
+        return _at_length(seconds, self.length_s, [(one.seconds, one.factor) for one in self.shorter])
+
+    def highest_at(self, seconds: float) -> float:
+        """What hardly any normal recording of this length exceeds; NaN if that is not known."""
+        if self.highest is None or self.length_s is None:
             return math.nan
-        logs = [math.log(one.factor) for one in self.shorter]
-        return math.exp(float(np.interp(math.log(seconds), np.log(lengths), [*logs, 0.0])))
+        shorter = [(one.seconds, one.highest) for one in self.shorter if one.highest is not None]
+        return self.highest * _at_length(seconds, self.length_s, shorter)
 
     def age_note(self, today: datetime.date | None = None) -> str:
         """The note with the age of the threshold in days; `today` is for tests."""
@@ -91,3 +97,20 @@ class Threshold(BaseModel):
         except ValueError:
             return self.note
         return f"{self.note}, {'today' if days <= 0 else counted(days, 'day') + ' ago'}"
+
+
+def _at_length(seconds: float, length_s: float, shorter: Sequence[tuple[float, float]]) -> float:
+    """The factor for recordings of a length; NaN if they are too short.
+
+    Args:
+        seconds: their length.
+        length_s: the length from which on the factor is 1.
+        shorter: shorter lengths with their factors, shortest first.
+    """
+    if seconds >= SAME_LENGTH * length_s:
+        return 1.0
+    lengths = [*(length for length, _ in shorter), length_s]
+    if seconds < SAME_LENGTH * lengths[0]:
+        return math.nan
+    logs = [math.log(factor) for _, factor in shorter]
+    return math.exp(float(np.interp(math.log(seconds), np.log(lengths), [*logs, 0.0])))

@@ -61,11 +61,12 @@ def complete_setting(_context: click.Context, _parameter: click.Parameter, incom
     return _beginning(rows, incomplete)
 
 
-def complete_fault(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Returns the faults of the simulated machine."""
-    from train.demo.machine import FAULTS
+def complete_fault(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Returns the faults of the simulated machine that `--machine` names."""
+    from train.demo.machines import MACHINES
 
-    return _beginning([(fault, "") for fault in FAULTS], incomplete)
+    machine = MACHINES.get(context.params.get("machine", ""))
+    return _beginning([(fault, "") for fault in (machine.faults if machine else ())], incomplete)
 
 
 def _beginning(rows: Iterable[tuple[str, str]], incomplete: str) -> list[CompletionItem]:

@@ -70,7 +70,7 @@ def _notes(session: Session, words: Collection[Word]) -> Iterator[str]:
     limit = f" (a score of {limits.pop():.4g})" if len(limits) == 1 else ""
     yield f"alarm: how near it came; above 100 % of its limit{limit}, or of that of the lasting sum, is an anomaly."
     if Word.SUSPICIOUS in words:
-        yield "SUSPICIOUS: as a whole more unusual than normal recordings are, but too little for an alarm."
+        yield "SUSPICIOUS: as a whole more unusual than most normal recordings are, but too little for an anomaly."
     results = [result for stream in session.streams for result in stream.results]
     if any(result.seconds < SHORT_S and not result.anomalies for result in results):
         yield (
@@ -100,7 +100,9 @@ def result_lines(session: Session) -> Iterator[tuple[str, Facts]]:
     for stream in session.streams:
         for result in stream.results:
             score = None if math.isnan(result.score) else result.score
-            limit = stream.bundle.recording_limit(result.seconds)
+            limit, highest = (
+                of(result.seconds) for of in (stream.bundle.recording_limit, stream.bundle.highest_normal)
+            )
             shown = "too short for a score" if score is None else f"score {score:.4g}"
             if score is not None:
                 shown += f", {TOO_SHORT}" if math.isnan(limit) else f", limit {limit:.4g}"
@@ -111,6 +113,7 @@ def result_lines(session: Session) -> Iterator[tuple[str, Facts]]:
                 "seconds": result.seconds,
                 "score": score,
                 "limit": None if math.isnan(limit) else limit,
+                "highest_normal": None if math.isnan(highest) else highest,
                 "alarm_share": None if math.isnan(result.highest_share) else result.highest_share,
                 "anomalies": result.anomalies,
                 "verdict": found.word.value,

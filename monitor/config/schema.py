@@ -204,10 +204,24 @@ class Score(Group):
     window_s: float = Field(
         2.0, ge=0, le=600, description="seconds of sound that a score is averaged over; 0: a single window"
     )
+    extremes: bool = Field(
+        True,
+        description="with kind fused or spectrum, also score the highest and lowest level of each band in each 0.2 s",
+    )
+    modes: Literal["auto"] | Annotated[int, Field(ge=1, le=8)] = Field(
+        "auto",
+        description="number of the machine's operating modes, such as speeds, or idle and load, each with its own "
+        "reference distribution; auto: as many as are clearly apart in normal sound",
+    )
+    impulses: Literal["auto", "never"] = Field(
+        "auto",
+        description="auto: also score the loudest moments and the rhythm of a machine that clicks or strokes "
+        "regularly; never: do not",
+    )
     shrinkage: Literal["auto", "ledoit-wolf"] | Annotated[float, Field(ge=0, le=1)] = Field(
         "auto",
-        description="shrinkage of the covariance of normal sound towards equal variances, 0 is none; ledoit-wolf: "
-        "computed from the data; auto: a little if there is enough training sound, else ledoit-wolf",
+        description="how far the correlations of normal sound are reduced, 0 is none; ledoit-wolf: computed from the "
+        "data; auto: a little if there is enough training sound of one session, else by cross-validation",
     )
     recording: Literal["mean", "max"] = Field(
         "mean", description="score of a whole recording; mean: the score of its average; max: its highest score"

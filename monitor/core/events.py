@@ -18,6 +18,7 @@ class State(StrEnum):
     WARNING = "WARNING"  # above the threshold, but not for long enough; or the cumulative sum is half-way to its limit
     ANOMALY = "ANOMALY"
     OFF = "OFF"  # too quiet to be running
+    NEW_MODE = "NEW MODE"  # it runs in an operating mode that was not heard in training
     LOST = "LOST"  # no sound comes in
     NO_SIGNAL = "NO SIGNAL"  # all samples are equal: zeros, or a constant
     OVERLOADED = "OVERLOADED"  # a large part of the sound was not heard, because samples were missing
@@ -51,7 +52,8 @@ class Event:
     repeatedly in between (reminders). Times are in seconds of the stream; `wall_time` is the Unix time of the start.
     """
 
-    kind: str  # "anomaly", "off", "drift", "gap", "lost", "no signal", "overloaded" or "invalid samples"
+    # "anomaly", "off", "new mode", "drift", "gap", "lost", "no signal", "overloaded" or "invalid samples"
+    kind: str
     start_s: float
     end_s: float | None  # None while it lasts
     wall_time: float
@@ -63,7 +65,9 @@ class Event:
     cut_off: bool = False  # whether the sound ended, or was interrupted, while the event lasted
     # From here to `reminders`: of anomalies only.
     reported_s: float = 0.0  # when the state became ANOMALY; `start_s` is where the scores began to rise
-    cause: str = ""  # "sudden": the score was far above normal; "lasting": slightly above normal for long
+    # "sudden": the score was far above normal; "lasting": slightly above normal for long; "recording": neither, but the
+    # score of the recording as a whole is above those of normal recordings.
+    cause: str = ""
     bands: tuple[Band, ...] = ()  # frequency ranges that contribute most, the largest share first
     model_id: str = ""  # of the bundle that computed the scores
     reminders: int = 0  # how many times it has been reported again while it lasted
@@ -74,6 +78,10 @@ class Event:
     def duration_s(self) -> float | None:
         """Seconds from start to end; None while the event lasts."""
         return None if self.end_s is None else self.end_s - self.start_s
+
+
+# What the causes of anomalies are called where a user reads them.
+CAUSES = {"sudden": "sudden", "lasting": "small but lasting", "recording": "above all normal recordings"}
 
 
 @dataclass(frozen=True, slots=True)

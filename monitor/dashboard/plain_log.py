@@ -175,6 +175,10 @@ def _event(event: Event) -> str:
         return f"machine was off for {long}, until the end, {at}"
     if event.kind == "off":
         return f"machine on again after {long}, was off {at}" if long else f"machine off {at}"
+    if event.kind == "new mode":
+        what = "an operating mode that was not heard in training"
+        until = ", until the end" if event.cut_off else ""
+        return f"{what}, for {long}{until}, began {at}" if long else f"{what}, {at}"
     if event.kind == "drift":
         return f"adapted to a slow change of the machine, {share(event.peak)} of what is allowed, {at}"
     if event.kind == "gap":

@@ -7,9 +7,11 @@ __all__ = [
     "detector",
     "drift",
     "mean_rows",
+    "mode_watch",
     "on_off",
     "recording",
     "sensitivity",
     "timeline",
     "verdict",
+    "whole_recording",
 ]

@@ -15,7 +15,7 @@ from monitor.core.types import BoolArray, DoubleArray
 from monitor.detection.anomaly import Anomaly
 from monitor.detection.cusum import CUSUM_RELEASE, Limits, cusum_step, surprise
 
-MeanRowAt = Callable[[int], DoubleArray]  # index of a score in a push -> the mean row (row_width,) it was computed from
+MeanRowAt = Callable[[int], DoubleArray]  # index of a score in a push -> its mean row (mean_width,)
 
 _TINY = 1e-30  # a threshold of 0 is exceeded by any score
 

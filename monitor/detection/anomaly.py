@@ -32,12 +32,12 @@ class Anomaly:
 
     @property
     def mean_row(self) -> DoubleArray:
-        """The window statistics (row_width,), averaged over the decisions in this anomaly."""
+        """The window statistics (mean_width,), averaged over the decisions in this anomaly."""
         mean: DoubleArray = self.row_sum / max(1, self.decisions)
         return mean
 
     def add(self, scores: DoubleArray, mean_row: DoubleArray | None = None) -> None:
-        """Adds scores (k,), and the mean row (row_width,) of the last of them if that one is a decision."""
+        """Adds scores (k,), and the mean row (mean_width,) of the last of them if that one is a decision."""
         if len(scores):
             self.peak = max(self.peak, float(scores.max()))
             self.total += float(scores.sum())

@@ -19,16 +19,21 @@ from monitor.detection.anomaly import Anomaly
 from monitor.detection.cusum import Limits
 from monitor.detection.drift import Drift
 from monitor.detection.mean_rows import MeanRows, joined, runs
+from monitor.detection.mode_watch import ModeWatch
 from monitor.detection.on_off import FrameFlags, OnOff, off_level
 from monitor.detection.recording import Listener, Recording, RecordingResult
 from monitor.detection.timeline import Timeline
+from monitor.detection.whole_recording import WholeRecording
 from monitor.features.mel import band_centres
 from monitor.scoring.attribution import contributing_ranges
-from monitor.scoring.recording_score import RecordingScore
 from monitor.scoring.scorer import rolling_length
 from monitor.streaming.portion import Portion
 from monitor.streaming.stream_batch import StreamBatch
 
+# Why a machine is not judged: the kind of event of each reason, and its state.
+RUNNING, OFF, NEW_MODE = range(3)
+KINDS = ("", "off", "new mode")
+PAUSES = {"off": State.OFF, "new mode": State.NEW_MODE}
 MAX_WAITING = 64  # portions that may wait for a decision, because they occupy memory
 
 
@@ -45,7 +50,8 @@ class Detector:
         listener: receives frames, events and scores.
         stream: name of the stream if there are several.
         speed: stream seconds per second, to convert times of the stream to wall-clock times.
-        keep_recording_scores: whether to score each recording as a whole when it ends.
+        keep_recording_scores: whether to score each recording as a whole when it ends. If that score is higher than
+            those of normal recordings, and there was no other anomaly in it, the recording itself is one.
         drift: offsets of the reference distribution, which are updated; None: the reference is fixed.
         wall_time: the Unix time of a position of the stream in seconds; None: from the time of the recording.
     """
@@ -83,9 +89,15 @@ class Detector:
         self._rows_since_learning = 0
         self._on_off = OnOff(off_level(bundle, config.alarm), features.hop_s)
         self._flags = FrameFlags()
-        self._off: Event | None = None  # while the machine is off: the event that it was switched off
-        self._ended_off = False  # whether the recording ended while the machine was off
-        self._scorer = bundle.scorer()
+        # Tells modes that were never heard in training from anomalies, if the machine has several modes.
+        self._modes: ModeWatch | None = None
+        if bundle.modes is not None and bundle.layout.has_extremes:
+            self._modes = ModeWatch(bundle.modes, bundle.layout, self._window_rows)
+        # While the machine is not judged, because it is off or in an unknown mode: the event that says so.
+        self._pause: Event | None = None
+        self._ended_in: State | None = None  # the state of such a pause at the end of the recording
+        self._ended_anomalous = False  # whether it has ended, and as a whole was an anomaly
+        self._whole = WholeRecording(bundle, batch, number, self.band_hz)
         self._mean_row: DoubleArray | None = None  # of the newest window
         self._waiting: list[Portion] = []  # portions since the last evaluation
         self._due = self._alarm.until_decision  # windows until the next decision of the alarm
@@ -96,8 +108,15 @@ class Detector:
 
     @property
     def state(self) -> State:
-        """The state of the machine as of the last evaluation. It does not change when a recording ends."""
-        return State.OFF if self._off is not None or self._ended_off else self._alarm.state
+        """The state of the machine as of the last evaluation.
+
+        It does not change when a recording ends, unless the recording as a whole is an anomaly.
+        """
+        if self._pause is not None:
+            return PAUSES[self._pause.kind]
+        if self._ended_in is not None:
+            return self._ended_in
+        return State.ANOMALY if self._ended_anomalous else self._alarm.state
 
     @property
     def threshold(self) -> float:
@@ -112,7 +131,7 @@ class Detector:
     @property
     def share_of_limit(self) -> float:
         """How near the alarm is: above 1 is the alarm. NaN if there are no decisions."""
-        return math.nan if self._off is not None else self._alarm.share_of_limit
+        return math.nan if self._pause is not None else self._alarm.share_of_limit
 
     @property
     def limits_in_force(self) -> Limits:
@@ -156,30 +175,47 @@ class Detector:
         self._frames = self._windows = self._alarm_row = 0
         self._anomalies_before = self.anomalies
         self._highest_share = math.nan
-        self._off_windows = 0
+        self._off_windows = self._new_mode_windows = 0
         self._worst: Event | None = None
-        self._ended_off = False
-        self._score_of_recording = RecordingScore(self._bundle.config.score, self._scorer, self._batch.row_width)
+        self._ended_in, self._ended_anomalous = None, False
+        self._whole.begin()
         self._began = time.time()
         self._alarm.reset()
 
     def end(self, seconds: float) -> None:
         """Ends the recording, which is `seconds` long, and its ongoing events."""
         self.end_ongoing()
-        anomalies = self.anomalies - self._anomalies_before
-        score = self._score_of_recording.value()
+        if self._keep_recording_scores:
+            self._decide_on_whole(seconds)
         self.results.append(
             RecordingResult(
                 self.recording.name,
-                score,
+                self._whole.score(),
                 seconds,
-                anomalies,
+                self.anomalies - self._anomalies_before,
                 self._highest_share,
                 self._worst,
                 self._off_windows * self._hop_s,
+                self._new_mode_windows * self._hop_s,
             )
         )
         self._hops_before += self._frames
+
+    def _decide_on_whole(self, seconds: float) -> None:
+        """Reports an anomaly if only the recording as a whole, `seconds` long, is one.
+
+        A machine that was off or in an unknown mode is not scored as a whole, and the scores of whole recordings do not
+        follow drift.
+        """
+        paused = self._off_windows or self._new_mode_windows
+        if self.anomalies > self._anomalies_before or paused or self._drift is not None:
+            return
+        event = self._whole.anomaly(self.recording, seconds, self.wall_time(0.0))
+        if event is not None:
+            self.anomalies += 1
+            self._worst, self._ended_anomalous = event, True
+            self._report(replace(event, end_s=None))
+            self._report(event)
 
     def rename(self, name: str) -> None:
         """Changes the name of the current recording."""
@@ -189,7 +225,7 @@ class Detector:
     def interrupt(self) -> None:
         """Ends ongoing events and restarts the alarm, because a gap follows."""
         self.end_ongoing()
-        self._ended_off = False
+        self._ended_in, self._whole.interrupted = None, True
         self._alarm.reset()
         self.last, self._mean_row = (math.nan, math.nan), None
 
@@ -202,14 +238,15 @@ class Detector:
         self.timeline.advance(self._hops_before + round(position_s / self._hop_s))
 
     def end_ongoing(self) -> None:
-        """Evaluates all portions, and ends the ongoing anomaly, or the event that the machine is off."""
+        """Evaluates all portions, and ends the ongoing anomaly, or the event that the machine is not judged."""
         self.decide()
         if ended := self._alarm.finish():
             self._report_anomaly(ended, cut_off=True)
-        self._ended_off = self._off is not None
-        if self._off is not None:
-            self._switch_on(self._windows * self._hop_s, cut_off=True)
+        self._ended_in = None if self._pause is None else PAUSES[self._pause.kind]
+        self._end_pause(self._windows * self._hop_s, cut_off=True)
         self._on_off.reset()
+        if self._modes is not None:
+            self._modes.reset()
         self._flags = FrameFlags()
 
     def push(self, portion: Portion) -> bool:
@@ -245,22 +282,28 @@ class Detector:
         )
         count, mean_row_at = len(score), MeanRows([one.means for one in scored])
         if self._keep_recording_scores:
-            for portion in scored:
-                self._score_of_recording.push(portion.rows, portion.score)
+            self._whole.push(scored)
         off, quiet = self._flags.take(count)
         self._mean_row = None if off[-1] else mean_row_at(count - 1)
         self._off_windows += int(np.count_nonzero(off))
         if off.any():  # a machine that is off has no scores
             score, rolling_error = (np.where(off, np.nan, values) for values in (score, rolling_error))
         self.timeline.add_scores(self._hops_before + self._windows, rolling_error, score)
+        pause = np.where(off, OFF, RUNNING)
+        for_alarm = score
+        if self._modes is not None:
+            for_alarm, unknown = self._modes.push(score, self._alarm.threshold, mean_row_at.rows)
+            self._new_mode_windows += int(np.count_nonzero(unknown & ~off))
+            pause[unknown & ~off] = NEW_MODE
+            for_alarm = np.where(unknown, np.nan, for_alarm)
         self.last = (float(rolling_error[-1]), float(score[-1]))
         # A machine that is quiet may be about to be off: switching it off must not cause a sudden anomaly.
-        capped = np.where(quiet, np.minimum(score, self._alarm.threshold), score) if quiet.any() else score
+        if quiet.any():
+            for_alarm = np.where(quiet, np.minimum(for_alarm, self._alarm.threshold), for_alarm)
         levels = np.empty((count, 2))
-        for start, stop in runs(off):
-            if off[start] != (self._off is not None):
-                self._switch(bool(off[start]), (self._windows + start) * self._hop_s)
-            for anomaly in self._alarm.push(capped[start:stop], partial(mean_row_at, offset=start)):
+        for start, stop in runs(pause):
+            self._pause_for(KINDS[int(pause[start])], (self._windows + start) * self._hop_s)
+            for anomaly in self._alarm.push(for_alarm[start:stop], partial(mean_row_at, offset=start)):
                 self._report_anomaly(anomaly)
             levels[start:stop] = self._alarm.trace
         self.timeline.add_levels(self._hops_before + self._windows, levels)
@@ -280,7 +323,7 @@ class Detector:
         Args:
             drift: the drift to update.
             score: the newest score.
-            mean_row: (row_width,) the mean row of this score.
+            mean_row: (mean_width,) the mean row of this score.
             count: number of windows since the last call.
         """
         self._rows_since_learning += count
@@ -293,21 +336,22 @@ class Detector:
                 self._report(Event("drift", at, at, self.wall_time(at), self.recording.name, peak=share))
         self._rows_since_learning = 0
 
-    def _switch(self, off: bool, at: float) -> None:
-        """Reports that the machine was switched off, or on again, at `at` seconds."""
-        if not off:
-            self._switch_on(at)
+    def _pause_for(self, kind: str, at: float) -> None:
+        """Reports from `at` seconds on that the machine is not judged, for a kind of reason; "": that it is, again."""
+        if kind == ("" if self._pause is None else self._pause.kind):
             return
-        if ended := self._alarm.finish():
-            self._report_anomaly(ended)
-        self._off = Event("off", at, None, self.wall_time(at), self.recording.name)
-        self._report(self._off)
+        self._end_pause(at)
+        if kind:
+            if ended := self._alarm.finish():
+                self._report_anomaly(ended)
+            self._pause = Event(kind, at, None, self.wall_time(at), self.recording.name)
+            self._report(self._pause)
 
-    def _switch_on(self, at: float, *, cut_off: bool = False) -> None:
-        assert self._off is not None
-        event = replace(self._off, end_s=at, cut_off=cut_off)
-        self._off = None
-        self._report(event)
+    def _end_pause(self, at: float, *, cut_off: bool = False) -> None:
+        if self._pause is not None:
+            event = replace(self._pause, end_s=at, cut_off=cut_off)
+            self._pause = None
+            self._report(event)
 
     def _report_anomaly(self, anomaly: Anomaly, *, cut_off: bool = False) -> None:
         start_s = (self._alarm_row + anomaly.start) * self._hop_s

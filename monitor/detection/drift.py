@@ -21,7 +21,7 @@ from monitor.core.errors import MonitorError
 from monitor.core.events import State
 from monitor.core.types import DoubleArray
 from monitor.detection.alarm import Alarm
-from monitor.scoring.score_parts import SCORE_KINDS
+from monitor.scoring.score_parts import parts_of
 
 SURE_QUANTILE = 0.75  # scores up to this quantile of normal scores are certainly normal
 CALM_LASTING_SUM = 0.25  # share of its limit above which the cumulative sum stops the learning
@@ -43,15 +43,15 @@ class Drift:
     """
 
     def __init__(self, bundle: Bundle, settings: schema.Drift) -> None:
-        self._parts, self._references = SCORE_KINDS[bundle.config.score.kind], bundle.references
-        self._n_mels = bundle.config.features.n_mels
+        self._parts, self._references = parts_of(bundle.config.score), bundle.references
+        self._layout = bundle.layout
         self._half_life_s, self._cap = settings.half_life_h * 3600, settings.cap
         scores = bundle.normal_scores
         self._sure = float(np.quantile(scores, SURE_QUANTILE)) if len(scores) else bundle.thresholds["score"].value / 2
         self._calm_s = 0.0
         self._reported = 0.0  # the share at the last event
         self.offsets: dict[str, DoubleArray] = {
-            part.name: np.zeros_like(self._references[part.name].centre) for part in self._parts
+            part.name: np.zeros(self._references[part.name].size) for part in self._parts
         }
 
     @property
@@ -64,7 +64,7 @@ class Drift:
 
         Args:
             score: score of the mean row.
-            mean_row: (row_width,) mean of window statistics.
+            mean_row: (mean_width,) mean of window statistics.
             alarm: the alarm of the stream, after this score.
             seconds: time since the last call.
 
@@ -76,9 +76,10 @@ class Drift:
         if self._calm_s <= CALM_S or not score <= self._sure:
             return False
         pull = 1 - 2 ** (-seconds / self._half_life_s)
+        shares = self._layout.mode_shares(mean_row)
         for part in self._parts:
-            offset = self.offsets[part.name]
-            offset += pull * (mean_row[part.slice(self._n_mels)] - self._references[part.name].centre - offset)
+            offset, columns = self.offsets[part.name], self._layout.columns(part)
+            offset += pull * (self._references[part.name].offset(mean_row[columns], shares) - offset)
             if (moved := self._moved(part.name)) > self._cap:
                 offset *= math.sqrt(self._cap / moved)
         return True
@@ -107,7 +108,9 @@ class Drift:
     def _moved(self, part: str) -> float:
         """The squared Mahalanobis distance of the offset of a part, relative to its geometric mean on normal sound."""
         reference, offset = self._references[part], self.offsets[part]
-        return float(offset @ reference.inverse_covariance @ offset) / math.exp(float(reference.log_distance[0, 0]))
+        # Of several modes, the one that the offset is most unusual for.
+        distances = offset @ reference.inverse_covariance @ offset
+        return float(np.max(distances)) / math.exp(float(reference.log_distance[0, 0]))
 
 
 @dataclass(frozen=True, slots=True)

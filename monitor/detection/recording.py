@@ -30,6 +30,7 @@ class RecordingResult:
     highest_share: float = math.nan  # how near the alarm was at most (`Alarm.share_of_limit`); NaN without decisions
     worst: Event | None = None  # the anomaly with the highest score
     off_s: float = 0.0  # how long the machine was off
+    new_mode_s: float = 0.0  # how long it was in an operating mode that was not heard in training
 
 
 class Listener(Protocol):

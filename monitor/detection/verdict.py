@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from monitor.core.events import Event
+from monitor.core.events import CAUSES, Event
 from monitor.core.text import band_list, counted, duration_text
 from monitor.detection.recording import RecordingResult
 
@@ -18,8 +18,8 @@ class Word(StrEnum):
     """The verdict in a word."""
 
     NORMAL = "NORMAL"
-    SUSPICIOUS = "SUSPICIOUS"  # above the limit for recordings, but without an alarm
-    ANOMALY = "ANOMALY"  # with an alarm
+    SUSPICIOUS = "SUSPICIOUS"  # above the limit for recordings, but not an anomaly
+    ANOMALY = "ANOMALY"  # with an alarm, or as a whole above all normal recordings
     UNKNOWN = "UNKNOWN"
 
 
@@ -40,6 +40,8 @@ def verdict(result: RecordingResult, limit: float) -> Verdict:
     """
     if result.anomalies:
         return Verdict(Word.ANOMALY, _of_anomalies(result))
+    if result.new_mode_s:
+        return Verdict(Word.UNKNOWN, f"an operating mode not heard in training, {duration_text(result.new_mode_s)}")
     if math.isnan(result.score) and math.isnan(result.highest_share):
         return Verdict(Word.UNKNOWN, "too short")
     if math.isnan(result.score):
@@ -62,5 +64,4 @@ def _of_anomalies(result: RecordingResult) -> str:
 
 def _why(event: Event) -> list[str]:
     """The cause of an anomaly, and its frequencies."""
-    cause = {"sudden": "sudden", "lasting": "small but lasting"}.get(event.cause, "")
-    return [part for part in (cause, band_list(event.bands, _ROOM)) if part]
+    return [part for part in (CAUSES.get(event.cause, ""), band_list(event.bands, _ROOM)) if part]

@@ -15,7 +15,7 @@ import numpy as np
 from monitor.bundle.bundle import Bundle
 from monitor.core.atomic_io import require_writable
 from monitor.core.errors import ConfigError, MonitorError
-from monitor.core.events import Event
+from monitor.core.events import CAUSES, Event
 from monitor.core.text import band_range, counted, printable
 from monitor.core.thread_pool import limit_torch_to_one_thread
 from monitor.core.types import BoolArray, DoubleArray, FloatArray
@@ -27,7 +27,6 @@ SHOWN_S = 60.0  # longest time after the start that a picture shows
 SPARE_S = 6.0  # further frames to keep, because a fast replay pushes 4 s of frames before it reports their events
 QUEUE_SIZE = 4  # pictures; the frames of each are 2 MB
 CLOSE_S = 30.0  # longest time that a picture may take at the end
-CAUSES = {"sudden": ", sudden", "lasting": ", small but lasting"}
 _drawing_lock = threading.Lock()  # matplotlib is not thread-safe
 
 
@@ -130,6 +129,8 @@ class EventPlots(BackgroundSink):
         from monitor.outputs.plots import LowerPlot, contributions_of, draw, rescore
 
         event, hop_s = excerpt.event, self._hop_s
+        # The limit of a whole recording is not that of the scores in it.
+        limit = self._bundle.thresholds["score"].value if event.cause == "recording" else event.threshold
         rescored = rescore(self._bundle, excerpt.power)
         began = self._hops(event.start_s) - excerpt.first
         ended = len(rescored.score) if event.end_s is None else self._hops(event.end_s) - excerpt.first
@@ -142,8 +143,8 @@ class EventPlots(BackgroundSink):
         skip = min(self._run_up if excerpt.first > 0 else 0, max(began - 1, 0), len(rescored.score) - 1)
         shown = rescored.part(slice(skip, None))
         draw(
-            self._bundle, shown, contributions_of(self._bundle, mean_row), event.threshold,
-            LowerPlot("anomaly score", shown.score, event.threshold),
+            self._bundle, shown, contributions_of(self._bundle, mean_row), limit,
+            LowerPlot("anomaly score", shown.score, limit),
             _title(event, float(rescored.score[inside].max())), path,
             start_s=(excerpt.first + skip) * hop_s - event.start_s,
             time_label="seconds since the start of the anomaly",
@@ -161,11 +162,13 @@ def _higher_half(score: DoubleArray, inside: BoolArray) -> BoolArray:
 def _title(event: Event, peak: float) -> str:
     """The title of a picture, in two lines."""
     began = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(event.wall_time))
-    peak = max(peak, event.peak)
+    whole = event.cause == "recording"
+    peak = event.peak if whole else max(peak, event.peak)
     share = f", {100 * peak / event.threshold:.0f} % of the limit" if event.threshold > 0 else ""
+    cause = f", {CAUSES[event.cause]}" if event.cause in CAUSES else ""
     return (
-        f"Anomaly{CAUSES.get(event.cause, '')}: {printable(event.stream or event.source)}, began {began}\n"
-        f"score up to {peak:.3g}{share}"
+        f"Anomaly{cause}: {printable(event.stream or event.source)}, began {began}\n"
+        f"score {'as a whole' if whole else 'up to'} {peak:.3g}{share}"
     )
 
 

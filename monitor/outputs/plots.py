@@ -58,7 +58,7 @@ class Rescored:
     error: FloatArray  # (T,) reconstruction error of each window
     score: DoubleArray  # (T,) anomaly score; NaN before the first full mean
     rows: FloatArray  # (T, row_width) window statistics
-    means: FloatArray  # (T, row_width) their rolling mean over score.window_s; NaN before the first full mean
+    means: FloatArray  # (T, mean_width) their rolling mean over score.window_s; NaN before the first full mean
 
     def part(self, frames: slice) -> Rescored:
         """The results of some of the frames."""
@@ -232,11 +232,11 @@ def _draw_contributions(axes: Axes, contribution: FloatArray, threshold: float) 
 
 
 def contributions_of(bundle: Bundle, mean_row: FloatArray | DoubleArray, *, whole: bool = False) -> FloatArray:
-    """The contribution of each band (n_mels,) to the score of a mean row (row_width,).
+    """The contribution of each band (n_mels,) to the score of a mean row (mean_width,).
 
     Args:
         bundle: the model.
-        mean_row: (row_width,) mean of window statistics.
+        mean_row: (mean_width,) mean of window statistics.
         whole: whether it is the mean over a whole recording, not over score.window_s.
     """
     scorer = bundle.scorer()

@@ -7,11 +7,13 @@ compute it in `monitor.scoring.window_stats.WindowStats.write`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from monitor.config.schema import Score
 
 # The statistics of a window, n_mels numbers each, in the order of the columns in a row of window statistics. The first
 # ALWAYS_MEASURED of them are always computed, the others up to the last one that the kind of score uses.
-STATISTICS = ("residual", "band_error", "level", "change")
+STATISTICS = ("residual", "band_error", "level", "change", "highest", "lowest")
 ALWAYS_MEASURED = 2
 
 
@@ -27,6 +29,9 @@ class ScorePart:
     # sign. The residual is x̂ - x: the autoencoder does not reconstruct new sound (negative), and it reconstructs normal
     # sound that is missing in x (positive).
     sign_of_new: int
+    # Whether it is compared with the fused parts: the score is the higher of both. Otherwise the part is fused.
+    alternative: bool = False
+    of_peaks: bool = False  # whether its numbers are the peaks of mean rows, and not means of `statistics`
 
     @property
     def columns(self) -> tuple[int, int]:
@@ -48,9 +53,23 @@ PARTS: dict[str, ScorePart] = {
     part.name: part
     for part in (
         ScorePart("residual", ("residual",), light_shrinkage=0.01, needs_network=True, sign_of_new=-1),
-        ScorePart("spectrum", ("level", "change"), light_shrinkage=0.003, needs_network=False, sign_of_new=1),
+        ScorePart(
+            "spectrum",
+            ("level", "change", "highest", "lowest"),
+            light_shrinkage=0.03,
+            needs_network=False,
+            sign_of_new=1,
+        ),
     )
 }
+# The spectrum without `score.extremes`.
+_MEAN_SPECTRUM = replace(PARTS["spectrum"], statistics=("level", "change"))
+
+# The loudest moments, of a machine whose own impulses are louder than what varies around it. Its reference
+# distribution is only in the models of such machines.
+PEAKS = ScorePart(
+    "peaks", ("level",), light_shrinkage=0.01, needs_network=False, sign_of_new=1, alternative=True, of_peaks=True
+)
 
 # `score.kind` -> the parts that are fused; without parts, the score is the mean reconstruction error. The last part
 # decides whether a band has new or missing sound.
@@ -68,6 +87,12 @@ SCORE_TITLES = {  # what the score is computed from, for readers who do not know
 }
 
 
-def row_width(kind: str, n_mels: int) -> int:
-    """The number of columns in a row of window statistics for a kind of score."""
-    return max([ALWAYS_MEASURED, *(part.columns[1] for part in SCORE_KINDS[kind])]) * n_mels
+def parts_of(score: Score) -> tuple[ScorePart, ...]:
+    """The parts that the settings of a score fuse."""
+    parts = SCORE_KINDS[score.kind]
+    return parts if score.extremes else tuple(_MEAN_SPECTRUM if p is PARTS["spectrum"] else p for p in parts)
+
+
+def row_width(score: Score, n_mels: int) -> int:
+    """The number of columns of band statistics in a row of window statistics."""
+    return max([ALWAYS_MEASURED, *(part.columns[1] for part in parts_of(score))]) * n_mels

@@ -20,7 +20,7 @@ class Portion(NamedTuple):
     frames: FloatArray  # (t, n_mels) power mel frames
     mean_square: DoubleArray  # (t,) mean square of the samples in each frame
     rows: FloatArray  # (k, row_width) window statistics
-    means: FloatArray  # (k, row_width) their rolling mean over score.window_s; NaN before the first full mean
+    means: FloatArray  # (k, mean_width) their rolling mean over score.window_s; NaN before the first full mean
     error: FloatArray  # (k,) reconstruction error of each window
     rolling_error: FloatArray  # (k,) its rolling mean over score.window_s; NaN before the first full mean
     score: DoubleArray  # (k,) anomaly score; NaN before the first full mean
@@ -38,7 +38,7 @@ class BatchResult:
     frames: FloatArray  # (n, k, n_mels), and so on as in `Portion`
     mean_square: DoubleArray  # (n, k)
     rows: FloatArray  # (n, k, row_width)
-    means: FloatArray  # (n, k, row_width)
+    means: FloatArray  # (n, k, mean_width)
     score: DoubleArray  # (n, k)
     valid_frames: IndexArray  # (n,)
     valid_rows: IndexArray  # (n,)

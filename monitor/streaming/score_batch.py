@@ -12,7 +12,9 @@ from monitor.core.thread_pool import ThreadPool
 from monitor.core.types import Array, DoubleArray, FloatArray, IndexArray
 from monitor.features.frame_level import FrameLevel
 from monitor.model.network import ON_CPU, Compute
-from monitor.scoring.rolling_mean import RollingMeans
+from monitor.scoring.rhythm import RhythmTracker
+from monitor.scoring.rolling_rows import RollingRows
+from monitor.scoring.row_layout import RowLayout
 from monitor.scoring.scorer import rolling_length
 from monitor.scoring.window_stats import WindowStats
 from monitor.streaming.portion import BatchResult
@@ -47,7 +49,10 @@ class ScoreBatch:
         self._features, self._backend, self._pool = config.features, backend, pool
         self._half = config.features.window_frames // 2
         self._length = rolling_length(config.score, config.features)
-        self._stats, self._level = WindowStats(config), FrameLevel(config.features, with_offset=bundle.level_has_offset)
+        self._layout = bundle.layout
+        modes = None if bundle.modes is None else bundle.modes.uploaded(backend)
+        self._stats = WindowStats(config, self._layout, modes)
+        self._level = FrameLevel(config.features, with_offset=bundle.level_has_offset)
         self._normalization = bundle.normalization(backend)
         self._network = compute.network(bundle.weights)
         self.scorer = bundle.scorer(streams=streams, backend=backend)
@@ -55,15 +60,19 @@ class ScoreBatch:
         shape = (streams, config.features.window_frames - 1, config.features.n_mels)
         self._last_frames = backend.upload(np.zeros(shape, np.float32))  # normalized
         self.position = np.zeros(streams, np.int64)  # number of the next frame of each stream
-        self._means = RollingMeans(self._length, self._stats.width, streams, backend)
+        self._means = RollingRows(self._layout, self._length, streams, backend)
+        self._rhythm = None
+        if bundle.rhythm is not None:
+            window_frames, hop_s = config.features.window_frames, config.features.hop_s
+            self._rhythm = RhythmTracker(bundle.rhythm, bundle.deviation, hop_s, window_frames, streams, backend)
 
     def __len__(self) -> int:
         return len(self.position)
 
     @property
-    def row_width(self) -> int:
-        """Numbers in a row of window statistics."""
-        return self._stats.width
+    def layout(self) -> RowLayout:
+        """The layout of rows of window statistics, and of their means."""
+        return self._layout
 
     def reset(self, streams: IndexArray, position: int = 0) -> None:
         """Restarts these streams (n,). Their centres are kept.
@@ -74,6 +83,8 @@ class ScoreBatch:
         """
         # The other state need not be reset: no valid result depends on frames before frame 0.
         self.position[streams] = position
+        if self._rhythm is not None:
+            self._rhythm.reset(streams)
 
     def recentre(self, offsets: Mapping[str, DoubleArray], stream: int) -> None:
         """Sets the centres of one stream to the model's centres plus an offset (p,) for each part, by its name."""
@@ -114,13 +125,13 @@ class ScoreBatch:
 
         `valid_frames` and `valid_rows` are set; `advance` writes the other arrays, and `complete` finishes the result.
         """
-        buffer, width, n_mels = self._backend.host_buffer, self._stats.width, self._features.n_mels
+        buffer, layout, n_mels = self._backend.host_buffer, self._layout, self._features.n_mels
         position = self.position[which]
         return BatchResult(
             frames=buffer((streams, count, n_mels)),
             mean_square=np.empty((streams, 0)),
-            rows=buffer((streams, count, width)),
-            means=buffer((streams, count, width)),
+            rows=buffer((streams, count, layout.row_width)),
+            means=buffer((streams, count, layout.mean_width)),
             score=buffer((streams, count), np.float64),
             valid_frames=np.clip(position + count, 0, count),
             valid_rows=np.clip(position + count - (self._half - 1), 0, count),
@@ -158,6 +169,9 @@ class ScoreBatch:
         host = [values[group, part] for values in (result.rows, result.means, result.score)]
         rows, means, score = (backend.device_buffer(values) for values in host)
         self._write_statistics(frames, rows)
+        if self._rhythm is not None:
+            columns = self._rhythm.push(frames, streams, position - (self._half - 1))
+            rows[..., self._layout.surprise_column : self._layout.impulse_column + 1] = backend.upload(columns)
         self._means.push(rows, streams, means)
         first_mean = self._half - 1 + self._length - 1  # number of the frame that completes the first mean
         if int(position.min()) < first_mean:

@@ -14,6 +14,7 @@ from monitor.core.array_backend import to_numpy
 from monitor.core.thread_pool import ThreadPool
 from monitor.core.types import DoubleArray, FloatArray, IndexArray
 from monitor.model.network import ON_CPU, Compute
+from monitor.scoring.row_layout import RowLayout
 from monitor.streaming.frame_batch import FrameBatch
 from monitor.streaming.portion import BatchResult, Portion, joined
 from monitor.streaming.score_batch import ScoreBatch
@@ -59,9 +60,9 @@ class StreamBatch:
         return len(self._scores)
 
     @property
-    def row_width(self) -> int:
-        """Numbers in a row of window statistics."""
-        return self._scores.row_width
+    def layout(self) -> RowLayout:
+        """The layout of rows of window statistics, and of their means."""
+        return self._scores.layout
 
     def reset(self, streams: IndexArray | Sequence[int]) -> None:
         """Restarts these streams (n,): later results do not depend on earlier samples. Their centres are kept."""
@@ -76,7 +77,7 @@ class StreamBatch:
     def contributions(
         self, mean_rows: FloatArray | DoubleArray, scores: DoubleArray | float, stream: int
     ) -> FloatArray:
-        """The contribution of each band to the scores (…) of one stream's mean rows (…, row_width): (…, n_mels).
+        """The contribution of each band to the scores (…) of one stream's mean rows (…, mean_width): (…, n_mels).
 
         As `monitor.scoring.scorer.Scorer.contributions`.
         """

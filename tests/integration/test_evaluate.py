@@ -18,7 +18,8 @@ from support.builders import frames_of, noise, small_config
 from support.model_settings import settings_with
 from support.recordings import RememberedProgress, write_recording
 from train.commands.calibrate import calibrate
-from train.commands.evaluate import SimulatedStreams, evaluate
+from train.commands.evaluate import evaluate
+from train.evaluation.alarm_simulation import SimulatedStreams
 
 # `monitor evaluate`
 
@@ -142,7 +143,7 @@ def test_calibrating_on_nothing_usable_is_refused(bundle: Bundle, tmp_path: Path
         calibrate(bundle, bundle.config, [tmp_path / "bad.wav"], RememberedProgress())
 
 
-def test_new_references_need_half_an_hour_of_sound_and_less_is_refused(
+def test_new_references_need_ten_minutes_of_sound_and_less_is_refused(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     before = model.read_bytes()
@@ -150,7 +151,7 @@ def test_new_references_need_half_an_hour_of_sound_and_less_is_refused(
     arguments = ["calibrate", str(model), str(data / "test_normal"), "--relearn", "--force", "--out", str(out)]
     assert command(arguments) == EXIT_FAILURE
     said = capsys.readouterr().err
-    assert "need 32 minutes of normal sound, and there are 0" in said
+    assert "need 10 minutes of normal sound, and there are 0" in said
     assert "without --relearn" in said
     assert not out.exists()
     assert model.read_bytes() == before

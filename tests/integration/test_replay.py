@@ -176,6 +176,26 @@ def test_events_are_appended_as_json_lines_with_begin_and_end(model: Path, data:
     assert events[1]["duration_s"] > 1
 
 
+def test_a_recording_above_all_normal_ones_is_an_anomaly_in_all_outputs(
+    bundle: Bundle, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Although it was over before there could be an alarm."""
+    known = bundle.thresholds["recording"].model_copy(update={"length_s": 1.0, "highest": 1.0})
+    calm = never_alarmed(bundle)
+    save_bundle(replace(calm, thresholds=calm.thresholds | {"recording": known}), tmp_path / "calm.safetensors")
+    broken, outputs = data / "test_anomaly" / "anomaly_bearing.wav", ["--events", "events.jsonl", "--pictures", "seen"]
+    run = ["replay", "calm.safetensors", str(broken), "--speed", "max", "--headless"]
+    assert command([*run, *outputs, "--fail-on-anomaly"]) == EXIT_ANOMALY
+    begun, ended = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert (begun["kind"], begun["cause"], begun["end_s"]) == ("anomaly", "recording", None)
+    assert (ended["id"], ended["start_s"]) == (begun["id"], 0.0)
+    assert ended["end_s"] == pytest.approx(soundfile.info(broken).duration, abs=0.01)
+    assert len(list((tmp_path / "seen").iterdir())) == 1
+    said = capfd.readouterr().out
+    assert "ANOMALY: above all normal recordings, " in said
+    assert "1 anomaly, the last in anomaly_bearing.wav." in said
+
+
 BAD_FILES = [("missing.wav", None), ("empty.wav", b""), ("text.wav", b"RIFFnot a wav"), ("mel.npy", b"x")]
 
 

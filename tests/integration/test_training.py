@@ -290,7 +290,9 @@ def test_a_model_of_three_minutes_is_not_complained_of(tmp_path: Path, capsys: p
         np.save(tmp_path / "mel" / f"{number}.npy", generator.gamma(2, 1, (1000, 64)).astype(np.float32))
     options = [f"--set={setting}" for setting in (*SMALL, "train.epochs=1", "train.batch_size=4096")]
     assert command(["train", "mel", "--out", "out", *options]) == EXIT_OK
-    assert "1 false alarm a day, estimated from 3 min" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1 false alarm a day, estimated from 3 min" in printed
+    assert "These recordings do not say when they were made" in printed, "so nothing is known of their sessions"
 
 
 @pytest.mark.filterwarnings("error::UserWarning")

@@ -18,7 +18,9 @@ from monitor.config.schema import Config
 from monitor.features.mel import MelTransform, centred_frames
 from monitor.model.folded_inference import weight_shapes
 from monitor.scoring.gaussian import Reference
-from monitor.scoring.score_parts import SCORE_KINDS
+from monitor.scoring.operating_modes import OperatingModes
+from monitor.scoring.rhythm import POINTS, Rhythm
+from monitor.scoring.score_parts import PEAKS, parts_of
 
 RATE = 16000
 SMALL = ("model.hidden=[24,16]", "model.bottleneck=8", "score.window_s=0.3")
@@ -37,8 +39,18 @@ def with_little_memory(config: Config, gigabytes: float = 1e-9) -> Config:
     return config.model_copy(update={"train": config.train.model_copy(update={"memory_gb": gigabytes})})
 
 
-def small_bundle(config: Config | None = None, *, seed: int = 0) -> Bundle:
-    """A bundle with random numbers everywhere, also in batch norms, so that an error in any of them is detected."""
+def small_bundle(
+    config: Config | None = None, *, seed: int = 0, modes: int = 0, rhythm: bool = False, peaks: bool = False
+) -> Bundle:
+    """A bundle with random numbers everywhere, also in batch norms, so that an error in any of them is detected.
+
+    Args:
+        config: its settings.
+        seed: of the random numbers.
+        modes: number of operating modes, which differ in loudness; 0: the machine has only one.
+        rhythm: whether the machine has a rhythm of impulses; white noise has one in every few frames.
+        peaks: whether there is a reference distribution of peaks.
+    """
     config = config or small_config()
     random, n_mels = np.random.default_rng(seed), config.features.n_mels
 
@@ -53,11 +65,13 @@ def small_bundle(config: Config | None = None, *, seed: int = 0) -> Bundle:
             weights[name] = (0.5 + draw(*shape)).astype(np.float32)
         else:
             weights[name] = ((draw(*shape) - 0.5) * 0.4).astype(np.float32)
+    of_modes = (modes,) if modes else ()
     references = {}
-    for part in SCORE_KINDS[config.score.kind]:
+    for part in parts_of(config.score):
         size = part.size(n_mels)
-        root = draw(size, size) - 0.5
-        references[part.name] = Reference(draw(size) - 0.5, root @ root.T + np.eye(size), 0.5 + draw(2, 2))
+        root = draw(*of_modes, size, size) - 0.5
+        inverse_covariance = root @ np.swapaxes(root, -1, -2) + np.eye(size)
+        references[part.name] = Reference(draw(*of_modes, size) - 0.5, inverse_covariance, 0.5 + draw(2, 2))
     thresholds = {
         name: Threshold(
             value=value, method="normal", recordings=12, seconds=120.5, expected=1.0, upper=2150.0, more_s=258_000.0,
@@ -65,18 +79,31 @@ def small_bundle(config: Config | None = None, *, seed: int = 0) -> Bundle:
         )
         for name, value in (("score", 81.5), ("error", 1.25), ("recording", 70.125), ("cusum", 12.5))
     }  # fmt: skip
+    arrays = [(low + by * draw(n_mels)).astype(np.float32) for low, by in ((-40, 10), (5, 5), (0.5, 1))]
+    normal_scores = np.sort(80 * draw(50))
+    if peaks:
+        root = draw(n_mels, n_mels) - 0.5
+        references[PEAKS.name] = Reference(draw(n_mels), root @ root.T + np.eye(n_mels), 0.5 + draw(2, 2))
+    own_modes = own_rhythm = None
+    if modes:
+        centres = draw(modes, n_mels) - 2 * np.arange(modes)[:, None]
+        own_modes = OperatingModes(
+            *(one.astype(np.float32) for one in (centres, 0.5 + draw(n_mels), 0.5 + draw(4, modes, n_mels)))
+        )
+    if rhythm:
+        own_rhythm = Rhythm(1.5, 4 + 3 * draw(POINTS), 0.5 + draw(2, 2))
     return with_model_id(
         Bundle(
             config,
             weights,
-            mean=(-40 + 10 * draw(n_mels)).astype(np.float32),
-            deviation=(5 + 5 * draw(n_mels)).astype(np.float32),
-            usual_band_error=(0.5 + draw(n_mels)).astype(np.float32),
+            *arrays,
             references=references,
             thresholds=thresholds,
-            normal_scores=np.sort(80 * draw(50)),
+            normal_scores=normal_scores,
             normal_dbfs=-60.0,
             provenance={"seed": seed, "versions": {"numpy": np.__version__}},
+            modes=own_modes,
+            rhythm=own_rhythm,
         )
     )
 

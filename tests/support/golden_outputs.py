@@ -16,9 +16,10 @@ import numpy as np
 
 from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import load_bundle
+from monitor.bundle.schema import LEGACY_SCORE
 from monitor.bundle.threshold import THRESHOLDS, Threshold
 from monitor.cli.main import run
-from monitor.config.schema import Config, Features
+from monitor.config.schema import Config, Features, Score
 from monitor.core.errors import EXIT_OK
 from monitor.runtime.builder import build_engine
 from monitor.scoring.gaussian import Reference
@@ -95,7 +96,8 @@ def full_size_bundle() -> Bundle:
     """An untrained model of the default size."""
     values = dict(zip(THRESHOLDS, (30.0, 9.0, 20.0, 5.0), strict=True))
     return Bundle(
-        Config(features=Features(fmax=None)),  # the default of the time when the scores were recorded
+        # The defaults of the time when the scores were recorded.
+        Config(features=Features(fmax=None), score=Score.model_validate(LEGACY_SCORE)),
         full_size_weights(),
         mean=np.full(64, -50, np.float32),
         deviation=np.full(64, 8, np.float32),

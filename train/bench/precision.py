@@ -55,9 +55,9 @@ def _scores(bundle: Bundle, recordings: list[Frames], name: str) -> tuple[Double
     rolling, whole, scorer = [], [], bundle.scorer()
     with offline_batch(bundle, "cpu", name) as batch:
         for recording in recordings:
-            total = RecordingScore(bundle.config.score, scorer, batch.row_width)
+            total = RecordingScore(bundle.config.score, scorer)
             for portion in portions_of(batch, recording):
-                total.push(portion.rows, portion.score)
+                total.push(portion.rows, portion.means, portion.score)
                 rolling.append(portion.score)
             whole.append(total.value())
     return np.concatenate(rolling), np.array(whole)

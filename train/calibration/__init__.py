@@ -1,3 +1,17 @@
 """Calibration on normal sound: window statistics, reference distributions, thresholds, and their uncertainty."""
 
-__all__ = ["highest_scores", "microphone", "observations", "reference", "tail_model", "thresholds"]
+__all__ = [
+    "cross_validation",
+    "gaussian_fit",
+    "highest_normal",
+    "highest_scores",
+    "machine_facts",
+    "microphone",
+    "mode_finder",
+    "normal_pool",
+    "observations",
+    "reference",
+    "rhythm_finder",
+    "tail_model",
+    "thresholds",
+]

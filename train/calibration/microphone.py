@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def capture_frames(audio: Audio, features: Features, channel: Channel, minutes: 
     for piece in capture_pieces(audio, features.sample_rate, channel, minutes, show):
         if defect := quality.defect_of(piece):
             raise _refusal(defect)
-        recordings.append(_frames(transform, piece, len(recordings)))
+        recordings.append(_frames(transform, piece, features.sample_rate))
     if defect := quality.unsteadiness():
         raise _refusal(defect)
     return recordings
@@ -46,6 +47,8 @@ def _refusal(defect: Defect) -> DataError:
     return DataError(f"Not calibrated, and nothing written. The sound cannot be trusted: {defect.advice}")
 
 
-def _frames(transform: MelTransform, samples: FloatArray, number: int) -> Frames:
+def _frames(transform: MelTransform, samples: FloatArray, rate: int) -> Frames:
+    """The frames of a piece that has just ended. Its name has the time, by which sessions are told."""
     power = centred_frames(samples[None], transform)[0]
-    return Frames(Path(f"microphone-{number}"), power, hashlib.sha256(power.tobytes()).hexdigest())
+    began = datetime.datetime.now() - datetime.timedelta(seconds=len(samples) / rate)
+    return Frames(Path(f"microphone_{began:%Y%m%d_%H%M%S}"), power, hashlib.sha256(power.tobytes()).hexdigest())

@@ -16,6 +16,8 @@ from monitor.core.thread_pool import available_processors, offline_pool
 from monitor.core.types import DoubleArray, FloatArray
 from monitor.detection.alarm import rows_per_decision
 from monitor.model.network import Compute
+from monitor.scoring.recording_score import MeanOfRows, with_peaks
+from monitor.scoring.row_layout import RowLayout
 from monitor.scoring.scorer import rolling_length
 from monitor.streaming.portion import Portion
 from monitor.streaming.score_batch import ScoreBatch
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 CHUNK = 4096  # frames pushed at once, so that memory does not grow with the length of a recording
 PIECE_S = 10.0  # duration of a piece, whose mean is one observation for fitting
+LEVEL = RowLayout(1, 1)  # of rows with nothing but the sound level
 LEVEL_S = 0.5  # duration over which the sound level is averaged
 # Durations that are cut out of recordings, to find limits for short recordings. At still shorter ones the first and the
 # last spectra, which a part of a longer recording has otherwise, would matter.
@@ -37,26 +40,26 @@ MAX_CUTS = 300  # of each duration: more would take long, and make limits hardly
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The averaged statistics of one normal recording; rows as in `monitor.scoring.window_stats`."""
+    """The averaged statistics of one normal recording; rows as in `monitor.scoring.row_layout`."""
 
     frames: Frames
     seconds: float
     trained: bool  # whether the autoencoder was trained on it
-    pieces: DoubleArray  # (p, row_width) means over consecutive pieces of about PIECE_S
-    fine: DoubleArray  # (q, row_width) means over consecutive score.window_s
-    decisions: DoubleArray  # (d, row_width) rolling means at each decision of the alarm
-    whole: DoubleArray  # (row_width,) mean over the recording without score.cut_frames at both ends
+    pieces: DoubleArray  # (p, mean_width) means over consecutive pieces of about PIECE_S
+    fine: DoubleArray  # (q, mean_width) means over consecutive score.window_s
+    decisions: DoubleArray  # (d, mean_width) rolling means at each decision of the alarm
+    whole: DoubleArray  # (mean_width,) mean over the recording without score.cut_frames at both ends
     levels: DoubleArray  # (l,) sound level of each LEVEL_S in dBFS
     at_s: float = 0.0  # of a part of a recording: its first second, and the number of decisions before it
     decisions_before: int = 0
-    # (c, row_width) means over parts that were cut out of the recording, each computed as a recording of its own, and
+    # (c, mean_width) means over parts that were cut out of the recording, each computed as a recording of its own, and
     # (c,) their duration in seconds, without score.cut_frames at both ends
     cuts: DoubleArray = field(default_factory=lambda: np.empty((0, 0)))
     cut_s: DoubleArray = field(default_factory=lambda: np.empty(0))
 
     @property
     def wholes(self) -> DoubleArray:
-        """The mean rows (n, row_width) to score as recordings: one for the whole, or one for each piece if several."""
+        """The mean rows (n, mean_width) to score as recordings: one for the whole, or one for each piece if several."""
         return self.whole[None] if len(self.pieces) == 1 else self.pieces
 
     @property
@@ -108,7 +111,8 @@ def offline_batch(bundle: Bundle, device: torch.device | str, precision: str = "
 
     If the bundle has no reference distributions yet, the scores have no meaning, but the window statistics do.
     """
-    bundle = replace(bundle, references=placeholder_references(bundle.config) | bundle.references)
+    modes = 0 if bundle.modes is None else bundle.modes.count
+    bundle = replace(bundle, references=placeholder_references(bundle.config, modes) | bundle.references)
     processors = available_processors() if str(device) == "cpu" else 1
     with offline_pool(processors) as pool:
         yield ScoreBatch(bundle, 1, compute=Compute.on(device, precision), pool=pool)
@@ -132,19 +136,18 @@ def _observe(config: Config, batch: ScoreBatch, frames: Frames, trained: bool) -
     length = rolling_length(config.score, config.features)
     step = rows_per_decision(config.alarm, config.features.hop_s)
     count, cut, hop_s = len(frames.power), config.score.cut_frames, config.features.hop_s
-    width = batch.row_width
-    pieces = _Means(_lengths(count, max(1, int(count * hop_s / PIECE_S))), width)
-    fine = _Means([min(length, count)] * max(1, count // length), width)
-    whole = _Means([cut, max(0, count - 2 * cut)], width)
+    pieces = _Means(_lengths(count, max(1, int(count * hop_s / PIECE_S))), batch.layout)
+    fine = _Means([min(length, count)] * max(1, count // length), batch.layout)
+    whole = _Means([cut, max(0, count - 2 * cut)], batch.layout)
     level_frames = max(1, round(LEVEL_S / hop_s))
-    levels = _Means([min(level_frames, count)] * max(1, count // level_frames), 1)
+    levels = _Means([min(level_frames, count)] * max(1, count // level_frames), LEVEL)
     decisions: list[DoubleArray] = []
     seen = 0
     for portion in portions_of(batch, frames):
-        rows = portion.rows.astype(np.float64)
+        rows = with_peaks(portion.rows, portion.means)
         for means in (pieces, fine, whole):
             means.push(rows)
-        levels.push(portion.mean_square[:, None])
+        levels.push(portion.mean_square[:, None].astype(np.float32))
         since_first = seen - (length - 1)  # rows since the first decision, negative before it
         first = -since_first if since_first < 0 else -since_first % step
         decisions.append(portion.means[first::step].astype(np.float64))
@@ -172,10 +175,12 @@ def _cuts(
                 continue
             start = first + (size - count) // 2
             part = replace(frames, power=frames.power[start : start + count])
-            rows = np.concatenate([portion.rows for portion in portions_of(batch, part)])
-            cuts.append(rows[cut : cut + kept].mean(axis=0, dtype=np.float64))
+            mean = _Means([cut, kept], batch.layout)
+            for portion in portions_of(batch, part):
+                mean.push(with_peaks(portion.rows, portion.means))
+            cuts.append(mean.means()[1])
             cut_s.append(seconds)
-    return np.array(cuts).reshape(-1, batch.row_width), np.array(cut_s)
+    return np.array(cuts).reshape(-1, batch.layout.mean_width), np.array(cut_s)
 
 
 def _lengths(total: int, parts: int) -> list[int]:
@@ -184,28 +189,25 @@ def _lengths(total: int, parts: int) -> list[int]:
 
 
 class _Means:
-    """Means of consecutive segments of rows.
+    """Mean rows of consecutive segments.
 
     Args:
         lengths: rows in each segment; rows after the last segment are ignored.
-        width: width of the rows.
+        layout: of the rows.
     """
 
-    def __init__(self, lengths: list[int], width: int) -> None:
+    def __init__(self, lengths: list[int], layout: RowLayout) -> None:
         self._edges = np.cumsum(lengths)
-        self._sums = np.zeros((len(lengths), width))
-        self._lengths = np.array(lengths, np.float64)
+        self._segments = [MeanOfRows(layout) for _ in lengths]
         self._seen = 0
 
-    def push(self, rows: DoubleArray) -> None:
-        """Adds the next rows (k, width)."""
+    def push(self, rows: FloatArray) -> None:
+        """Adds the next rows (k, mean_width)."""
         segment = np.searchsorted(self._edges, np.arange(self._seen, self._seen + len(rows)), side="right")
-        for number in np.unique(segment[segment < len(self._sums)]):
-            self._sums[number] += rows[segment == number].sum(axis=0)
+        for number in np.unique(segment[segment < len(self._segments)]):
+            self._segments[number].push(rows[segment == number])
         self._seen += len(rows)
 
     def means(self) -> DoubleArray:
-        """The means (segments, width); NaN for a segment without rows."""
-        with np.errstate(invalid="ignore"):
-            means: DoubleArray = self._sums / self._lengths[:, None]
-        return means
+        """The mean rows (segments, mean_width); NaN for a segment without rows."""
+        return np.stack([segment.mean() for segment in self._segments])

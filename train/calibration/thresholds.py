@@ -20,11 +20,15 @@ from monitor.detection.cusum import CUSUM_SLACK, SURPRISE_CAP, cusum_step, surpr
 from monitor.scoring.recording_score import RecordingScore
 from monitor.scoring.scorer import rolling_length
 from train.calibration import highest_scores
+from train.calibration.highest_normal import highest_normal, independent_recordings
 from train.calibration.highest_scores import Place
+from train.calibration.machine_facts import learn_machine, with_usual_sound
+from train.calibration.normal_pool import NormalPool, errors_of, scores_by
 from train.calibration.observations import PIECE_S, Observation, observe, offline_batch, portions_of
-from train.calibration.reference import NormalPool, errors_of, fit_references, pieces_needed, scores_by
+from train.calibration.reference import fit_references, pieces_needed
 from train.calibration.tail_model import cusum_limits, seconds_to_prove, tail_thresholds, upper_rate
 from train.data.feature_cache import Frames
+from train.data.sessions import sessions_of_frames
 
 if TYPE_CHECKING:
     import torch
@@ -61,9 +65,9 @@ def score_recordings(bundle: Bundle, recordings: Iterable[Frames], device: torch
     scored: list[ScoredRecording] = []
     with offline_batch(bundle, device) as batch:
         for frames in recordings:
-            whole = RecordingScore(bundle.config.score, scorer, batch.row_width)
+            whole = RecordingScore(bundle.config.score, scorer)
             for portion in portions_of(batch, frames):
-                whole.push(portion.rows, portion.score)
+                whole.push(portion.rows, portion.means, portion.score)
             seconds = len(frames.power) * features.hop_s
             scored.append(ScoredRecording(frames, whole.value(), seconds, bundle.length_factor(seconds)))
     return scored
@@ -95,6 +99,7 @@ def calibrate_new(
     """
     config = bundle.config
     held_out, training = (_sample(part, config) for part in (held_out, training))
+    bundle, rhythm = learn_machine(bundle, [*training, *held_out])
     held = observe(bundle, held_out, device, trained=False, with_cuts=True)
     bundle = replace(bundle, usual_band_error=usual_band_error(held, config.features.n_mels))
     if config.score.kind == "error":
@@ -102,10 +107,12 @@ def calibrate_new(
         pool = _with_max_scores(bundle, held_out, device, scores_by(bundle, held))
         return with_thresholds(bundle, pool, len(held))
     observed = [*observe(bundle, training, device, trained=True, with_cuts=True), *held]
-    references, pool = fit_references(observed, config)
-    bundle = replace(bundle, references=references)
+    bundle = with_usual_sound(bundle, observed)
+    fitted = fit_references(observed, config, bundle.layout, rhythm)
+    bundle = replace(bundle, references=fitted.references, rhythm=fitted.rhythm)
+    bundle = _with_sessions(bundle, [*training, *held_out])
     # Errors of training recordings are too low, and a single number cannot correct them: use held-out ones only.
-    pool = replace(pool, errors=errors_of(held, config))
+    pool = replace(fitted.pool, errors=errors_of(held, config))
     return with_thresholds(bundle, _with_max_scores(bundle, held_out, device, pool), len(observed))
 
 
@@ -123,17 +130,23 @@ def recalibrate(
     Raises:
         DataError: if there is too little sound.
     """
+    bundle = _with_sessions(bundle, recordings)
+    relearn = relearn and bundle.config.score.kind != "error"
+    rhythm = None
+    if relearn:
+        bundle, rhythm = learn_machine(bundle, recordings)
     observed = observe(bundle, recordings, device, trained=False, with_cuts=True)
-    if relearn and bundle.config.score.kind != "error":
+    if relearn:
         minutes = pieces_needed(bundle.config) * PIECE_S / 60
         if sum(len(o.pieces) for o in observed) < pieces_needed(bundle.config):
             raise DataError(
                 f"New references need {minutes:.0f} minutes of normal sound, and there are "
                 f"{sum(o.seconds for o in observed) / 60:.0f}: record more, or calibrate without --relearn."
             )
-        references, pool = fit_references(observed, bundle.config)
-        usual = usual_band_error(observed, bundle.config.features.n_mels)
-        bundle = replace(bundle, references=references, usual_band_error=usual)
+        bundle = with_usual_sound(bundle, observed)
+        fitted = fit_references(observed, bundle.config, bundle.layout, rhythm)
+        pool, usual = fitted.pool, usual_band_error(observed, bundle.config.features.n_mels)
+        bundle = replace(bundle, references=fitted.references, rhythm=fitted.rhythm, usual_band_error=usual)
     else:
         pool = scores_by(bundle, observed)
     return with_thresholds(bundle, _with_max_scores(bundle, recordings, device, pool), len(recordings))
@@ -191,6 +204,12 @@ def with_thresholds(bundle: Bundle, pool: NormalPool, recordings: int) -> Bundle
         "cusum": common.model_copy(update=_by_rate(sums) | confidence) if config.alarm.lasting else no_cusum,
     }
     return replace(bundle, thresholds=found, normal_scores=normal_scores)
+
+
+def _with_sessions(bundle: Bundle, recordings: Sequence[Frames]) -> Bundle:
+    """The bundle with the facts of the sessions of its normal sound in its provenance."""
+    sessions = sessions_of_frames(recordings, bundle.config.features.hop_s)
+    return replace(bundle, provenance=bundle.provenance | {"sessions": sessions.facts()})
 
 
 def sudden_thresholds(scores: Sequence[DoubleArray], config: Config, per_day: float) -> list[float]:
@@ -254,23 +273,32 @@ def recording_threshold(pool: NormalPool, config: Config, common: Threshold) -> 
     shorter: list[ShorterLimit] = []
     if not 0 < value < np.inf:
         raise DataError("Normal sound gives no score to set a limit by: is there sound in all of these recordings?")
+    independent = independent_recordings(pool.whole_places, pool.whole_s)
+    highest = highest_normal(whole, independent)
     for seconds in np.unique(pool.cut_s[pool.cut_s < length_s])[::-1]:
-        factor = _exceeded_by(pool.cuts[pool.cut_s == seconds], fpr) / value
-        longer = shorter[0].factor if shorter else 1.0
-        shorter.insert(0, ShorterLimit(seconds=float(seconds), factor=max(longer, factor)))
+        cuts = pool.cuts[pool.cut_s == seconds]
+        longer = shorter[0] if shorter else ShorterLimit(seconds=length_s, factor=1.0, highest=1.0)
+        factor, of_highest = max(longer.factor, _exceeded_by(cuts, fpr) / value), None
+        if highest and longer.highest and (of_cuts := highest_normal(cuts, independent)):
+            of_highest = max(longer.highest, of_cuts / highest)
+        shorter.insert(0, ShorterLimit(seconds=float(seconds), factor=factor, highest=of_highest))
     above = int((whole >= value).sum())
     note = f"{counted(len(whole), 'normal recording')}, {above} of them above"
     return common.model_copy(
-        update={"value": value, "expected": above / len(whole), "note": note, "length_s": length_s, "shorter": shorter}
-    )
+        update={
+            "value": value, "expected": above / len(whole), "note": note, "length_s": length_s, "shorter": shorter,
+            "highest": highest,
+        }
+    )  # fmt: skip
 
 
 def _exceeded_by(scores: DoubleArray, share: float) -> float:
     """The value that this share of the scores (n,) exceeds.
 
-    It is just above one of the scores, because a score equal to a threshold counts as anomalous.
+    It is above one of the scores, because a score equal to a threshold counts as anomalous: by more than the rounding
+    of a score that is computed again.
     """
-    return float(np.nextafter(np.quantile(scores, 1 - share, method="higher"), np.inf))
+    return float(np.quantile(scores, 1 - share, method="higher")) * (1 + 1e-9)
 
 
 def _cusum(scores: Sequence[DoubleArray], config: Config, per_day: float) -> tuple[DoubleArray, list[float]]:

@@ -1,3 +1,3 @@
 """The offline commands: train, evaluate, calibrate."""
 
-__all__ = ["calibrate", "evaluate", "folders", "prepare", "progress", "train"]
+__all__ = ["calibrate", "evaluate", "folders", "prepare", "progress", "suite", "suite_run", "train"]

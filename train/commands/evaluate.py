@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,11 @@ from train.data.feature_cache import FeatureCache, Frames, cache_folder, manifes
 from train.data.frame_scale import compare_scale
 from train.data.known_recordings import known_recordings
 from train.evaluation import plots as pictures
-from train.evaluation.alarm_simulation import simulate_alarms
+from train.evaluation.alarm_simulation import SimulatedStreams, simulate_alarms
 from train.evaluation.baselines import ComparisonData, compare_scores
 from train.evaluation.metrics import metrics
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedStreams:
-    """The extent of the alarm simulation."""
-
-    hours: float = 24.0  # duration of the normal streams altogether
-    fault_s: float = 60.0  # duration of each fault
-    faults: int = 300  # number of faults
 
 
 def evaluate(

@@ -12,8 +12,9 @@ from monitor.config.schema import Config
 from monitor.core.errors import ConfigError, DataError
 from monitor.core.text import counted
 from train.commands.progress import Progress
-from train.data.discovery import LOOKED_FOR, Recordings, find_recordings, split
+from train.data.discovery import LOOKED_FOR, Recordings, find_recordings
 from train.data.feature_cache import FeatureCache, Frames, cache_folder, usable_frames
+from train.data.sessions import held_out_block, sessions_of_frames
 from train.data.suitability import suitability_notes, without_narrow
 
 NAMED = 3  # recordings that are named of many that are left out for the same reason
@@ -140,9 +141,11 @@ def without_copies(recordings: list[Frames]) -> list[Frames]:
 def _split_frames(normal: list[Frames], config: Config) -> tuple[list[Frames], list[Frames]]:
     """Splits recordings into training and held-out ones; of a single recording the end is held out."""
     if len(normal) > 1:
-        by_path = {frames.path: frames for frames in normal}
-        training, held_out = split(list(by_path), config.train.held_out, config.train.seed)
-        return [by_path[path] for path in training], [by_path[path] for path in held_out]
+        seconds = [len(frames.power) * config.features.hop_s for frames in normal]
+        sessions = sessions_of_frames(normal, config.features.hop_s)
+        held_out = held_out_block(sessions, seconds, config.train.held_out, config.train.seed)
+        pairs = list(zip(normal, held_out, strict=True))
+        return [frames for frames, out in pairs if not out], [frames for frames, out in pairs if out]
     whole, needed = normal[0], config.features.window_frames
     cut = len(whole.power) - max(needed, round(config.train.held_out * len(whole.power)))
     if cut < needed:

@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 from rich import progress as bars
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -58,9 +59,15 @@ class _Losses(ProgressColumn):
 
 
 class ConsoleProgress:
-    """Shows progress on standard error, so that standard output contains only results."""
+    """Shows progress on standard error, so that standard output contains only results.
 
-    def __init__(self) -> None:
+    Args:
+        label: what the work is part of, before each bar.
+        epoch_lines: whether there is a line for each epoch where standard error is no terminal.
+    """
+
+    def __init__(self, label: str = "", *, epoch_lines: bool = True) -> None:
+        self._label, self._epoch_lines = escape(label), epoch_lines
         self._console = Console(stderr=True, highlight=False)
         self._live = self._console.is_terminal
         self._progress = bars.Progress(
@@ -88,7 +95,7 @@ class ConsoleProgress:
     def reading(self, done: int, total: int) -> None:
         """Shows that `done` of `total` recordings have been read."""
         if self._reading is None:
-            self._reading = self._progress.add_task("Reading recordings", total=total)
+            self._reading = self._progress.add_task(f"{self._label}Reading recordings", total=total)
         self._progress.update(self._reading, completed=done, visible=done < total)
 
     def step(self, epoch: int, epochs: int, share: float, loss: float) -> None:
@@ -96,13 +103,13 @@ class ConsoleProgress:
         if self._training is None:
             self._training = self._progress.add_task("", total=epochs)
         self._progress.update(
-            self._training, description=f"Epoch {epoch}/{epochs}", completed=epoch - 1 + share, loss=loss
+            self._training, description=f"{self._label}Epoch {epoch}/{epochs}", completed=epoch - 1 + share, loss=loss
         )
 
     def doing(self, what: str, share: float) -> None:
         """Shows that a share of other work is completed."""
         if what not in self._other:
-            self._other[what] = self._progress.add_task(what, total=1.0)
+            self._other[what] = self._progress.add_task(f"{self._label}{what}", total=1.0)
         self._progress.update(self._other[what], completed=share, visible=share < 1)
 
     def epoch(self, epoch: Epoch, epochs: int) -> None:
@@ -111,7 +118,7 @@ class ConsoleProgress:
             self._progress.update(
                 self._training, loss=epoch.loss, held_out=epoch.held_out_loss, speed=epoch.windows_per_second
             )
-        if not self._live:
+        if self._epoch_lines and not self._live:
             sys.stderr.write(
                 f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.4f}  held-out {epoch.held_out_loss:.4f}  "
                 f"{epoch.windows_per_second:,.0f} windows/s\n"

@@ -53,7 +53,9 @@ HELD_OUT_WINDOWS = 100_000  # windows that the held-out loss is computed on, eno
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: bool = False) -> dict[str, Any]:
+def train(
+    config: Config, data: Path, out: Path, progress: Progress, *, resume: bool = False, keep_checkpoint: bool = False
+) -> dict[str, Any]:
     """Trains a model on the normal recordings of a data set; writes bundle, metrics, history and plots into `out`.
 
     If the program was started by torchrun, all its processes train together, and only the first one logs and writes.
@@ -63,7 +65,8 @@ def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: 
         data: the data set.
         out: folder for the results.
         progress: shows the progress.
-        resume: whether to resume an interrupted training.
+        resume: whether to resume an interrupted training; a complete one is only calibrated anew.
+        keep_checkpoint: whether the checkpoint is kept when the training is complete.
 
     Returns:
         the metrics, as in metrics.json; an empty dictionary in all processes except the first.
@@ -78,7 +81,10 @@ def train(config: Config, data: Path, out: Path, progress: Progress, *, resume: 
                 logging.getLogger(name).setLevel(logging.ERROR)
         with removed_on_failure(out, cache_path(config)):
             prepared = group.first_then_all(lambda: _check_and_read(config, data, out, progress, resume=resume))
-            return _train(config, prepared, out, progress, group, device, resume=resume)
+            found = _train(config, prepared, out, progress, group, device, resume=resume)
+        if found and not keep_checkpoint:
+            (out / CHECKPOINT_FILE).unlink(missing_ok=True)
+        return found
 
 
 def _check_and_read(config: Config, data: Path, out: Path, progress: Progress, *, resume: bool) -> Prepared:
@@ -159,7 +165,6 @@ def _train(
     write_json(out / "metrics.json", found)
     plots.loss_over_epochs(history, out / "loss.png")
     plots.evaluation_plots(bundle, files, found, out)
-    checkpoint.unlink(missing_ok=True)
     return found
 
 

@@ -2,6 +2,7 @@
 
 __all__ = [
     "content_digests",
+    "dated_names",
     "discovery",
     "feature_cache",
     "feature_store",
@@ -9,6 +10,7 @@ __all__ = [
     "known_recordings",
     "mel_arrays",
     "parallel_reading",
+    "sessions",
     "standardization",
     "suitability",
     "window_dataset",

@@ -1,9 +1,8 @@
-"""Finds the recordings of a data set, and splits them into training and held-out recordings."""
+"""Finds the recordings of a data set, and their roles."""
 
 from __future__ import annotations
 
 import logging
-import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -139,27 +138,6 @@ def _list_for(found: Recordings, file: Path, role: str, has_test_folder: bool) -
 
 def _is_normal(folders: Sequence[str]) -> bool:
     return [name.lower() for name in folders] == ["normal"]
-
-
-def split(recordings: Sequence[Path], held_out: float, seed: int) -> tuple[list[Path], list[Path]]:
-    """Splits recordings at random into training and held-out recordings, each sorted and with at least one.
-
-    A recording is never divided. The result does not depend on the order of `recordings`.
-
-    Args:
-        recordings: at least two.
-        held_out: share of the recordings to hold out.
-        seed: of the random split.
-
-    Raises:
-        ValueError: for fewer than two recordings.
-    """
-    if len(recordings) < 2:
-        raise ValueError("a split needs two recordings")
-    shuffled = sorted(recordings)
-    random.Random(seed).shuffle(shuffled)
-    count = min(len(shuffled) - 1, max(1, round(held_out * len(shuffled))))
-    return sorted(shuffled[count:]), sorted(shuffled[:count])
 
 
 def normal_files(paths: Iterable[Path]) -> list[Path]:

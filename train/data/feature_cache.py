@@ -78,6 +78,14 @@ class FeatureCache:
             )
         return frames
 
+    def digest(self, path: Path) -> str:
+        """The SHA-256 of a recording's content, in hexadecimal.
+
+        Raises:
+            DataError: if the file cannot be read.
+        """
+        return self._digests.of(path)
+
     def _from_array(self, path: Path) -> Frames:
         power, peak = open_array(path, self.features.n_mels)
         return Frames(path, power, content_digest(path), SoundFacts(peak=peak))

@@ -1,3 +1,3 @@
-"""A synthetic machine with its sound and its faults, and the demo commands that use it."""
+"""Simulated machines with their sounds and faults, and the demo commands that use them."""
 
-__all__ = ["demo", "false_alarms", "faults", "filters", "machine"]
+__all__ = ["days", "demo", "false_alarms", "faults", "filters", "machine", "machines", "modes", "stream", "valve"]

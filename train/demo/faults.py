@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitor.core.types import DoubleArray
-from train.demo.filters import Filter, spun, tones
+from train.demo.filters import TOP, Filter, spun, tones
 
 if TYPE_CHECKING:
     from train.demo.machine import Machine
 
-TOP = 0.45  # highest frequency of tones and resonances, as a share of the sample rate
 BEARING_RINGS = ((3400.0, 0.0016, 0.09), (4700.0, 0.0010, 0.07))  # Hz, decay in s, amplitude
 BELT_HZ, BELT_PARTIALS = 2250.0, (0.05, 0.022, 0.012)
 BELT_TURNS = 0.31  # turns of the belt in one turn of the shaft
@@ -28,7 +27,9 @@ class Bearing:
     def __init__(self, machine: Machine, rng: np.random.Generator) -> None:
         self._machine, self._rng, self._next = machine, rng, 0.0
         self._rings = []
-        for hz, decay, size in BEARING_RINGS:
+        warmth = machine.day.resonance if machine.day else 1.0
+        for cold_hz, decay, size in BEARING_RINGS:
+            hz = warmth * cold_hz
             if hz < TOP * machine.sample_rate:
                 r, w = math.exp(-1 / (decay * machine.sample_rate)), 2 * math.pi * hz / machine.sample_rate
                 ring = [[size * math.sin(w), 0, 0, 1, -2 * r * math.cos(w), r * r]]

@@ -14,6 +14,7 @@ Phasors = NDArray[np.complex128]
 
 BLOCK_S = 0.25  # short enough for an intermittent squeal, long enough for numpy to be fast
 REFERENCE_RATE = 16000  # sample rate in Hz at which the levels were set
+TOP = 0.45  # highest frequency of tones and resonances, as a share of the sample rate
 PASSING_PER_HOUR = 6.0
 PASSING = (  # low, high edge in Hz, shortest, longest in s, share of the time before the peak, flutter in Hz
     (120.0, 900.0, 4.0, 10.0, 0.5, 9.0),  # a cart
@@ -89,6 +90,11 @@ def peak(hz: float, q: float, decibels: float, rate: int) -> DoubleArray:
     w, a = 2 * math.pi * hz / rate, 10 ** (decibels / 40)
     up, down, middle = math.sin(w) / (2 * q) * a, math.sin(w) / (2 * q) / a, -2 * math.cos(w)
     return np.array([1 + up, middle, 1 - up, 1 + down, middle, 1 - down]) / (1 + down)
+
+
+def decay(seconds: float, rate: int) -> DoubleArray:
+    """The section (1, 6) of a filter that makes of an impact of 1 a decay from 1 to 1/e in this time."""
+    return np.array([[1, 0, 0, 1, -math.exp(-1 / (seconds * rate)), 0]])
 
 
 def hiss(rng: np.random.Generator, n: int, rate: int) -> DoubleArray:

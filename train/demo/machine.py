@@ -1,4 +1,4 @@
-"""The sound of a synthetic machine: healthy, or with one of four faults that begin at a given time.
+"""The sound of a simulated motor with a gearbox: healthy, or with one of four faults that begin at a given time.
 
 A four-pole induction motor drives a gearbox and a belt. The sound has shaft harmonics, gear mesh with sidebands, mains
 hum, flow noise, housing resonances, room noise, and occasional passing noises. The demo, tests and benchmarks use it in
@@ -11,20 +11,23 @@ Cookbook". Levels and drifts are chosen to resemble workshop recordings; they ar
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from monitor.core.errors import ConfigError
 from monitor.core.types import DoubleArray
-from train.demo.faults import TOP, Bearing, Belt
-from train.demo.filters import BLOCK_S, REFERENCE_RATE, Drift, Filter, Passing, Phasors, hiss, peak, spun, tones
+from train.demo.days import Day
+from train.demo.faults import Bearing, Belt
+from train.demo.filters import REFERENCE_RATE, TOP, Drift, Filter, Passing, Phasors, hiss, peak, spun, tones
+from train.demo.modes import Change, Mode, Operation, mode_changes
+from train.demo.stream import HIGHEST_RATE, LOWEST_RATE, SoundStream, demand
 
 FAULTS: tuple[str, ...] = ("bearing", "imbalance", "belt", "gear")
-LOWEST_RATE, HIGHEST_RATE = 8000, 48000  # Hz
 
 # Amplitudes are relative to full scale; tuples are the amplitudes at 1, 2, 3, ... times a frequency.
 HUM = (0.003, 0.006, 0.001, 0.0, 0.0, 0.002)
@@ -46,6 +49,8 @@ class Machine:
         seed: of the recording.
         shaft_hz: speed of the shaft in turns a second, 5 to 100; it drifts by less than 2 %.
         passing_noises: whether a cart, a voice or a door is audible about six times an hour.
+        modes: operating modes, between which it switches at random times; none: it runs at `shaft_hz` throughout.
+        day: what is different on this day; None: nothing.
         teeth: number of teeth of the gear.
         blades: number of blades of the fan on the shaft.
         mains_hz: frequency of the mains.
@@ -62,6 +67,8 @@ class Machine:
     seed: int = 0
     shaft_hz: float = 24.0
     passing_noises: bool = True
+    modes: tuple[Mode, ...] = ()
+    day: Day | None = None
     teeth: int = 31
     blades: int = 7
     mains_hz: float = 50.0
@@ -71,26 +78,29 @@ class Machine:
     resonances: tuple[tuple[float, float, float], ...] = ((410, 3, 5), (1150, 4, 6), (2700, 4, 5))
 
     def __post_init__(self) -> None:
-        _demand("sample rate in Hz", LOWEST_RATE, self.sample_rate, HIGHEST_RATE)
-        _demand("shaft speed in turns a second", 5, self.shaft_hz, 100)
-        _demand("seed", 0, self.seed, math.inf)
+        demand("sample rate in Hz", LOWEST_RATE, self.sample_rate, HIGHEST_RATE)
+        demand("shaft speed in turns a second", 5, self.shaft_hz, 100)
+        demand("seed", 0, self.seed, math.inf)
+
+    def operation(self) -> Iterator[Change]:
+        """Yields the mode at the start of the recording as a change at 0 s, then the changes to others."""
+        # The sixth of the independent seeds; the first five are those of `MachineSound`.
+        return mode_changes(self.modes or (Mode("only"),), np.random.SeedSequence(self.seed, spawn_key=(5,)))
 
 
-class MachineSound:
-    """The sound of a machine as a stream, with constant memory. The samples do not depend on the sizes of the reads.
+class MachineSound(SoundStream):
+    """The sound of a machine as a stream: `SoundStream` has its properties and arguments.
 
-    Before the onset, the samples are exactly those of the healthy machine with the same seed.
+    The amplitudes of a fault are proportional to its severity.
 
     Args:
         machine: the machine.
-        fault: one of FAULTS; None: a healthy machine.
-        onset_s: when the fault begins, in seconds.
-        ramp_s: duration over which the fault grows linearly to `severity`; 0: it begins with this severity.
-        severity: 0 to 1; the amplitudes of the fault are proportional to it.
 
     Raises:
-        ConfigError: if the fault is unknown, or onset, ramp or severity is out of range.
+        ConfigError: as `SoundStream`.
     """
+
+    FAULTS = FAULTS
 
     def __init__(
         self,
@@ -101,20 +111,18 @@ class MachineSound:
         ramp_s: float = 0.0,
         severity: float = 1.0,
     ) -> None:
-        if fault is not None and fault not in FAULTS:
-            raise ConfigError(f"There is no fault {fault!r}; the known ones are {', '.join(FAULTS)}.")
-        _demand("fault's severity", 0, severity, 1)
-        _demand("fault's onset in seconds", 0, onset_s, math.inf)
-        _demand("fault's ramp in seconds", 0, ramp_s, math.inf)
-        self._fault, self._onset_s, self._ramp_s, self._severity = fault, onset_s, ramp_s, severity
-        self.machine, rate = machine, machine.sample_rate
+        rate, day = machine.sample_rate, machine.day or Day()
+        super().__init__(rate, machine.day, fault=fault, onset_s=onset_s, ramp_s=ramp_s, severity=severity)
+        self.machine = machine
         # A random generator for each component, so that a fault does not change the random numbers of the others.
         drift, self._flow_rng, self._room_rng, passing, self._fault_rng = (
             np.random.default_rng(s) for s in np.random.SeedSequence(machine.seed).spawn(5)
         )
-        self._n, self._blocks, self._rest = round(BLOCK_S * rate), 0, np.zeros(0, np.float32)
+        self._operation = Operation(machine.operation())
+        self._mode = self._operation.at(0.0)
 
-        highest = TOP * rate / (1.02 * machine.shaft_hz)
+        fastest = max((mode.speed for mode in machine.modes), default=1.0)
+        highest = TOP * rate / (1.02 * machine.shaft_hz * fastest)
         self._shaft = np.array(machine.harmonics[: int(highest)])
         self._mesh = np.array(machine.mesh[: int(highest / machine.teeth)])
         self._hum = np.array(HUM[: int(TOP * rate / machine.mains_hz)], np.complex128)
@@ -130,54 +138,40 @@ class MachineSound:
         # Pink noise: alternating poles and zeros, half a decade apart, give a slope of -10 dB a decade.
         poles, zeros = -2 * np.pi * np.array([[20.0, 200.0, 2000.0], [63.0, 630.0, 6300.0]])
         self._room = Filter(signal.zpk2sos(*signal.bilinear_zpk(zeros, poles, 1.0, rate)))
-        peaks = [peak(*r, rate) for r in machine.resonances if r[0] < TOP * rate]
-        self._housing = Filter(np.reshape(peaks, (-1, 6)))
+        self._room_level = ROOM * 10 ** (day.room_db / 20)
+        resonances = [(day.resonance * hz, q, decibels) for hz, q, decibels in machine.resonances]
+        self._housing = Filter(np.reshape([peak(*r, rate) for r in resonances if r[0] < TOP * rate], (-1, 6)))
         self._passing = Passing(rate, passing)
         self._bearing, self._belt = Bearing(machine, self._fault_rng), Belt(machine, self._fault_rng)
 
-    def read(self, n: int) -> NDArray[np.float32]:
-        """The next samples (n,) float32, within [-1, 1].
+    def changes(self) -> Iterator[Change]:
+        return itertools.islice(self.machine.operation(), 1, None)
 
-        Raises:
-            ValueError: if n is negative.
-        """
-        sound, done = np.empty(n, np.float32), 0
-        while done < n:
-            if not len(self._rest):
-                self._rest = self._block()
-            taken, self._rest = self._rest[: n - done], self._rest[n - done :]
-            sound[done : done + len(taken)] = taken
-            done += len(taken)
-        return sound
-
-    def _wear(self) -> DoubleArray:
-        """The severity of the fault at each sample of this block (n,), 0 to 1."""
-        since = (self._blocks * self._n + np.arange(self._n)) / self.machine.sample_rate - self._onset_s
-        grown = np.clip(since / self._ramp_s, 0, 1) if self._ramp_s else (since >= 0).astype(np.float64)
-        return np.asarray(self._severity * grown)
-
-    def _speed(self, drift: DoubleArray) -> float:
+    def _speed(self, drift: DoubleArray, mode: DoubleArray) -> float:
         """The speed in turns a second, which falls with the load because of the slip of the induction motor."""
-        return self.machine.shaft_hz * (1 + 0.013 * math.tanh(drift[0]) - 0.004 * math.tanh(drift[1]))
+        slip = 1 + 0.013 * math.tanh(drift[0]) - 0.004 * math.tanh(drift[1])
+        return self.machine.shaft_hz * float(mode[0]) * slip
 
-    def _sizes(self, drift: DoubleArray) -> tuple[Phasors, Phasors]:
+    def _sizes(self, drift: DoubleArray, mode: DoubleArray) -> tuple[Phasors, Phasors]:
         """The complex amplitudes of the shaft harmonics, and of the gear mesh tones."""
         k, varied = len(self._shaft), self._lags * np.exp(0.09 * drift[4:])
-        return self._shaft * varied[:k], self._mesh * varied[k:] * math.exp(0.09 * drift[1])
+        return self._shaft * varied[:k] * mode[1], self._mesh * varied[k:] * (math.exp(0.09 * drift[1]) * mode[2])
 
-    def _block(self) -> NDArray[np.float32]:
-        """The samples of the next block. At severity 0 a fault adds exactly 0 and multiplies by exactly 1."""
+    def _block(self) -> DoubleArray:
+        """The samples (n,) of the next block. At severity 0 a fault adds exactly 0 and multiplies by exactly 1."""
         machine, n, rate = self.machine, self._n, self.machine.sample_rate
-        wear, ramp = self._wear(), np.arange(n) / n
+        wear, ramp = self._block_wear(), np.arange(n) / n
         fault = self._fault if wear.any() else None
         old, new = self._now, self._drift.step()
-        (shaft_old, mesh_old), (shaft_new, mesh_new) = self._sizes(old), self._sizes(new)
+        mode_old, mode_new = self._mode, self._operation.at((self._blocks + 1) * n / rate)
+        (shaft_old, mesh_old), (shaft_new, mesh_new) = self._sizes(old, mode_old), self._sizes(new, mode_new)
         flow_level, room_level = np.exp(0.08 * (old[2:4] + np.outer(ramp, new[2:4] - old[2:4]))).T
+        flow_level *= mode_old[3] + (mode_new[3] - mode_old[3]) * ramp
         mains = self._mains + machine.mains_hz * (self._blocks + ramp) * n / rate
-        was, speed = self._speed(old), self._speed(new)
+        was, speed = self._speed(old, mode_old), self._speed(new, mode_new)
         turns = self._turns + n / rate * (was * ramp + 0.5 * (speed - was) * ramp**2)
         self._turns += n / rate * 0.5 * (was + speed)
-        self._blocks, self._now = self._blocks + 1, new
+        self._now, self._mode = new, mode_new
 
         spin = spun(turns)
         sway = spin.real
@@ -201,11 +195,10 @@ class MachineSound:
             source += self._belt.sound(turns, wear)
 
         sound = self._housing(source) + tones(spun(mains), self._hum, self._hum, ramp)
-        sound += ROOM * room_level * self._room(hiss(self._room_rng, n, rate))
+        sound += self._room_level * room_level * self._room(hiss(self._room_rng, n, rate))
         if machine.passing_noises:
             sound += self._passing.sound(n)
-        # The microphone saturates softly, so that the samples never clip.
-        return np.tanh(sound).astype(np.float32)
+        return np.asarray(sound)
 
 
 def machine_sound(
@@ -235,9 +228,3 @@ def machine_sound(
     machine = Machine(sample_rate=sample_rate, seed=seed)
     stream = MachineSound(machine, fault=fault, onset_s=onset_s, ramp_s=ramp_s, severity=severity)
     return stream.read(round(duration_s * sample_rate))
-
-
-def _demand(what: str, low: float, value: float, high: float) -> None:
-    if not (low <= value <= high and math.isfinite(value)):
-        bounds = f"{low} to {high}" if math.isfinite(high) else f"{low} or more"
-        raise ConfigError(f"The {what} of a synthetic machine is {bounds}, not {value}.")

@@ -18,9 +18,9 @@ from monitor.bundle.bundle import Bundle
 from monitor.core.errors import DataError
 from monitor.core.events import State
 from monitor.core.types import FloatArray
-from monitor.detection.alarm import Alarm
+from monitor.detection.alarm import Alarm, rows_per_decision
 from monitor.detection.cusum import Limits
-from monitor.scoring.rolling_mean import RollingMeans
+from monitor.scoring.rolling_rows import RollingRows
 from monitor.scoring.scorer import rolling_length
 from train.calibration.observations import offline_batch, portions_of
 from train.calibration.tail_model import upper_rate
@@ -33,6 +33,15 @@ STREAMS = 24  # streams that are simulated together
 ROWS = 512  # rows of each stream that are processed at once
 BEFORE_S = 60.0  # duration of the normal sound before a fault
 MAX_BYTES = 2_000_000_000  # memory for rows: if all recordings need more, a random sample of them is used
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedStreams:
+    """The extent of the simulation."""
+
+    hours: float = 24.0  # duration of the normal streams altogether
+    fault_s: float = 60.0  # duration of each fault, which follows BEFORE_S of normal sound
+    faults: int = 300  # number of faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +197,20 @@ def _run_alarms(
     """Runs the alarm on `length` rows of each stream; yields the first row of each portion, and its alarms."""
     config = bundle.config
     window = rolling_length(config.score, config.features)
-    rolling = RollingMeans(window, streams[0].take(1).shape[1], len(streams))
+    rolling = RollingRows(bundle.layout, window, len(streams))
     every, scorer, limits = np.arange(len(streams)), bundle.scorer(), Limits.of(bundle, config.alarm)
     alarms = [_SimulatedAlarm(Alarm(config.alarm, limits, config.features.hop_s, window)) for _ in streams]
+    # The alarm decides about one row in so many, so only these are scored; the rows between have the score before them.
+    first, step = window - 1, rows_per_decision(config.alarm, config.features.hop_s)
+    latest = np.full((len(streams), 1), np.nan)
     for start in range(0, length, ROWS):
         rows = np.stack([stream.take(min(ROWS, length - start)) for stream in streams])
-        means = np.empty_like(rows)
+        means = np.empty((*rows.shape[:2], bundle.layout.mean_width), np.float32)
         rolling.push(rows, every, means)
-        means[:, : max(0, window - 1 - start)] = np.nan  # the rolling mean is not complete yet
-        for simulated, scores in zip(alarms, scorer(means), strict=True):
+        row = np.arange(start, start + rows.shape[1])
+        decides = (row >= first) & ((row - first) % step == 0)
+        latest = np.concatenate((latest[:, -1:], scorer(means[:, decides])), axis=1)
+        for simulated, scores in zip(alarms, latest[:, np.cumsum(decides)], strict=True):
             begun = [one.reported for one in simulated.alarm.push(scores) if one.end is None and not one.reminders]
             simulated.begun, simulated.reported_at = len(begun), begun[-1] if begun else None
         yield start, alarms

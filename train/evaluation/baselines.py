@@ -15,18 +15,21 @@ from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
 from monitor.core.types import DoubleArray
-from monitor.scoring.score_parts import PARTS, SCORE_KINDS, SCORE_TITLES, row_width
+from monitor.scoring.score_parts import PARTS, PEAKS, SCORE_KINDS, SCORE_TITLES, row_width
 from monitor.scoring.scorer import Scorer
 from train.calibration.observations import Observation, observe
 from train.calibration.reference import fit_references
+from train.calibration.rhythm_finder import FoundRhythm
 from train.data.feature_cache import Frames
 from train.evaluation.metrics import MAX_FPR
 
 if TYPE_CHECKING:
     import torch
 
-# From mean rows (n, row_width), and whether they are means over whole recordings, to scores (n,).
+WHOLE_SCORE = "fused"  # the kind with all that is known about a machine
+# From mean rows (n, mean_width), and whether they are means over whole recordings, to scores (n,).
 Score = Callable[[DoubleArray, bool], DoubleArray]
+AS_GOOD = 0.005  # difference of two AUCs that is not worth a network
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,16 @@ def compare_scores(bundle: Bundle, data: ComparisonData, device: torch.device | 
         device: where the network computes.
 
     Returns:
-        for each kind of score its name, AUC and pAUC of whole recordings, and AUC of any `score.window_s` of them.
+        for each score its `kind` (of `score.kind`, or a name of a few letters), its full name `score`, AUC and pAUC of
+        whole recordings, and AUC of any `score.window_s` of them.
 
     Raises:
         DataError: if there are no normal, or no anomalous recordings.
     """
     if not data.normal or not data.anomalous or not (data.training or data.held_out):
         raise DataError("A comparison needs normal recordings to learn from, and normal and anomalous ones to test.")
-    widest = max(SCORE_KINDS, key=lambda kind: row_width(kind, 1))  # its rows have the statistics of all kinds
+    # The rows of the widest kind have the statistics of all kinds.
+    widest = max(SCORE_KINDS, key=lambda kind: row_width(_of_kind(bundle.config, kind).score, 1))
     full = replace(bundle, config=_of_kind(bundle.config, widest))
     reference = [
         *observe(full, data.training, device, trained=True),
@@ -63,13 +68,30 @@ def compare_scores(bundle: Bundle, data: ComparisonData, device: torch.device | 
     ]
     normal = observe(full, data.normal, device, trained=False)
     anomalous = observe(full, data.anomalous, device, trained=False)
-    return [{"score": name, **_figures(score, normal, anomalous)} for name, score in _scores(full, reference)]
+    return [
+        {"kind": kind, "score": name, **_figures(score, normal, anomalous)}
+        for kind, name, score in _scores(full, reference)
+    ]
 
 
-def _scores(bundle: Bundle, reference: Sequence[Observation]) -> list[tuple[str, Score]]:
-    """The scores to compare by name, fitted on reference recordings."""
-    scores: list[tuple[str, Score]] = [
-        (f"{kind}: {SCORE_TITLES[kind]}", _of_scorer(bundle, reference, kind)) for kind in SCORE_KINDS
+def network_adds_nothing(compared: Sequence[dict[str, Any]], kind: str) -> bool:
+    """Whether the spectrum alone, which needs no network, has as high an AUC as the model's score, or nearly.
+
+    Args:
+        compared: the result of `compare_scores`.
+        kind: the model's `score.kind`; false for one that needs no network.
+    """
+    auc = {row["kind"]: row["auc"] for row in compared}
+    parts = SCORE_KINDS.get(kind, ())
+    if kind not in auc or "spectrum" not in auc or (parts and not any(part.needs_network for part in parts)):
+        return False
+    return bool(auc["spectrum"] >= auc[kind] - AS_GOOD)
+
+
+def _scores(bundle: Bundle, reference: Sequence[Observation]) -> list[tuple[str, str, Score]]:
+    """The scores to compare, fitted on reference recordings: short name, name and score."""
+    scores: list[tuple[str, str, Score]] = [
+        (kind, f"{kind}: {SCORE_TITLES[kind]}", _of_scorer(bundle, reference, kind)) for kind in SCORE_KINDS
     ]
     bands = bundle.config.features.n_mels
     first = PARTS["spectrum"].slice(bands).start
@@ -79,14 +101,28 @@ def _scores(bundle: Bundle, reference: Sequence[Observation]) -> list[tuple[str,
     nearest = NearestNeighbors(n_neighbors=1).fit(means)
     return [
         *scores,
-        ("no network: Mahalanobis of the mean log mel", lambda rows, _: gaussian.mahalanobis(rows[:, levels])),
-        ("no network: nearest neighbour of it", lambda rows, _: nearest.kneighbors(rows[:, levels])[0][:, 0]),
+        (
+            "plain Mahalanobis",
+            "no network: Mahalanobis of the mean log mel",
+            lambda rows, _: gaussian.mahalanobis(rows[:, levels]),
+        ),
+        (
+            "nearest neighbour",
+            "no network: nearest neighbour of it",
+            lambda rows, _: nearest.kneighbors(rows[:, levels])[0][:, 0],
+        ),
     ]
 
 
 def _of_scorer(bundle: Bundle, reference: Sequence[Observation], kind: str) -> Score:
     config = _of_kind(bundle.config, kind)
-    scorer = Scorer(config, fit_references(reference, config)[0], bundle.usual_band_error)
+    # What only some machines have belongs to the whole score, not to its parts.
+    whole = kind == WHOLE_SCORE
+    layout = bundle.layout if whole else replace(bundle.layout, peaks=False)
+    rhythm = FoundRhythm(bundle.rhythm, 0.0) if whole and bundle.rhythm is not None else None
+    fitted = fit_references(reference, config, layout, rhythm)
+    layout = replace(layout, peaks=PEAKS.name in fitted.references)
+    scorer = Scorer(config, fitted.references, bundle.usual_band_error, layout=layout, rhythm=fitted.rhythm)
     return lambda rows, whole: scorer(rows, whole_recordings=whole)
 
 

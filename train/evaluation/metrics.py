@@ -81,6 +81,7 @@ def labelled_threshold(bundle: Bundle, files: Sequence[Labelled]) -> Bundle:
         method="labelled",
         length_s=before.length_s,
         shorter=before.shorter,
+        highest=before.highest,
         recordings=len(scores),
         seconds=sum(file.recording.seconds for file in files),
         expected=float(rates(anomaly, scores, value)["fpr"] or 0.0),
@@ -104,6 +105,8 @@ def metrics(bundle: Bundle, files: Sequence[Labelled]) -> dict[str, Any]:
         "threshold": threshold.value,
         "threshold_method": threshold.method,
         **rates(anomaly, scores, threshold.value),
+        # What the FPR would be if the normal recordings were like those that the limit is from.
+        "expected_fpr": bundle.config.calibration.fpr if threshold.method == "normal" else None,
         "n_normal": int((~anomaly).sum()),
         "n_anomaly": int(anomaly.sum()),
         # They count in no other figure.

@@ -18,6 +18,7 @@ from sklearn.metrics import roc_curve
 from monitor.bundle.bundle import Bundle
 from monitor.core.text import printable
 from monitor.outputs.plots import INK, LESS, MORE, RULE, STYLE, LowerPlot, contributions_of, draw, rescore, save
+from monitor.scoring.recording_score import MeanOfRows, with_peaks
 from train.calibration.thresholds import ScoredRecording
 from train.evaluation.metrics import Labelled, labels_and_scores
 from train.fitting.checkpoint import Epoch
@@ -175,7 +176,9 @@ def _recording(bundle: Bundle, recording: ScoredRecording, title: str, path: Pat
     rescored = rescore(bundle, np.array(recording.frames.power[: int(SHOWN_S / config.features.hop_s)]))
     threshold = bundle.thresholds["error"].value if config.score.recording == "max" else None
     lower = LowerPlot("reconstruction error of each window", rescored.error, threshold)
-    contribution = contributions_of(bundle, rescored.rows.mean(axis=0, dtype=np.float64), whole=True)
+    mean = MeanOfRows(bundle.layout)
+    mean.push(with_peaks(rescored.rows, rescored.means))
+    contribution = contributions_of(bundle, mean.mean(), whole=True)
     limit = bundle.thresholds["recording"].value * recording.length_factor
     draw(bundle, rescored, contribution, limit, lower, title, path)
 

@@ -11,6 +11,8 @@ from monitor.bundle.bundle import Bundle
 from monitor.core.text import counted, duration_text, printable
 from monitor.dashboard.render.formatting import span
 from monitor.scoring.score_parts import SCORE_TITLES
+from train.evaluation.baselines import network_adds_nothing
+from train.evaluation.session_notes import note_on_sessions, note_on_test
 
 
 def as_json(metrics: dict[str, Any]) -> str:
@@ -38,6 +40,8 @@ def limits_summary(bundle: Bundle) -> list[str]:
     if sentence := certainty(bundle):
         lines.append(sentence)
     lines.append(f"Limit of a recording as a whole: {recording.value:.4g} ({recording.note}).")
+    if sentence := note_on_sessions(bundle.provenance.get("sessions")):
+        lines.append(sentence)
     set_by = bundle.provenance.get("limits_set_by", {})
     for name, what, at in (("score", "the alarm's", "at"), ("recording", "the recordings'", "from")):
         if rows := set_by.get(name):
@@ -60,7 +64,7 @@ def evaluation_summary(metrics: dict[str, Any]) -> str:
     if "at_fpr" in metrics:
         chosen = metrics["at_fpr"]
         lines.append(f"Where the FPR is nearest {chosen['wanted']:g}, at {chosen['threshold']:.4g}: {_rates(chosen)}")
-    lines += _comparison(metrics.get("compared", ()))
+    lines += _comparison(metrics.get("compared", ()), metrics["score"])
     lines += _streams(metrics["streams"]) if "streams" in metrics else []
     return "\n".join(lines)
 
@@ -75,10 +79,12 @@ def _at_limit(metrics: dict[str, Any]) -> list[str]:
             lines.append(f"{label.capitalize()} recordings above the limit: {above} of {metrics[count]}.")
     if metrics["n_anomaly"] and metrics["n_normal"]:
         lines.append(f"That is {_rates(metrics)}.")
+    if sentence := note_on_test(metrics):
+        lines.append(sentence)
     return lines
 
 
-def _comparison(rows: Sequence[dict[str, Any]]) -> list[str]:
+def _comparison(rows: Sequence[dict[str, Any]], kind: str) -> list[str]:
     if not rows:
         return []
     width = max(len(row["score"]) for row in rows)
@@ -86,6 +92,8 @@ def _comparison(rows: Sequence[dict[str, Any]]) -> list[str]:
     for row in rows:
         any_window = "-" if row["auc_of_any_window"] is None else f"{row['auc_of_any_window']:.3f}"
         lines.append(f"{row['score']:<{width}}   {row['auc']:.3f}   {row['pauc']:.3f}  {any_window}")
+    if network_adds_nothing(rows, kind):
+        lines.append("The autoencoder adds nothing here: the spectrum alone is as good.")
     return lines
 
 

@@ -20,6 +20,8 @@ from monitor.cli.options import (
 from monitor.cli.output import say, say_error
 from monitor.core.errors import DataError
 
+SIMULATED = ("motor", "valve", "two-speeds")  # the machines of train.demo.machines, which is only imported if needed
+
 
 @click.command()
 @click.argument("data", type=FILE)
@@ -87,12 +89,18 @@ def train(
 
 @click.command()
 @click.option(
-    "--fault",
-    default="bearing",
+    "--machine",
+    type=click.Choice(SIMULATED),
+    default=SIMULATED[0],
     show_default=True,
-    metavar="bearing|imbalance|belt|gear",
+    help="Machine to simulate; two-speeds is the motor with another speed every 15 to 60 s.",
+)
+@click.option(
+    "--fault",
+    metavar="FAULT",
     shell_complete=complete_fault,
-    help="Fault of the simulated machine.",
+    help="Its fault: bearing, imbalance, belt or gear of the motors; weak, late or double click of the valve.  "
+    "[default: bearing; weak]",
 )
 @click.option(
     "--out", type=FILE, default="monitor-demo", show_default=True, help="Folder for the recordings and the model."
@@ -102,12 +110,18 @@ def train(
     "--hours", type=click.FloatRange(0, min_open=True), metavar="H",
     help="Only count the false alarms in H hours of the healthy machine.",
 )  # fmt: skip
+@click.option(
+    "--days", type=click.IntRange(1), metavar="D",
+    help="Only train on four days, and count the false alarms in 20 minutes of each of D later days.",
+)  # fmt: skip
 @view_options
 @settings_options
 def demo(
-    fault: str,
+    machine: str,
+    fault: str | None,
     out: Path,
     hours: float | None,
+    days: int | None,
     speed: float | None,
     headless: bool,
     events: Path | None,
@@ -123,23 +137,32 @@ def demo(
     Examples:
       monitor demo
       monitor demo --fault belt
+      monitor demo --machine valve --fault double
       monitor demo --headless
       monitor demo --hours 24
+      monitor demo --machine two-speeds --days 3
     """
+    if hours is not None and days is not None:
+        raise click.UsageError("--hours and --days are two ways to count false alarms: give one of them.")
+    if fault is not None and (hours is not None or days is not None):
+        raise click.UsageError("--fault has no meaning with --hours or --days: false alarms are those without a fault.")
     choose_thread_waiting()
     config = settings_in_force(config_file, (*overrides, *view_overrides(ascii, no_colour)))
     from monitor.features.mel import require_filled_bands
 
     require_filled_bands(config.features)
-    if hours is not None:
-        from train.demo.false_alarms import count_false_alarms
+    if hours is not None or days is not None:
+        from train.demo.false_alarms import count_over_days, count_over_hours
+        from train.demo.machines import MACHINES
 
-        count_false_alarms(config, out, hours)
+        if hours is not None:
+            count_over_hours(config, out, MACHINES[machine], hours)
+        if days is not None:
+            count_over_days(config, out, MACHINES[machine], days)
         return
     from monitor.cli.commands.listen import Outputs, session_view
     from train.demo.demo import run_demo
 
     outputs = Outputs(headless, log_json, events=events)
-    run_demo(
-        config, out, fault, speed=speed, headless=headless, events=events, show=session_view(config.dashboard, outputs)
-    )
+    show = session_view(config.dashboard, outputs)
+    run_demo(config, out, machine, fault, speed=speed, headless=headless, events=events, show=show)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from monitor.core.events import Event
+from monitor.core.events import CAUSES, Event
 from monitor.dashboard.render.theme import Glyphs
 from monitor.scoring.score_parts import SCORE_TITLES
 
@@ -101,7 +101,7 @@ def event_peak(event: Event) -> float:
 
 def event_cause(event: Event) -> str:
     """Why an anomaly was reported, empty where that is not known."""
-    return {"sudden": "sudden", "lasting": "small but lasting"}.get(event.cause, "")
+    return CAUSES.get(event.cause, "")
 
 
 def event_mark(event: Event, glyphs: Glyphs) -> str:

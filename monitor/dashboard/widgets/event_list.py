@@ -56,8 +56,8 @@ def _why(event: Event, room: int) -> str:
 
 def _row(event: Event, position_s: float, width: int, theme: Theme, glyphs: Glyphs, now: float) -> Line:
     lasts = event.duration_s is None
-    style = theme.alert if lasts and event.kind != "off" else theme.value
-    mark_style = {"off": theme.label, "anomaly": theme.alert}.get(event.kind, theme.warn)
+    style = theme.alert if lasts and event.kind not in ("off", "new mode") else theme.value
+    mark_style = {"off": theme.label, "new mode": theme.key, "anomaly": theme.alert}.get(event.kind, theme.warn)
     first: list[Part] = [(f"{event_mark(event, glyphs)} ", mark_style)]
     if width >= _WIDE:
         first.append((f"{name(event_kind(event), glyphs):<9} ", style))

@@ -18,6 +18,7 @@ _REASONS = {
     State.WARNING: "unusual, but not for long yet",
     State.ANOMALY: "does not sound as usual",
     State.OFF: "too quiet to be running",
+    State.NEW_MODE: "runs in a way that was not heard in training",
     State.LOST: "no sound comes in",
     State.NO_SIGNAL: "silence: muted, or broken",
     State.OVERLOADED: "much is not heard: the computer is too busy",

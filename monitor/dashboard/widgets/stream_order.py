@@ -10,8 +10,8 @@ from monitor.core.snapshot import Snapshot
 from monitor.dashboard.widgets.reason import is_acknowledged
 
 STATES = (
-    State.ANOMALY, State.LOST, State.NO_SIGNAL, State.OVERLOADED, State.WARNING, State.LISTENING, State.OFF,
-    State.NORMAL,
+    State.ANOMALY, State.LOST, State.NO_SIGNAL, State.OVERLOADED, State.WARNING, State.NEW_MODE, State.LISTENING,
+    State.OFF, State.NORMAL,
 )  # fmt: skip
 SORTS = ("state", "name", "share of limit")  # what streams can be sorted by
 _WORSE = 1.25  # by share: a stream moves up when its share is so many times that of the one above

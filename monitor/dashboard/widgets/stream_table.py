@@ -283,6 +283,6 @@ def _last_event(shown: Snapshot, now: float, width: int, theme: Theme, glyphs: G
     when = age(now - event.wall_time)
     words = f"for {when}" if lasts else f"{when} ago"
     words = words if len(kind) + len(words) + 3 <= width else when
-    style = theme.label if not lasts or event.kind == "off" else loud
+    style = theme.label if not lasts or event.kind in ("off", "new mode") else loud
     mark: Part = (f"{event_mark(event, glyphs)} ", loud if lasts else theme.label)
     return spread(width, [mark, (kind, style)], [(words, style)])

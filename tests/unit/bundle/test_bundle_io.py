@@ -12,6 +12,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ from monitor.bundle.schema import STORED_GROUPS
 from monitor.config.schema import Config
 from monitor.core.errors import EXIT_BUNDLE, BundleError, MonitorError
 from monitor.model.network import NumpyNetwork
+from monitor.scoring.rhythm import POINTS
+from monitor.scoring.row_layout import RowLayout
 from monitor.streaming.portion import Portion
 from monitor.streaming.stream_batch import StreamBatch
 from support.builders import noise, small_bundle, small_config
@@ -43,8 +46,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def saved(folder: Path) -> Path:
-    """The file of a small bundle."""
-    save_bundle(small_bundle(small_config(*TINY)), folder / "saved.safetensors")
+    """The file of a small bundle of a machine with modes, peaks and a rhythm."""
+    bundle = small_bundle(small_config(*TINY), modes=2, rhythm=True, peaks=True)
+    save_bundle(bundle, folder / "saved.safetensors")
     return folder / "saved.safetensors"
 
 
@@ -65,6 +69,10 @@ def contents(bundle: Bundle) -> dict[str, object]:
     arrays |= {name: getattr(bundle, name) for name in ("mean", "deviation", "usual_band_error", "normal_scores")}
     for part, reference in bundle.references.items():
         arrays |= {f"{part} {field.name}": getattr(reference, field.name) for field in dataclasses.fields(reference)}
+    for name, one in (("modes", bundle.modes), ("rhythm", bundle.rhythm)):
+        if one is not None:
+            values = {field.name: np.asarray(getattr(one, field.name)) for field in dataclasses.fields(one)}
+            arrays |= {f"{name} {field}": array for field, array in values.items()}
     content: dict[str, object] = {name: (str(a.dtype), a.shape, a.tobytes()) for name, a in arrays.items()}
     content |= {group: getattr(bundle.config, group) for group in STORED_GROUPS}
     return content | {name: getattr(bundle, name) for name in ("thresholds", "provenance", "normal_dbfs", "model_id")}
@@ -100,8 +108,15 @@ def rewritten(path: Path, target: Path, change: Callable[[dict, dict], None]) ->
         ("score.kind=spectrum", "features.remove_level=true", "alarm.lasting=false"),
     ],
 )
-def test_a_loaded_bundle_gives_identical_scores(tmp_path: Path, overrides: tuple[str, ...]) -> None:
-    bundle = small_bundle(small_config(*overrides))
+@pytest.mark.parametrize(
+    "machine", [{}, {"modes": 2}, {"rhythm": True}, {"peaks": True}, {"modes": 3, "rhythm": True, "peaks": True}]
+)
+def test_a_loaded_bundle_gives_identical_scores(
+    tmp_path: Path, overrides: tuple[str, ...], machine: dict[str, Any]
+) -> None:
+    if machine.get("peaks") and not RowLayout.of(small_config(*overrides)).has_levels:
+        pytest.skip("the network alone has no peaks")
+    bundle = small_bundle(small_config(*overrides), **machine)
     path = tmp_path / "new folder" / "model.safetensors"
     returned = save_bundle(bundle, path)
     loaded = load_bundle(path)
@@ -138,16 +153,18 @@ def test_a_bundle_is_a_plain_safetensors_file_with_json_metadata(saved: Path) ->
         "provenance",
         "digest",
     }
-    assert metadata["schema"] == 3
+    assert metadata["schema"] == 4
     assert set(metadata["thresholds"]) == {"score", "error", "recording", "cusum"}
     assert metadata["thresholds"]["score"]["upper"] == 2150.0
     assert metadata["config"]["features"]["n_mels"] == 8
     assert tensors["model.dense_enc1.weight"].shape == (6, 160)
-    for part, size in (("residual", 8), ("spectrum", 16)):
-        assert tensors[f"reference.{part}.centre"].shape == (size,)
-        assert tensors[f"reference.{part}.inverse_covariance"].shape == (size, size)
+    for part, modes, size in (("residual", (2,), 8), ("spectrum", (2,), 32), ("peaks", (), 8)):
+        assert tensors[f"reference.{part}.centre"].shape == (*modes, size)
+        assert tensors[f"reference.{part}.inverse_covariance"].shape == (*modes, size, size)
         assert tensors[f"reference.{part}.inverse_covariance"].dtype == np.float64
         assert tensors[f"reference.{part}.log_distance"].shape == (2, 2)
+    for name, shape in (("modes.centres", (2, 8)), ("modes.inverse_deviation", (8,)), ("rhythm.surprise", (POINTS,))):
+        assert tensors[name].shape == shape
 
 
 @pytest.mark.parametrize(
@@ -172,7 +189,7 @@ def test_a_bundle_can_have_any_number_of_normal_scores(tmp_path: Path, count: in
 
 def test_the_model_id_changes_with_every_number_of_the_model_and_is_reproducible() -> None:
     """Events have the model_id, so that their model can be identified."""
-    bundle = small_bundle(small_config(*TINY))
+    bundle = small_bundle(small_config(*TINY), modes=2, rhythm=True, peaks=True)
 
     def changed(values: np.ndarray, at: int, by: float) -> np.ndarray:
         values = values.copy()
@@ -189,14 +206,24 @@ def test_the_model_id_changes_with_every_number_of_the_model_and_is_reproducible
         for name in ("centre", "inverse_covariance", "log_distance"):
             other = dataclasses.replace(reference, **{name: changed(getattr(reference, name), -1, 1e-12)})
             others.append(dataclasses.replace(bundle, references=bundle.references | {part: other}))
+    assert bundle.modes is not None
+    assert bundle.rhythm is not None
+    for part, one, names in (
+        ("modes", bundle.modes, ("centres", "inverse_deviation", "usual")),
+        ("rhythm", bundle.rhythm, ("steepness", "surprise", "log_distance")),
+    ):
+        for name in names:
+            other = dataclasses.replace(one, **{name: changed(np.asarray(getattr(one, name)), -1, 1e-6)})
+            others.append(dataclasses.replace(bundle, **{part: other}))
     for name, values in bundle.weights.items():
         by = 1 if name.endswith("num_batches_tracked") else 1e-6
         others.append(dataclasses.replace(bundle, weights=bundle.weights | {name: changed(values, 0, by)}))
     others.append(dataclasses.replace(bundle, normal_dbfs=-61.0))
     others.append(dataclasses.replace(bundle, provenance={"seed": 1}))
     ids = [bundle.model_id, *(with_model_id(other).model_id for other in others)]
-    assert len(set(ids)) == len(ids) == 1 + 4 + 4 + 6 + len(bundle.weights) + 2
-    assert with_model_id(bundle).model_id == small_bundle(small_config(*TINY)).model_id == ids[0]
+    assert len(set(ids)) == len(ids) == 1 + 4 + 4 + 9 + 6 + len(bundle.weights) + 2
+    again = small_bundle(small_config(*TINY), modes=2, rhythm=True, peaks=True)
+    assert with_model_id(bundle).model_id == again.model_id == ids[0]
     assert re.fullmatch("[0-9a-f]{12}", ids[0])
 
 
@@ -403,11 +430,11 @@ def test_a_path_that_cannot_be_is_refused(tmp_path: Path) -> None:
 # Consistent files with wrong content
 
 
-@pytest.mark.parametrize("number", [1, 4, "3", 3.5, True, None])
+@pytest.mark.parametrize("number", [1, 5, "3", 3.5, True, None])
 def test_another_format_is_refused_with_both_numbers(saved: Path, folder: Path, number: object) -> None:
     message = refusal(rewritten(saved, folder / "schema", lambda metadata, _: metadata.update(schema=number)))
     assert f"format {number}" in message
-    assert "formats 2 to 3" in message
+    assert "formats 2 to 4" in message
     assert "train it again" in message
 
 
@@ -421,6 +448,43 @@ def test_a_missing_an_extra_and_a_misshapen_tensor_are_named(saved: Path, folder
         ("mean", shorten),
     ):
         assert name in refusal(rewritten(saved, folder / "shapes", change))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "modes.centres", "modes.inverse_deviation", "modes.usual", "rhythm.steepness", "rhythm.surprise",
+        "rhythm.log_distance",
+        "reference.peaks.centre", "reference.spectrum.centre", "reference.residual.inverse_covariance",
+    ],
+)  # fmt: skip
+def test_modes_peaks_and_rhythm_are_complete_and_fit_each_other_or_are_refused(
+    saved: Path, folder: Path, name: str
+) -> None:
+    """A tensor that is missing, or has more rows than it should."""
+
+    def repeat(_: dict, tensors: dict) -> None:
+        tensors[name] = np.concatenate([np.atleast_1d(tensors[name])] * 2)
+
+    for change in (lambda _, tensors: tensors.pop(name), repeat):
+        assert "does not fit its settings" in refusal(rewritten(saved, folder / "machine", change))
+
+
+@pytest.mark.parametrize(("group", "change"), [("score", {"kind": "mahalanobis"}), ("features", {"window_frames": 6})])
+def test_peaks_without_levels_and_a_rhythm_in_too_short_windows_are_refused(
+    tmp_path: Path, folder: Path, group: str, change: dict[str, object]
+) -> None:
+    """With them, listening would fail after its start."""
+    machine = {"peaks": True} if group == "score" else {"rhythm": True}
+    overrides = [f"{group}.{name}={value}" for name, value in change.items()]
+    plain = save_bundle(small_bundle(small_config(*TINY[2:], *overrides)), tmp_path / "plain")
+    load_bundle(tmp_path / "plain")
+    save_bundle(small_bundle(small_config(*TINY[2:]), **machine), tmp_path / "machine")
+    _, tensors = stored(tmp_path / "machine")
+    taken = {name: values for name, values in tensors.items() if name.split(".")[0] == "rhythm" or ".peaks." in name}
+    path = rewritten(tmp_path / "plain", folder / "impossible machine", lambda _, own: own.update(taken))
+    assert plain.rhythm is None
+    assert "does not fit its settings" in refusal(path)
 
 
 def test_settings_that_do_not_fit_the_weights_are_refused(saved: Path, folder: Path) -> None:
@@ -440,12 +504,17 @@ def test_settings_of_a_giant_model_are_refused_without_building_it(saved: Path, 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize(
-    "name", ["model.dense_dec3.weight", "deviation", "reference.residual.log_distance", "normal_scores", "chirp_error"]
-)
+    "name",
+    [
+        "model.dense_dec3.weight", "deviation", "reference.residual.log_distance", "normal_scores", "chirp_error",
+        "reference.peaks.centre", "modes.centres", "rhythm.steepness", "rhythm.surprise",
+    ],
+)  # fmt: skip
 def test_numbers_that_are_not_finite_are_refused(saved: Path, folder: Path, name: str, value: float) -> None:
     def poison(_: dict, tensors: dict) -> None:
-        tensors[name] = np.array(tensors[name])
-        tensors[name].flat[0] = value
+        poisoned = np.array(tensors[name])
+        poisoned.reshape(-1)[0] = value
+        tensors[name] = poisoned
 
     assert "finite" in refusal(rewritten(saved, folder / "finite", poison))
 
@@ -497,6 +566,11 @@ def test_absurd_and_mistyped_features_are_refused_in_plain_words_before_anything
         ("model.bn1.running_var", -1.0),
         ("reference.residual.inverse_covariance", 0.0),
         ("reference.residual.log_distance", -1.0),
+        ("reference.peaks.inverse_covariance", -1.0),
+        ("reference.peaks.log_distance", 0.0),
+        ("modes.inverse_deviation", 0.0),
+        ("rhythm.steepness", -1.0),
+        ("rhythm.log_distance", 0.0),
     ],
 )
 def test_numbers_that_give_no_score_are_refused(saved: Path, folder: Path, name: str, value: float) -> None:

@@ -1,4 +1,4 @@
-"""Bundles of format 2 load unchanged and keep their model_id."""
+"""Bundles of older formats load unchanged and keep their model_id."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
 from monitor.bundle.bundle_io import load_bundle, save_bundle
-from monitor.bundle.schema import OLDEST_SCHEMA, SCHEMA
+from monitor.bundle.schema import OLDEST_SCHEMA, SCHEMA, digest
 from monitor.streaming.stream_batch import StreamBatch
-from support.builders import noise
+from support.builders import noise, small_bundle, small_config
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 # The `model_id` of each, computed by version 0.1.0, which wrote these files in format 2.
@@ -84,3 +84,37 @@ def test_saving_a_bundle_of_format_2_converts_it_to_the_current_format_with_the_
     found, expected = (StreamBatch(bundle).push(samples, [0]).score for bundle in (new, old))
     assert np.array_equal(found, expected, equal_nan=True)
     assert not np.isnan(found[:, -1]).any()
+
+
+def as_format_3(path: Path, target: Path) -> Path:
+    """A copy of a bundle as version 0.2 wrote it, whose settings of the score have fewer names."""
+    metadata, tensors = stored_metadata(path), load_file(path)
+    for name in ("extremes", "modes", "impulses"):
+        del metadata["config"]["score"][name]
+    del metadata["digest"]
+    metadata["schema"] = 3
+    metadata["digest"] = digest(metadata, tensors)
+    target.write_bytes(save(tensors, {"monitor": json.dumps(metadata)}))
+    return target
+
+
+@pytest.mark.parametrize("kind", ["fused", "mahalanobis", "spectrum", "error"])
+def test_a_bundle_of_format_3_scores_as_before_without_extremes_modes_and_impulses(kind: str, tmp_path: Path) -> None:
+    current = small_bundle(small_config("features.n_mels=8", f"score.kind={kind}", "score.extremes=false"))
+    save_bundle(current, tmp_path / "current")
+    old = load_bundle(as_format_3(tmp_path / "current", tmp_path / "old"))
+    samples = noise(24_000)[None]
+    found, expected = (StreamBatch(bundle).push(samples, [0]).score for bundle in (old, current))
+    assert np.array_equal(found, expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("name", MODEL_IDS)
+def test_an_old_bundle_stays_without_what_machines_have_now_even_when_it_is_saved_again(
+    name: str, tmp_path: Path
+) -> None:
+    """So calibrating it does not ask it for statistics that it was not made for."""
+    save_bundle(load_bundle(golden(name)), tmp_path / "new.safetensors")
+    for bundle in (load_bundle(golden(name)), load_bundle(tmp_path / "new.safetensors")):
+        score = bundle.config.score
+        assert (score.extremes, score.modes, score.impulses) == (False, 1, "never")
+        assert (bundle.modes, bundle.rhythm, bundle.layout.peaks) == (None, None, False)

@@ -54,6 +54,21 @@ def test_a_shorter_recording_has_a_higher_limit_and_a_very_short_one_has_none() 
     assert factors == sorted(factors, reverse=True)
 
 
+def test_what_no_normal_recording_exceeds_is_higher_for_shorter_ones_too_as_far_as_it_is_known() -> None:
+    shorter = [
+        ShorterLimit(seconds=2.0, factor=8.0),
+        ShorterLimit(seconds=3.0, factor=4.0, highest=3.0),
+        ShorterLimit(seconds=5.0, factor=2.0, highest=1.5),
+    ]
+    threshold = for_recordings(shorter=shorter, highest=4.0)
+    for seconds, highest in ((3, 12), (5, 6), (9.9, 4), (3600, 4)):
+        assert threshold.highest_at(seconds) == pytest.approx(highest, rel=2e-3)
+    assert 6 < threshold.highest_at(4) < 12
+    assert math.isnan(threshold.highest_at(2.5))
+    assert math.isnan(for_recordings(shorter=shorter).highest_at(10)), "of an older version"
+    assert math.isnan(for_recordings(length_s=None, highest=4.0).highest_at(10))
+
+
 def test_if_only_one_length_is_known_shorter_recordings_are_not_judged() -> None:
     threshold = for_recordings(shorter=[])
     assert threshold.length_factor(9.9) == 1

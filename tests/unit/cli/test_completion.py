@@ -59,6 +59,8 @@ def test_settings_are_completed_up_to_the_equals_sign_and_words_after_it() -> No
 
 def test_faults_of_the_demo_are_completed() -> None:
     assert completed("demo", "--fault", "b") == [("plain", "bearing"), ("plain", "belt")]
+    assert completed("demo", "--machine", "valve", "--fault", "") == [("plain", f) for f in ("weak", "late", "double")]
+    assert completed("demo", "--machine", "nonsense", "--fault", "b") == []
 
 
 def test_microphones_are_completed_by_number_or_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,7 @@ def test_the_highest_score_of_an_anomaly_is_a_share_of_its_limit(width: int, hei
         (Event("lost", 10.0, 45.0, START, "mic"), ("35 s", "no sound")),
         (Event("no signal", 10.0, None, START, "mic"), ("ongoing", "no signal")),
         (Event("off", 10.0, None, START, "mic"), ("ongoing", "off")),
+        (Event("new mode", 10.0, 45.0, START, "mic"), ("35 s", "new mode")),
         (Event("drift", 10.0, 10.0, START, "mic", peak=0.31), ("adapted", "31 %")),
         (replace(ONGOING, end_s=495.0, peak=1e9), ("3 s", ">9,999 %")),
     ],
@@ -62,13 +63,20 @@ def test_an_anomaly_that_goes_on_says_for_how_long_after_a_reminder() -> None:
     ]  # fmt: skip
 
 
-def test_a_machine_that_is_off_is_an_event_and_no_alarm() -> None:
-    off = Event("off", 400.0, None, START, "mic")
-    lines = Screen(snapshot(State.OFF, events=(off,)), View(now=START)).lines(120, 36, COLOUR)
-    (row,) = [line for line in lines if any(part.text == "off" for part in line)]
+@pytest.mark.parametrize(
+    ("state", "kind", "reason"),
+    [
+        (State.OFF, "off", "too quiet to be running"),
+        (State.NEW_MODE, "new mode", "runs in a way that was not heard in training"),
+    ],
+)
+def test_a_machine_that_is_not_judged_is_an_event_and_no_alarm(state: State, kind: str, reason: str) -> None:
+    event = Event(kind, 400.0, None, START, "mic")
+    lines = Screen(snapshot(state, events=(event,)), View(now=START)).lines(120, 36, COLOUR)
+    (row,) = [line for line in lines if any(part.text.strip() == kind for part in line)]
     assert not any(part.style == COLOUR.alert for part in row)
     text = "\n".join("".join(part.text for part in line) for line in lines)
-    assert "too quiet to be running" in text
+    assert reason in text
     assert "ongoing" in text
 
 

@@ -94,6 +94,17 @@ def test_a_log_reports_when_the_machine_is_off_and_on_again() -> None:
     assert sum("machine on again after 3:05, was off at 1:00 in mic" in line for line in lines) == 1
 
 
+def test_a_log_reports_when_a_new_mode_begins_and_ends_and_whether_the_end_was_that_of_the_sound() -> None:
+    new, what = Event("new mode", 60.0, None, START, "mic"), "an operating mode that was not heard in training"
+    for cut_off, until in ((False, ""), (True, ", until the end")):
+        ended = replace(new, end_s=245.0, cut_off=cut_off)
+        lines = log_of(snapshot(State.NEW_MODE, events=(new,)), snapshot(events=(ended,)))
+        assert [line for line in lines if what in line] == [
+            f"{what}, at 1:00 in mic", f"{what}, for 3:05{until}, began at 1:00 in mic",
+        ]  # fmt: skip
+        assert any(line.startswith("NEW MODE  ") for line in lines)
+
+
 def test_a_log_reports_lost_sound_and_an_adapted_reference() -> None:
     lost = Event("lost", 60.0, None, START, "mic")
     drift = Event("drift", 70.0, 70.0, START, "mic", peak=0.31)

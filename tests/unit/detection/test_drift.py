@@ -56,7 +56,7 @@ class Machine:
     def run(self, hours: float, shift: np.ndarray | float = 0.0) -> None:
         """Sound for so long, whose statistics are shifted by so much."""
         for _ in range(round(hours * 3600 / STEP_S)):
-            row = self.random.standard_normal(4 * BANDS) + shift
+            row = self.random.standard_normal(6 * BANDS) + shift
             score = float(self.scorer(row[None, None], streams=np.array([0]))[0, 0])
             self.alarm.push(np.array([score]))
             self.states.append(self.alarm.state)
@@ -70,7 +70,7 @@ def spectrum(row: np.ndarray) -> np.ndarray:
 
 def shift(size: float, seed: int = 5) -> np.ndarray:
     """A change of all statistics by vectors whose squared length is `size` times their usual one."""
-    row = np.random.default_rng(seed).standard_normal(4 * BANDS)
+    row = np.random.default_rng(seed).standard_normal(6 * BANDS)
     for part in SCORE_KINDS["fused"]:
         columns = row[part.slice(BANDS)]
         columns *= math.sqrt(size * len(columns)) / float(np.linalg.norm(columns))
@@ -135,7 +135,7 @@ def test_unusual_sound_below_the_threshold_teaches_nothing() -> None:
     alarm = machine.alarm
     for _ in range(100):
         alarm.push(np.array([1.0]))
-        assert not machine.drift.learn(1.9, np.ones(4 * BANDS), alarm, STEP_S)
+        assert not machine.drift.learn(1.9, np.ones(6 * BANDS), alarm, STEP_S)
     assert machine.drift.share == 0
 
 

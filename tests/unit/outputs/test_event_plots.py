@@ -129,6 +129,23 @@ def test_what_is_not_over_at_the_end_is_shown_too(tmp_path: Path, drawn: Drawn) 
     assert (first, last) == (pytest.approx(-BEFORE_S, abs=0.05), pytest.approx(2.0, abs=0.05))
 
 
+def test_a_recording_as_a_whole_is_shown_with_its_own_score_and_the_limit_of_the_scores_in_it(
+    tmp_path: Path, drawn: Drawn
+) -> None:
+    sink, bundle = EventPlots(tmp_path, small_bundle(CONFIG)), small_bundle(CONFIG)
+    pushed(sink, frames(10.0))
+    for end_s in (None, 10.0):
+        sink.event(anomaly(0.0, end_s, cause="recording"))
+    sink.close()
+    assert drawn.spans() == [(pytest.approx(0.0, abs=0.05), pytest.approx(10.0, abs=0.05))]
+    [asked] = drawn.asked
+    first, second = str(asked["title"]).splitlines()
+    assert first.startswith("Anomaly, above all normal recordings: pump.wav, began ")
+    assert second == "score as a whole 9.5, 380 % of the limit"
+    assert isinstance(asked["lower"], plots.LowerPlot)
+    assert asked["lower"].threshold == bundle.thresholds["score"].value
+
+
 def test_what_added_up_for_minutes_is_shown_by_its_last_minute(tmp_path: Path, drawn: Drawn) -> None:
     sink = EventPlots(tmp_path, small_bundle(CONFIG))
     at = pushed(sink, frames(400.0))

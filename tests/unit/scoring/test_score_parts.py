@@ -1,4 +1,4 @@
-"""The registry of score parts is consistent with the settings and with the rows of window statistics."""
+"""The registry of score parts is consistent with the settings, and rows have the columns that it says."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ import pytest
 
 from monitor.bundle.bundle import placeholder_references
 from monitor.config.schema import Score
-from monitor.scoring.score_parts import ALWAYS_MEASURED, PARTS, SCORE_KINDS, STATISTICS, row_width
-from monitor.scoring.window_stats import WindowStats
+from monitor.scoring.row_layout import RowLayout
+from monitor.scoring.score_parts import (
+    ALWAYS_MEASURED,
+    PARTS,
+    PEAKS,
+    SCORE_KINDS,
+    STATISTICS,
+    parts_of,
+    row_width,
+)
 from support.builders import small_config
 
 
@@ -29,21 +37,48 @@ def test_the_statistics_of_a_part_are_adjacent_and_its_sign_is_one_or_minus_one(
         assert part.needs_network == bool({"residual", "band_error"} & set(part.statistics))
 
 
-@pytest.mark.parametrize(("kind", "width"), [("fused", 32), ("mahalanobis", 16), ("spectrum", 32), ("error", 16)])
-def test_a_row_has_residual_and_error_and_if_the_score_uses_them_level_and_change(kind: str, width: int) -> None:
-    config = small_config("features.n_mels=8", f"score.kind={kind}")
-    assert row_width(kind, 8) == WindowStats(config).width == width
+@pytest.mark.parametrize("extremes", ["true", "false"])
+@pytest.mark.parametrize(
+    ("kind", "widths"), [("fused", (48, 32)), ("mahalanobis", (16, 16)), ("spectrum", (48, 32)), ("error", (16, 16))]
+)
+def test_a_row_has_residual_and_error_and_what_else_the_score_uses(kind: str, extremes: str, widths) -> None:
+    """Without `score.extremes`, as in models of older formats, there are no highest and lowest levels."""
+    config = small_config("features.n_mels=8", f"score.kind={kind}", f"score.extremes={extremes}")
+    width = widths[extremes == "false"]
+    layout = RowLayout.of(config)
+    assert row_width(config.score, 8) == layout.row_width == layout.mean_width == width
+    assert layout.has_levels == (width > 16)
     columns = list(range(width))
     assert ALWAYS_MEASURED == 2
-    for part, own in (("residual", range(8)), ("spectrum", range(16, 32))):
-        assert PARTS[part].size(8) == len(own)
-        if PARTS[part] in SCORE_KINDS[kind]:
-            assert columns[PARTS[part].slice(8)] == list(own)
+    own = {"residual": range(8), "spectrum": range(16, width)}
+    for part in parts_of(config.score):
+        assert columns[part.slice(8)] == columns[layout.columns(part)] == list(own[part.name])
+        assert part.size(8) == len(own[part.name])
 
 
+def test_what_only_some_machines_have_follows_the_statistics_of_the_bands() -> None:
+    config = small_config("features.n_mels=8")
+    plain, full = RowLayout.of(config), RowLayout.of(config, modes=3, rhythm=True, peaks=True)
+    assert (plain.row_width, plain.mean_width, plain.modes) == (48, 48, 0)
+    assert (full.row_width, full.mean_width) == (53, 61)
+    columns = list(range(61))
+    assert columns[full.level_columns] == list(range(16, 24))
+    assert columns[full.mode_columns] == [48, 49, 50]
+    assert (full.surprise_column, full.impulse_column) == (51, 52)
+    assert columns[full.columns(PEAKS)] == columns[full.peak_columns] == list(range(53, 61))
+    assert RowLayout.of(config, modes=1).modes == 0, "one mode is not told from any other"
+
+
+@pytest.mark.parametrize("modes", [0, 3])
+@pytest.mark.parametrize("extremes", ["true", "false"])
 @pytest.mark.parametrize("kind", SCORE_KINDS)
-def test_there_is_a_placeholder_reference_for_each_part_of_a_score(kind: str) -> None:
-    references = placeholder_references(small_config("features.n_mels=8", f"score.kind={kind}"))
-    assert list(references) == [part.name for part in SCORE_KINDS[kind]]
-    for name, reference in references.items():
-        assert reference.inverse_covariance.shape == (PARTS[name].size(8),) * 2
+def test_there_is_a_placeholder_reference_for_each_part_of_a_score(kind: str, extremes: str, modes: int) -> None:
+    config = small_config("features.n_mels=8", f"score.kind={kind}", f"score.extremes={extremes}")
+    references = placeholder_references(config, modes)
+    assert list(references) == [part.name for part in parts_of(config.score)]
+    of_modes = (3,) if modes else ()
+    for part in parts_of(config.score):
+        reference, size = references[part.name], part.size(8)
+        assert reference.size == size
+        assert reference.centre.shape == (*of_modes, size)
+        assert reference.inverse_covariance.shape == (*of_modes, size, size)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import gmean
@@ -20,13 +23,36 @@ WIDTH = 4 * len(STATISTICS)  # of rows with all statistics of four bands
 FITTED = [kind for kind in KINDS if SCORE_KINDS[kind]]  # those that have reference distributions
 
 
-def random_bundle(kind: str, *, n_mels: int = 4, seed: int = 0) -> Bundle:
+MACHINES = {  # what the model of a machine can have beside the usual
+    "modes": {"modes": 3},
+    "peaks": {"peaks": True},
+    "rhythm": {"rhythm": True},
+    "all": {"modes": 2, "rhythm": True, "peaks": True},
+}
+
+
+def random_bundle(kind: str, *, n_mels: int = 4, seed: int = 0, **machine: Any) -> Bundle:
     """A model with few bands and random numbers."""
-    return small_bundle(small_config(f"features.n_mels={n_mels}", f"score.kind={kind}"), seed=seed)
+    return small_bundle(small_config(f"features.n_mels={n_mels}", f"score.kind={kind}"), seed=seed, **machine)
 
 
 def random_rows(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random(shape)
+
+
+def machine_rows(bundle: Bundle, *shape: int, seed: int = 0) -> np.ndarray:
+    """Random mean rows (…, mean_width), with shares of the modes that add up to 1, and in some no intervals."""
+    layout, random = bundle.layout, np.random.default_rng(seed)
+    rows = random.random((*shape, layout.mean_width))
+    if layout.modes:
+        rows[..., layout.mode_columns] = random.dirichlet(np.full(layout.modes, 0.5), shape)
+    if layout.peaks:
+        rows[..., layout.peak_columns] *= random.uniform(0, 8, (*shape, 1))
+    if layout.rhythm:
+        intervals = rows[..., layout.impulse_column] * (random.random(shape) < 0.7)
+        rows[..., layout.impulse_column] = intervals
+        rows[..., layout.surprise_column] = intervals * random.uniform(0, 5, shape)
+    return rows
 
 
 def with_references(bundle: Bundle, references: dict[str, Reference]) -> Scorer:
@@ -66,7 +92,7 @@ def test_squared_distances_are_equal_to_those_of_scipy_and_scikit_learn() -> Non
     means = random.standard_normal((7, 6))
     np.testing.assert_allclose(reference.squared_distance(means), fitted.mahalanobis(means), rtol=1e-9)
     np.testing.assert_allclose(reference.squared_distance(means), scipy_distance(reference, means), rtol=1e-9)
-    share, offset = reference.shares(means)
+    share, offset = reference.terms(means)
     np.testing.assert_allclose(share.sum(axis=-1), 1)
     np.testing.assert_allclose(offset, means - normal.mean(axis=0))
 
@@ -128,6 +154,122 @@ def test_recentre_moves_the_centres_of_one_stream_by_offsets_from_the_models(kin
         np.testing.assert_allclose(found[i], expected, rtol=1e-9)
     for part, centre in before.items():
         assert np.array_equal(bundle.references[part].centre, centre), "the model's own centre is not moved"
+
+
+# Operating modes, peaks and rhythm
+
+
+@pytest.mark.parametrize("kind", ["fused", "spectrum"])
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_score_of_a_machine_with_modes_peaks_and_rhythm_is_as_defined(kind: str, machine: str, name: str) -> None:
+    """It is the highest of the fused score, by the Gaussians of the modes, and of the alternatives."""
+    bundle, arrays = random_bundle(kind, **MACHINES[machine]), backend(name)
+    rows = machine_rows(bundle, 6, 50)
+    for whole in (False, True):
+        found = np.asarray(bundle.scorer(backend=arrays)(arrays.upload(rows), whole_recordings=whole))
+        expected = expected_score(bundle, rows.reshape(300, -1), whole=whole).reshape(6, 50)
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+        single = np.asarray(
+            bundle.scorer(backend=arrays)(arrays.upload(rows.astype(np.float32)), whole_recordings=whole)
+        )
+        np.testing.assert_allclose(single, expected, rtol=1e-3, err_msg="mean rows of streams are float32")
+
+
+def test_in_the_rows_of_these_tests_each_alternative_is_sometimes_the_score() -> None:
+    for machine in ("peaks", "rhythm"):
+        bundle = random_bundle("fused", **MACHINES[machine])
+        rows = machine_rows(bundle, 300)
+        references = {name: one for name, one in bundle.references.items() if name != "peaks"}
+        fused = replace(bundle, references=references, rhythm=None)
+        higher = bundle.scorer()(rows) > fused.scorer()(rows[:, : fused.layout.mean_width])
+        assert 0.05 < higher.mean() < 0.95, machine
+
+
+def test_a_mean_over_a_change_of_mode_at_the_centres_of_both_has_no_distance() -> None:
+    reference = random_bundle("spectrum", **MACHINES["modes"]).references["spectrum"]
+    for share in (0.0, 0.25, 0.5, 1.0):
+        shares = np.array([share, 0.0, 1 - share])
+        mixed = share * reference.centre[0] + (1 - share) * reference.centre[2]
+        assert 0 <= reference.squared_distance(mixed, shares) < 1e-20
+        if 0 < share < 1:
+            assert reference.squared_distance(mixed, np.array([1.0, 0, 0])) > 0.1
+
+
+def test_sound_of_one_mode_has_the_distance_and_the_shares_of_that_modes_gaussian_alone() -> None:
+    reference = random_bundle("spectrum", **MACHINES["modes"]).references["spectrum"]
+    means = random_rows(7, reference.size)
+    for mode in range(3):
+        alone = Reference(reference.centre[mode], reference.inverse_covariance[mode], reference.log_distance)
+        shares = np.tile(np.eye(3)[mode], (7, 1))
+        np.testing.assert_allclose(reference.squared_distance(means, shares), alone.squared_distance(means), rtol=1e-12)
+        for found, expected in zip(reference.terms(means, shares), alone.terms(means), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_recentre_moves_the_centres_of_all_modes_of_one_stream(name: str) -> None:
+    bundle, arrays = random_bundle("fused", **MACHINES["all"]), backend(name)
+    rows, scorer = machine_rows(bundle, 2, 5), bundle.scorer(streams=3, backend=arrays)
+    offsets = {part: random_rows(one.size, seed=7) for part, one in bundle.references.items()}
+    scorer.recentre(offsets, 2)
+    found = np.asarray(scorer(arrays.upload(rows), streams=np.array([2, 0])))
+    for i, by in enumerate((offsets, None)):
+        np.testing.assert_allclose(found[i], expected_score(bundle, rows[i], offsets=by), rtol=1e-9)
+
+
+def test_the_rhythm_counts_only_where_there_are_intervals() -> None:
+    """A pause of the machine is no unusual rhythm, and leaves the score of the other parts as it is."""
+    bundle = random_bundle("fused", rhythm=True)
+    rows, layout = machine_rows(bundle, 50), bundle.layout
+    rows[:, [layout.surprise_column, layout.impulse_column]] = 0
+    without = replace(bundle, rhythm=None)
+    np.testing.assert_allclose(bundle.scorer()(rows), without.scorer()(rows[:, : layout.surprise_column]), rtol=1e-12)
+    surprising = rows.copy()
+    surprising[:, layout.surprise_column], surprising[:, layout.impulse_column] = 0.02 * 50, 0.02
+    assert (bundle.scorer()(surprising) > bundle.scorer()(rows)).all()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_shares_of_the_bands_add_up_to_one_unless_the_rhythm_alone_is_unusual(machine: str) -> None:
+    """An interval has no bands: a click that is late says nothing about frequencies."""
+    bundle = random_bundle("fused", **MACHINES[machine])
+    rows = machine_rows(bundle, 40)
+    scorer = bundle.scorer()
+    for whole in (False, True):
+        share, direction = scorer.shares(rows, whole_recordings=whole)
+        assert share.shape == direction.shape == (40, 4)
+        of_rhythm = ~share.any(axis=-1)
+        np.testing.assert_allclose(share.sum(axis=-1), np.where(of_rhythm, 0, 1))
+        if bundle.rhythm is None:
+            assert not of_rhythm.any()
+            continue
+        intervals = rows[:, bundle.layout.impulse_column]
+        surprise = rows[:, bundle.layout.surprise_column] / np.where(intervals > 0, intervals, np.nan)
+        usual, deviation = bundle.rhythm.log_distance[int(whole)]
+        expected = np.log(scorer(rows, whole_recordings=whole))
+        np.testing.assert_allclose(((surprise - usual) / deviation)[of_rhythm], expected[of_rhythm])
+    score = scorer(rows)
+    some = (np.maximum(scorer.shares(rows)[0], 0) > 0).any(axis=-1)
+    np.testing.assert_allclose(np.abs(scorer.contributions(rows, score)).sum(axis=-1)[some], score[some], rtol=1e-5)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_where_the_peaks_are_most_unusual_their_bands_have_the_shares(sign: int) -> None:
+    """A click that is missing, or louder than usual, in band 2; the means are a little unusual in band 0."""
+    bundle = random_bundle("fused", peaks=True)
+    references, rows = uncorrelated(bundle), np.zeros(bundle.layout.mean_width)
+    for part in ("residual", "spectrum"):
+        rows[PARTS[part].slice(4)] = references[part].centre
+    rows[0], rows[8] = rows[0] + 0.1, rows[8] + 0.1
+    rows[bundle.layout.peak_columns] = references["peaks"].centre
+    rows[bundle.layout.peak_columns][2] += 9 * sign
+    scorer = Scorer(bundle.config, references, bundle.usual_band_error, layout=bundle.layout)
+    share, direction = scorer.shares(rows)
+    np.testing.assert_allclose(share, [0, 0, 1, 0], atol=1e-9)
+    assert direction[2] * sign > 0
+    rows[bundle.layout.peak_columns] = references["peaks"].centre
+    np.testing.assert_allclose(scorer.shares(rows)[0], [1, 0, 0, 0], atol=1e-9)
 
 
 # Which bands contribute

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,15 @@ from support.oracle import Expected, expected_of_frames
 
 BUNDLES = {
     size: small_bundle(small_config(f"features.window_frames={size}", "features.n_mels=8")) for size in (2, 4, 20, 32)
+}
+# A machine with two operating modes, one that clicks, and one with all that a machine can have.
+MACHINES = {
+    name: small_bundle(small_config("features.n_mels=8"), **what)
+    for name, what in (
+        ("modes", {"modes": 2}),
+        ("impulses", {"rhythm": True, "peaks": True}),
+        ("all", {"modes": 3, "rhythm": True, "peaks": True}),
+    )
 }
 
 
@@ -56,6 +66,65 @@ def test_windows_are_as_in_the_article_however_the_frames_are_pushed(total: int,
         assert_as_defined(scored(BUNDLES[20], frames, some), expected)
 
 
+def machine_sound(total: int, *, streams: int = 1, seed: int = 0) -> np.ndarray:
+    """Frames with levels that vary little, louder for half a second at times, with clicks: (streams, total, 8)."""
+    random = np.random.default_rng(seed)
+    louder = np.repeat(random.integers(0, 3, (streams, total // 50 + 1)), 50, axis=1)[:, :total]
+    clicks = random.random((streams, total)) < 0.1
+    decibels = -35 - 12 * louder + 25 * clicks + 3 * random.standard_normal((8, streams, total))
+    return (10 ** (np.moveaxis(decibels, 0, -1) / 10)).astype(np.float32)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@settings(max_examples=25)
+@given(total=st.integers(10, 300), cuts=st.lists(st.integers(1, 40), min_size=1, max_size=5), seed=st.integers(0, 99))
+def test_modes_intervals_and_peaks_are_as_defined_however_the_frames_are_pushed(
+    machine: str, total: int, cuts: list[int], seed: int
+) -> None:
+    bundle, frames = MACHINES[machine], machine_sound(total, seed=seed)[0]
+    expected = expected_of_frames(bundle, frames)
+    for some in ([total], cuts):
+        assert_as_defined(scored(bundle, frames, some), expected)
+
+
+def test_the_sound_of_these_tests_has_several_modes_and_intervals_and_each_alternative_is_sometimes_the_score() -> None:
+    """Otherwise the tests would not test them."""
+    frames = machine_sound(2000)[0]
+    found = scored(MACHINES["all"], frames, [2000])
+    modes, intervals = found.rows[:, 48:51], found.rows[:, 52]
+    assert modes.mean(axis=0).min() > 0.1
+    assert np.count_nonzero(intervals) > 50
+    machine = MACHINES["impulses"]
+    references = {name: one for name, one in machine.references.items() if name != "peaks"}
+    score = scored(machine, frames, [2000]).score[30:]
+    for without in (replace(machine, references=references), replace(machine, rhythm=None)):
+        assert np.mean(score > scored(without, frames, [2000]).score[30:] * 1.001) > 0.02
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_streams_with_modes_intervals_and_peaks_are_independent_on_every_backend(machine: str, name: str) -> None:
+    """Some streams are pushed more often than others, and one starts anew."""
+    bundle = MACHINES[machine]
+    batch, frames = ScoreBatch(bundle, 4, compute=compute(name)), machine_sound(260, streams=4, seed=3)
+    done, found = [0] * 4, [[] for _ in range(4)]
+    for number, (count, streams) in enumerate(
+        [(37, [3, 1]), (60, [0, 1, 2, 3]), (1, [2]), (90, [2, 0, 3]), (33, [1, 3])]
+    ):
+        if number == 3:
+            batch.reset(np.array([3]))
+            done[3], found[3] = 0, []
+        pushed = np.stack([frames[stream, done[stream] : done[stream] + count] for stream in streams])
+        for stream, portion in zip(streams, batch.push(pushed, np.array(streams)).portions(), strict=True):
+            found[stream].append(portion)
+            done[stream] += count
+    for stream in range(4):
+        whole = found[stream][0]
+        for portion in found[stream][1:]:
+            whole = joined(whole, portion)
+        assert_as_defined(whole, expected_of_frames(bundle, frames[stream, : done[stream]], ended=False))
+
+
 @pytest.mark.parametrize("size", [2, 4, 32])
 @pytest.mark.parametrize("name", BACKENDS)
 def test_windows_of_other_sizes_are_padded_by_half_their_size(size: int, name: str) -> None:
@@ -70,7 +139,7 @@ def test_windows_of_other_sizes_are_padded_by_half_their_size(size: int, name: s
 def test_fewer_frames_than_half_a_window_give_no_score(total: int) -> None:
     for cuts in ([1], [10]):
         found = scored(BUNDLES[20], random_frames(total)[0], cuts)
-        assert found.rows.shape == (0, 32)
+        assert found.rows.shape == (0, 6 * 8)
         assert found.score.shape == (0,)
 
 

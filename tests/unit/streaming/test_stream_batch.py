@@ -39,7 +39,12 @@ SETTINGS = (
     ("features.hop_length=512", "features.window_frames=2"),
     ("features.scale=power",),
 )
-BUNDLES = [small_bundle(small_config(*overrides), seed=number) for number, overrides in enumerate(SETTINGS)]
+# What the machines with these settings have.
+MACHINES = {0: {"modes": 3, "rhythm": True, "peaks": True}, 3: {"rhythm": True}, 4: {"modes": 2, "peaks": True}}
+BUNDLES = [
+    small_bundle(small_config(*overrides), seed=number, **MACHINES.get(number, {}))
+    for number, overrides in enumerate(SETTINGS)
+]
 
 STREAM_SETS = st.sets(st.integers(0, COUNT - 1), min_size=1).map(sorted)
 STEPS = st.lists(
@@ -119,7 +124,7 @@ class Past:
 # Independence of streams
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(number=st.integers(0, len(SETTINGS) - 1), steps=STEPS)
 def test_a_stream_in_a_batch_gives_the_results_of_a_single_stream(number, steps) -> None:
     """Both give the results by definition, computed from all of the stream's samples with other libraries."""
@@ -186,7 +191,7 @@ def test_nan_samples_in_one_stream_do_not_change_the_scores_of_another() -> None
 
 
 def test_a_loud_moment_leaves_no_error_after_it_has_left_the_mean() -> None:
-    bundle = BUNDLES[0]
+    bundle = small_bundle(modes=3, peaks=True)
     length = 30
     batch, calm = StreamBatch(bundle), StreamBatch(bundle)
     quiet = sound(bundle, 0, 1, 60)[None]
@@ -202,7 +207,7 @@ def test_a_loud_moment_leaves_no_error_after_it_has_left_the_mean() -> None:
 def test_recentre_moves_the_centre_of_one_stream_only_and_a_reset_keeps_it() -> None:
     bundle = BUNDLES[0]
     random = np.random.default_rng(0)
-    offsets = {part: random.random(len(reference.centre)) for part, reference in bundle.references.items()}
+    offsets = {part: random.random(reference.size) for part, reference in bundle.references.items()}
     samples = sound(bundle, 0, 1, 60)
     expected = [expected_of(bundle, samples, ended=False, offsets=by) for by in (offsets, None)]
     for name in BACKENDS:

@@ -1,19 +1,16 @@
-"""How recordings are labelled by the names of folders and files, and how they are split."""
+"""How recordings are labelled by the names of folders and files."""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from monitor.core.errors import DataError
 from support.builders import write_sound
 from support.logs import logged
-from train.data.discovery import Recordings, find_recordings, normal_files, split
+from train.data.discovery import Recordings, find_recordings, normal_files
 
 
 def files(root: Path, *names: str) -> Path:
@@ -237,45 +234,6 @@ def test_a_missing_or_empty_folder_is_an_error_that_says_what_was_looked_for(tmp
         for word in (str(path), words, "train_normal/", "DCASE"):
             assert word in str(caught.value)
         assert "\n" not in str(caught.value)
-
-
-# Splits
-
-
-@settings(max_examples=60, deadline=None)
-@given(count=st.integers(2, 60), held_out=st.floats(0.01, 0.99), seed=st.integers(0, 99), order=st.randoms())
-@example(count=2, held_out=0.99, seed=0, order=random.Random(0))
-def test_a_split_is_by_recording_sorted_seeded_and_leaves_neither_part_empty(count, held_out, seed, order) -> None:
-    recordings = [Path(f"{n:03d}.wav") for n in range(count)]
-    shuffled = list(recordings)
-    order.shuffle(shuffled)
-    training, held = split(shuffled, held_out, seed)
-    assert sorted(training + held) == recordings, "each in one part, whole"
-    assert not set(training) & set(held)
-    assert training == sorted(training)
-    assert held == sorted(held)
-    assert training
-    assert held
-    assert abs(len(held) - held_out * count) <= 1
-    assert (training, held) == split(recordings, held_out, seed), "whatever order the disk gives them in"
-
-
-def test_another_seed_gives_another_split() -> None:
-    recordings = [Path(f"{n}.wav") for n in range(40)]
-    assert len({tuple(split(recordings, 0.2, seed)[1]) for seed in range(10)}) == 10
-
-
-def test_held_out_recordings_are_not_just_the_first_or_the_last_ones() -> None:
-    """Recordings are often numbered in time, so the last ones may be of another day."""
-    recordings = [Path(f"{n:02d}.wav") for n in range(50)]
-    held = split(recordings, 0.2, 0)[1]
-    assert held not in (recordings[:10], recordings[-10:])
-
-
-def test_one_recording_cannot_be_split() -> None:
-    for recordings in ([], [Path("a.wav")]):
-        with pytest.raises(ValueError, match="two recordings"):
-            split(recordings, 0.2, 0)
 
 
 # Recordings for calibration

@@ -24,3 +24,10 @@ def test_a_model_of_an_older_version_has_its_limits_without_recordings() -> None
     lines = limits_summary(small_bundle())
     assert any("Limit of the alarm: 81.5" in line for line in lines)
     assert not any("raises" in line for line in lines)
+
+
+def test_how_many_sessions_the_limits_are_of_is_said_below_them() -> None:
+    bundle = small_bundle()
+    sessions = {"count": 1, "days": 1, "evidence": "dates in the names"}
+    lines = limits_summary(replace(bundle, provenance=bundle.provenance | {"sessions": sessions}))
+    assert any("do not expect its limits to hold on another day" in line for line in lines)
