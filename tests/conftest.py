@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # two processes test at once: their threads are to sleep
+# Several processes test at once. With a thread each they get through in two thirds of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import fcntl
 import logging
+import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +22,7 @@ from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import load_bundle
 from monitor.config.loader import load_config
 from monitor.config.schema import Config
+from support.postgres import PostgresServer, postgres_server
 from support.recordings import QUICK, RememberedProgress, write_data_set
 
 settings.register_profile("busy machines", deadline=None)  # how long an example takes is no promise
@@ -28,6 +34,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests neither find nor leave anything in the user's cache or state folder."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """SIGINT ends the programs that tests start, also where the shell that runs the tests ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +74,16 @@ def quick_config() -> Config:
 
 @pytest.fixture(scope="session")
 def trained(data: Path, quick_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished training."""
-    from train.commands.train import train
-
+    """The folder of a finished training, which all processes that test copy from one of them."""
     out = tmp_path_factory.mktemp("run")
-    train(quick_config, data, out, RememberedProgress())
+    common = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else out.parent
+    with (common / "training.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (common / "trained" / "model.safetensors").exists():
+            from train.commands.train import train
+
+            train(quick_config, data, common / "trained", RememberedProgress())
+    shutil.copytree(common / "trained", out, dirs_exist_ok=True)
     return out
 
 
@@ -79,3 +97,19 @@ def model(trained: Path) -> Path:
 def bundle(model: Path) -> Bundle:
     """A trained bundle, loaded anew for each test."""
     return load_bundle(model)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL server, without a database for a store."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a new store, once in a file and once on a server."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.sqlite'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()

@@ -133,7 +133,7 @@ class _NoControls:
     def end(self) -> None:
         """Does nothing."""
 
-    def scale_threshold(self, factor: float, number: int) -> None:
+    def scale_threshold(self, factor: float, name: str) -> None:
         """Does nothing."""
 
 

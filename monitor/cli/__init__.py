@@ -1,3 +1,20 @@
 """The command line: commands, options, printed results, logging, and exit codes."""
 
-__all__ = ["capture_progress", "commands", "completion", "environment", "logs", "main", "options", "output", "results"]
+__all__ = [
+    "capture_progress",
+    "commands",
+    "completion",
+    "environment",
+    "level_check",
+    "listening",
+    "logs",
+    "looking_back",
+    "main",
+    "options",
+    "output",
+    "plant_outputs",
+    "results",
+    "running",
+    "setup",
+    "times",
+]

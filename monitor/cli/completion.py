@@ -45,11 +45,13 @@ def complete_setting(_context: click.Context, _parameter: click.Parameter, incom
     """Returns the settings as group.key=, or what can follow the equals sign where that is one of a few words."""
     from typing import Literal, get_args, get_origin
 
-    from monitor.config.schema import GROUPS, Config
+    from monitor.config.schema import ENTRY_TYPES, GROUPS, Config
 
     rows: list[tuple[str, str]] = []
     for group in GROUPS:
         for key, field in type(Config.model_fields[group].default).model_fields.items():
+            if (group, key) in ENTRY_TYPES:  # these are set in the settings file only
+                continue
             setting = f"{group}.{key}="
             if not incomplete.startswith(setting):
                 rows.append((setting, field.description or ""))

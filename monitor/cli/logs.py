@@ -9,8 +9,11 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 
-from monitor.cli.output import say_error
+from monitor.cli.output import journal_prefix, say_error
 from monitor.core.text import printable
+
+WARNED_STATES = ("ANOMALY", "LOST", "NO SIGNAL")
+WARNED_EVENTS = ("anomaly", "lost", "no signal")
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +25,7 @@ class StderrHandler(logging.Handler):
         """Writes one record. If standard error is a closed pipe, the record is discarded."""
         text = self.format(record)
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{journal_prefix(sys.stderr, record.levelno)}{text}\n")
             sys.stderr.flush()
 
 
@@ -31,6 +34,10 @@ class StdoutHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
     def __init__(self) -> None:
         super().__init__(sys.stdout)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns one line, which says its level if it goes to the journal."""
+        return f"{journal_prefix(self.stream, record.levelno)}{super().format(record)}"
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - as logging has it
         """Raises the error, as `print` would; `logging` would print a traceback for every line."""
@@ -68,8 +75,15 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logs(*, as_json: bool = False, timed: bool = False, level: int = logging.INFO) -> None:
-    """Makes the loggers of `monitor` and `train` write to standard error, for the rest of the process."""
+    """Makes the loggers of `monitor` and `train` write to standard error, for the rest of the process.
+
+    Args:
+        as_json: whether lines are JSON objects.
+        timed: whether plain lines have a time, unless they go to the journal of systemd, which has its own.
+        level: records of this level and above are written.
+    """
     handler = StderrHandler()
+    timed = timed and not journal_prefix(sys.stderr, level)
     handler.setFormatter(JsonFormatter() if as_json else PlainFormatter(timed=timed))
     for name in ("monitor", "train"):
         logger = logging.getLogger(name)
@@ -97,9 +111,17 @@ def _time(record: logging.LogRecord) -> str:
 def event_writer(*, as_json: bool) -> Callable[[str, Mapping[str, object]], None]:
     """Returns a function that writes lines to standard output: called with a text, and with its figures for JSON."""
     handler = StdoutHandler()
-    handler.setFormatter(JsonFormatter() if as_json else PlainFormatter(timed=True))
+    timed = not journal_prefix(sys.stdout, logging.INFO)
+    handler.setFormatter(JsonFormatter() if as_json else PlainFormatter(timed=timed))
     logger = logging.getLogger("monitor.events")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    return lambda text, facts: logger.info("%s", text, extra={"facts": facts})
+    return lambda text, facts: logger.log(_level(facts), "%s", text, extra={"facts": facts})
+
+
+def _level(facts: Mapping[str, object]) -> int:
+    """The level of a line: a warning, if by its facts there is an anomaly or the machine is not heard."""
+    event = facts.get("event")
+    begun = isinstance(event, Mapping) and event.get("end_s") is None and event.get("kind") in WARNED_EVENTS
+    return logging.WARNING if begun or facts.get("state") in WARNED_STATES else logging.INFO

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,17 @@ def require_model(path: Path, files: Sequence[Path] = (), *, command: str) -> No
         raise ConfigError(f"{path}: is a recording. The model comes first: {command} {model} {path}.")
     if models:
         raise ConfigError(f"{models[0]}: is a model. Give one model, and then recordings: {command} {path} FILE.wav.")
+
+
+class Number(click.FloatRange):
+    """A number in a range. NaN is in none, although no comparison tells so."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Returns the number."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
 
 
 class Speed(click.ParamType):  # type: ignore[type-arg]
@@ -126,6 +138,16 @@ def settings_options(command: Command) -> Command:
 def output_options(command: Command) -> Command:
     """Adds the options for files of scores and pictures of anomalies."""
     command = click.option("--pictures", type=FILE, help="Save a PNG picture of each anomaly in this folder.")(command)
+    command = click.option(
+        "--parquet-rows",
+        type=click.Choice(["second", "hop"]),
+        default="second",
+        show_default=True,
+        help="What a row of --parquet is for.",
+    )(command)
+    command = click.option(
+        "--parquet", type=FILE, help="Write scores with time and state into this folder, a Parquet file a day."
+    )(command)
     return click.option("--scores", type=FILE, help="Write error and score of every hop to this CSV file.")(command)
 
 

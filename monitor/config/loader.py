@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from monitor.config.messages import KeyPath, Locations, error_messages, stream_errors
 from monitor.config.presets import PRESETS
-from monitor.config.schema import GROUPS, Config, Stream, Tree, Verbatim
+from monitor.config.schema import ENTRY_TYPES, GROUPS, Config, Stream
+from monitor.config.setting_types import Tree, Verbatim
 from monitor.config.yaml_source import Location, read_with_locations
 from monitor.core.errors import ConfigError
 
@@ -190,12 +191,16 @@ def _parse_overrides(overrides: Iterable[str]) -> tuple[Tree, dict[KeyPath, Loca
             raise ConfigError(f"--set {text}: write it as group.key=value, such as --set features.n_fft=1024.")
         if keys[0] == "streams":
             raise ConfigError(f"--set {text}: streams cannot be set here, only in the settings file.")
+        if keys in ENTRY_TYPES:
+            raise ConfigError(f"--set {text}: {path.strip()} cannot be set here, only in the settings file.")
         parsed: object = value.strip()
         if keys in LISTS:
             parsed = [part.strip() for part in value.strip().strip("[]").split(",")]
         tree.setdefault(keys[0], {})[keys[1]] = parsed
-        locations[keys] = locations.setdefault(keys[:1], f"--set {text}")
-        locations[keys] = f"--set {text}"
+        # An address may contain a password: it is not shown.
+        option = f"--set {path.strip()}" if "://" in value else f"--set {text}"
+        locations.setdefault(keys[:1], option)
+        locations[keys] = option
     return tree, locations
 
 

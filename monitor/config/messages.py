@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from monitor.config.schema import Alarm, Config, Group, Stream, Tree
+from monitor.config.schema import ENTRY_TYPES, Alarm, Config, Stream
+from monitor.config.setting_types import Group, Tree
 from monitor.config.yaml_source import Location
 from monitor.core.text import shortened
 
 KeyPath = tuple[str, ...]  # such as ("features", "n_fft") or ("streams", "0", "name")
 Locations = Mapping[KeyPath, Location]
+ENTRIES: dict[KeyPath, type[Group]] = {**ENTRY_TYPES, ("streams",): Stream}  # what each entry of a list is
 EXPECTATION = "Input should be "  # the beginning of pydantic's messages that say what it expects
 
 
@@ -30,10 +32,10 @@ def error_messages(
     """
     by_path: dict[KeyPath, list[ErrorDetails]] = {}
     for error in errors:
-        loc = (*within, *error["loc"])
-        # pydantic adds the names of a union's members to the path: keep only the part that is in the file.
-        depth = (4 if "alarm" in loc else 3) if loc[:1] == ("streams",) else 2
-        by_path.setdefault(tuple(str(part) for part in loc)[:depth], []).append(error)
+        if error["type"] == "too_short" and error["input"]:
+            continue  # the list is empty only without its wrong entries, each of which has an error of its own
+        path = tuple(map(str, (*within, *error["loc"], *error.get("ctx", {}).get("path", ()))))
+        by_path.setdefault(path[: _depth(path)], []).append(error)
     messages: list[str] = []
     for path, of_path in by_path.items():
         if all(error["msg"].startswith(EXPECTATION) for error in of_path):
@@ -68,11 +70,17 @@ def error_message(
     if kind == "value_error":
         return f"{place}: {name}: {message.removeprefix('Value error, ')}."
     if kind == "tuple_type":
-        return f"{place}: {name} has to be a list, with one `- name: …` for each."
+        entry = ENTRIES.get(path)
+        shape = f"with one `- {next(iter(entry.model_fields))}: …` for each" if entry else "such as [a, b]"
+        return f"{place}: {name} has to be a list, {shape}."
     if kind in ("model_type", "dict_type"):
         return f"{place}: {name} has to be a group of settings, with one `key: value` on each line."
+    if kind in ("too_short", "string_too_short") and not value:
+        return f"{place}: {name} cannot be empty."
     expected = message.split(", unable to parse")[0].replace(EXPECTATION, "it has to be ")
-    return f"{place}: {name}: {expected[:1].lower() + expected[1:]}, not {shortened(repr(value))}."
+    # An address may contain a password: it is not shown.
+    found = "" if "://" in str(value) else f", not {shortened(repr(value))}"
+    return f"{place}: {name}: {expected[:1].lower() + expected[1:]}{found}."
 
 
 def stream_errors(tree: Tree, locations: Locations, default_location: str) -> list[str]:
@@ -104,5 +112,16 @@ def _known_beside(path: KeyPath) -> Iterable[str]:
         return Config.model_fields
     if path[0] == "streams":
         return (Alarm if len(path) == 4 else Stream).model_fields
+    if len(path) == 4 and (entry := ENTRIES.get(path[:2])):
+        return entry.model_fields
     group: Group = Config.model_fields[path[0]].default
     return type(group).model_fields
+
+
+def _depth(path: KeyPath) -> int:
+    """How many parts of the path of an error are in the file: pydantic adds the names of a union's members to it."""
+    if path[:1] == ("streams",):
+        return 4 if "alarm" in path else 3
+    if path[:2] in ENTRIES:
+        return 5 if path[4:] and path[4].isdecimal() else 4
+    return 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.config.schema import Tree
+from monitor.config.setting_types import Tree
 
 PRESETS: dict[str, dict[str, Tree]] = {
     "default": {},

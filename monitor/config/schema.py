@@ -6,58 +6,24 @@ from it. The docstring of a group and the descriptions are shown to users there.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-Tree = dict[str, Any]
+from monitor.config.plant import Clips, Metrics, Mqtt, Notify, State, Store
+from monitor.config.setting_types import (
+    BLANK,
+    BLANK_TEXT,
+    Group,
+    PathSetting,
+    Text,
+    Tree,
+    blank_is_none,
+    entry_type,
+    setting_error,
+)
 
-
-def _blank_is_none(value: object) -> object:
-    """None for each way to write an empty value in YAML; other values unchanged."""
-    return None if value in ("", "~", "null", "none", "None") else value
-
-
-class Verbatim(str):
-    """Text that is taken as it is, even if it is a way to write an empty value in YAML."""
-
-
-def _blank_is_empty(value: object) -> object:
-    """The empty string for each way to write an empty value in YAML; an integer as text; other values unchanged."""
-    if isinstance(value, Verbatim):
-        return str(value)
-    return "" if value is None or _blank_is_none(value) is None else str(value) if type(value) is int else value
-
-
-def _checked_text(value: str) -> str:
-    """Refuses text that cannot be written to a file or given to the system."""
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("it contains the character NUL, or half a character, which cannot be stored")
-    return value
-
-
-def _checked_path(value: Path) -> Path:
-    """Refuses a path that the system does not understand, wherever it may be used."""
-    text = str(value)
-    if "\0" in text or not text.strip() or value == Path():
-        raise ValueError("a path cannot be empty or contain the character NUL")
-    try:
-        if len(os.fsencode(text)) > MAX_PATH_BYTES or any(len(os.fsencode(part)) > 255 for part in value.parts):
-            raise ValueError("it is too long for a path")
-        value.expanduser()
-    except UnicodeEncodeError:
-        raise ValueError("it contains half a character, which cannot be part of a path") from None
-    except RuntimeError:
-        raise ValueError(f"there is no user {value.parts[0]} here: write the path out") from None
-    return value
-
-
-BLANK = BeforeValidator(_blank_is_none)
-Text = Annotated[str, AfterValidator(_checked_text)]
-MAX_PATH_BYTES = 4000
-PathSetting = Annotated[Path, AfterValidator(_checked_path)]
 Sensitivity = Literal["low", "normal", "high"]
 SAMPLE_RATES = (1000, 384_000)  # lowest and highest sample rate in Hz
 MAX_CHANNELS = 128
@@ -69,16 +35,10 @@ MAX_WINDOW = 65_536  # values in a window of the autoencoder
 MAX_RATE = 1e8  # values in all windows of a second: far more than a computer can score
 
 
-class Group(BaseModel):
-    """Base class of the groups of settings: immutable; unknown keys are an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 class Audio(Group):
     """The microphone."""
 
-    device: Annotated[Text, BeforeValidator(_blank_is_empty)] = Field(
+    device: Annotated[Text, BLANK_TEXT] = Field(
         "",
         max_length=1000,
         description="name of the microphone, part of it, or its number (`monitor devices`); null: the system's default",
@@ -400,7 +360,7 @@ class Stream(Group):
         description="name of the stream on the screen, in events and scores; a different one for each",
     )
     bundle: PathSetting = Field(description="path of the trained model, relative to the folder of this file")
-    device: Annotated[Text, BeforeValidator(_blank_is_empty)] = Field(
+    device: Annotated[Text, BLANK_TEXT] = Field(
         "", max_length=1000, description="for live: the microphone, as in audio.device; streams may share one"
     )
     channel: Annotated[Channel | None, BLANK] = Field(
@@ -409,7 +369,7 @@ class Stream(Group):
     file: Annotated[tuple[PathSetting, ...], BeforeValidator(_one_or_many)] = Field(
         (), description="for replay, instead of device: a recording, a folder of them, or a list"
     )
-    alarm: Annotated[Tree, BeforeValidator(lambda value: {} if _blank_is_none(value) is None else value)] = Field(
+    alarm: Annotated[Tree, BeforeValidator(lambda value: {} if blank_is_none(value) is None else value)] = Field(
         {}, description="settings of the group alarm that differ for this stream"
     )
 
@@ -440,7 +400,29 @@ class Config(Group):
     alarm: Alarm = Alarm()
     drift: Drift = Drift()
     dashboard: Dashboard = Dashboard()
+    state: State = State()
+    store: Store = Store()
+    clips: Clips = Clips()
+    notify: Notify = Notify()
+    mqtt: Mqtt = Mqtt()
+    metrics: Metrics = Metrics()
     streams: tuple[Stream, ...] = ()
+
+    @model_validator(mode="after")
+    def _messages_need_the_store(self) -> Self:
+        if self.notify.channels and not self.store.enabled:
+            raise setting_error(
+                ("notify", "channels"),
+                "messages are sent from the store, but store.enabled is false: set it to true, or remove the channels",
+            )
+        return self
 
 
 GROUPS = tuple(name for name in Config.model_fields if name != "streams")
+# Of settings whose value is a list of groups: the group that each entry is, by the group and key of the setting.
+ENTRY_TYPES: dict[tuple[str, ...], type[Group]] = {
+    (group, key): entry
+    for group in GROUPS
+    for key, field in type(Config.model_fields[group].default).model_fields.items()
+    if (entry := entry_type(field))
+}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from monitor.config.loader import changed
 from monitor.config.presets import PRESETS
-from monitor.config.schema import GROUPS, Config, Group, Stream
+from monitor.config.schema import ENTRY_TYPES, GROUPS, Config, Stream
+from monitor.config.setting_types import Group
 
 WIDTH = 118
 COMMENT_COLUMN = 26
@@ -25,6 +26,39 @@ HEADER = """\
 # Settings of alarm and calibration in this file override those of the model; settings of features, model and
 # score that differ from those of the model are refused.
 """
+
+# Values in the examples of settings whose value is a list of groups, by the group and key of the setting.
+EXAMPLES = {
+    ("notify", "channels"): {
+        "name": "control room",
+        "webhook": "https://example.org/alarm",
+        "secret_file": "webhook.secret",
+        "command": "[/opt/beacon, --red]",
+        "apprise": '"ntfys://ntfy.sh/hall-3"',
+        "apprise_file": "telegram.address",
+        "timeout_s": "10",
+    },
+    ("notify", "rules"): {
+        "to": "control room",
+        "streams": '["press *", fan]',
+        "kinds": "[anomaly, lost, no signal]",
+        "after_s": "0",
+        "cool_down_s": "300",
+        "ended": "true",
+        "remind_s": "1800",
+        "escalate_after_s": "3600",
+        "escalate_to": "shift leader",
+        "quiet": '"22:00-06:00"',
+    },
+}
+STREAM_EXAMPLES = {
+    "name": "press 2",
+    "bundle": "press/model.safetensors",
+    "device": "USB Audio",
+    "channel": "3",
+    "file": "[mon.wav, tue.wav]",
+    "alarm": "{threshold: 3.5}",
+}
 
 STREAMS = """\
 # Several microphones: `monitor live` and `monitor replay` without a model monitor all of these streams at once.
@@ -41,8 +75,11 @@ def template() -> str:
         for key, field in type(group).model_fields.items():
             setting = f"  # {key}: {as_yaml_value(_plain(field.default))}"
             lines += _commented(setting, _explained(name, key))
+            if (name, key) in ENTRY_TYPES:
+                rows = ((key, text) for key, _, text in entry_rows(name, key))
+                lines += _entry_lines("  #   ", rows, EXAMPLES[name, key])
         parts.append("\n".join(lines) + "\n")
-    parts.append(STREAMS + "\n".join(_stream_lines()) + "\nstreams: []\n")
+    parts.append(STREAMS + "\n".join(_entry_lines("#   ", stream_rows(), STREAM_EXAMPLES)) + "\nstreams: []\n")
     return "\n".join(parts)
 
 
@@ -54,13 +91,19 @@ def as_yaml(config: Config) -> str:
         lines.append(f"{group}:")
         for key, value in getattr(config, group).model_dump(mode="json").items():
             star = "    # *" if key in different.get(group, {}) else ""
-            lines.append(f"  {key}: {as_yaml_value(value)}{star}")
+            entries = getattr(getattr(config, group), key) if (group, key) in ENTRY_TYPES else ()
+            lines.append(f"  {key}:{star}" if entries else f"  {key}: {as_yaml_value(value)}{star}")
+            lines += _as_yaml_entries("    ", entries)
     lines.append("streams:" if config.streams else "streams: []")
-    for stream in config.streams:
-        given = stream.model_dump(mode="json", exclude_defaults=True)
-        shown = [f"{key}: {as_yaml_value(value)}" for key, value in given.items()]
-        lines += [f"  {'- ' if number == 0 else '  '}{text}" for number, text in enumerate(shown)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_as_yaml_entries("  ", config.streams)])
+
+
+def _as_yaml_entries(indent: str, entries: Iterable[Group]) -> Iterator[str]:
+    """The lines of a list of groups, with the settings of each that differ from their defaults."""
+    for entry in entries:
+        given = entry.model_dump(mode="json", exclude_defaults=True)
+        for number, (key, value) in enumerate(given.items()):
+            yield f"{indent}{'  ' if number else '- '}{key}: {as_yaml_value(value)}"
 
 
 def sensitivity_meaning(config: Config) -> str:
@@ -82,7 +125,7 @@ def as_yaml_value(value: object) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {as_yaml_value(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(as_yaml_value, value)) + "]"
+        return "[" + ", ".join('""' if one == "" else as_yaml_value(one) for one in value) + "]"
     if isinstance(value, str):
         plain = value.replace("-", "").isalnum() and value.isascii() and value[0].isalpha()
         return value if plain else f'"{"".join(map(_escaped, value))}"'
@@ -103,6 +146,15 @@ def setting_rows(group: str) -> Iterator[tuple[str, str, str]]:
     default: Group = Config.model_fields[group].default
     for key, field in type(default).model_fields.items():
         yield key, as_yaml_value(_plain(field.default)), _explained(group, key)
+
+
+def entry_rows(group: str, key: str) -> Iterator[tuple[str, str, str]]:
+    """Key, default and explanation of each setting of an entry, of a setting whose value is a list of groups."""
+    entry = ENTRY_TYPES[group, key]
+    properties = entry.model_json_schema()["properties"]
+    for name, field in entry.model_fields.items():
+        default = "" if field.is_required() else as_yaml_value(_plain(field.default))
+        yield name, default, f"{properties[name]['description']}{_allowed(properties[name])}"
 
 
 def stream_rows() -> Iterator[tuple[str, str]]:
@@ -126,7 +178,7 @@ def _allowed(schema: Mapping[str, Any]) -> str:
     """
     words: list[str] = []
     numbers = ""
-    for member in schema.get("anyOf", [schema]):
+    for member in schema.get("anyOf", [schema.get("items", schema)]):
         words += member.get("enum", [member["const"]] if "const" in member else [])
         numbers = numbers or _range(member)
         if "prefixItems" in member and (each := _range(member["prefixItems"][0])):
@@ -180,14 +232,11 @@ def _wrapped(prefix: str, text: str) -> list[str]:
     return [prefix + line for line in textwrap.wrap(" ".join(text.split()), WIDTH - len(prefix))]
 
 
-def _stream_lines() -> Iterator[str]:
-    examples = {
-        "name": "press 2",
-        "bundle": "press/model.safetensors",
-        "device": "USB Audio",
-        "channel": "3",
-        "file": "[mon.wav, tue.wav]",
-        "alarm": "{threshold: 3.5}",
-    }
-    for number, (key, text) in enumerate(stream_rows()):
-        yield f"#   {'- ' if number == 0 else '  '}{key + ': ' + examples[key]:<34}{text}"
+def _entry_lines(indent: str, rows: Iterable[tuple[str, str]], examples: Mapping[str, str]) -> Iterator[str]:
+    """The lines that show an entry of a list: an example of each setting, and its explanation beside it."""
+    column = 44
+    for number, (key, text) in enumerate(rows):
+        example = f"{indent}{'  ' if number else '- '}{key}: {examples[key]}"
+        wrapped = textwrap.wrap(text, WIDTH - column)
+        yield f"{example:<{column - 1}} {wrapped[0]}"
+        yield from (f"{indent.rstrip():<{column}}{line}" for line in wrapped[1:])

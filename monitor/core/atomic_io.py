@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -36,9 +37,12 @@ def atomic_file(path: Path, *, durable: bool = True, replace: bool = True) -> It
 
     Raises:
         FileExistsError: if `path` exists and is not to be replaced.
+        IsADirectoryError: if `path` is a folder.
         OSError: if the file cannot be written.
     """
     path = path.resolve() if path.is_symlink() else path
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # The leading dot hides the file: a search for recordings in this folder must not find it unfinished.
     temporary = path.with_name(f".{path.name[:180]}.{secrets.token_hex(8)}.tmp")

@@ -135,7 +135,8 @@ class BackgroundWorker:
             self._failed(reason(error).removeprefix(f"{self._name}: "))
             return False
         except Exception as error:  # noqa: BLE001 - a faulty job must not end the thread
-            self._lose(self._running)
+            with self._changed:
+                self._lose(self._running)
             log.error("%s: a part could not be written: %s: %s.", self._name, type(error).__name__, error)
             return True
         if self.failure:

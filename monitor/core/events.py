@@ -95,4 +95,6 @@ class ScoreRows:
     score: DoubleArray  # (k,) anomaly score; NaN before the first full mean
     threshold: float
     state: State  # after the last window
+    share: DoubleArray  # (k,) how near the alarm is, as a share of its limit; NaN where it makes no decisions
+    wall_time: float  # the Unix time of the first window
     stream: str = ""  # the stream's name if there are several

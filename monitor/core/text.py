@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,11 @@ def printable(name: str) -> str:
 def printable_lines(text: str) -> str:
     """Text of several lines with `?` for each character that cannot be printed; line breaks stay."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def safe_name(name: str) -> str:
+    """The name of a stream or a source as a part of file names, at most 60 characters; "sound" if nothing is left."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "sound"
 
 
 def shortened(text: str, length: int = 80) -> str:

@@ -15,18 +15,21 @@ class DayTotals:
 
     def __init__(self) -> None:
         self._day: tuple[int, ...] = ()
-        self._before: list[Totals] = []  # of each stream, until midnight
-        self._newest: list[Totals] = []
+        self._before: dict[str, Totals] = {}  # of each stream by its name, until midnight
+        self._newest: dict[str, Totals] = {}
 
     def update(self, snapshots: Sequence[Snapshot], now: float) -> tuple[Totals, ...]:
         """The totals of each stream, from its newest snapshot; `now` is the Unix time."""
         day = tuple(time.localtime(now))[:3]
         if day != self._day:
             # the first day's counts begin with the monitoring
-            self._before = self._newest or [(0, 0.0)] * len(snapshots)
-            self._day = day
-        self._newest = [(shown.anomalies, shown.lost_s) for shown in snapshots]
-        return tuple(
-            (count - before, lost_s - lost_before)
-            for (count, lost_s), (before, lost_before) in zip(self._newest, self._before, strict=True)
-        )
+            self._before, self._day = self._newest, day
+        last, self._newest = self._newest, {shown.stream: (shown.anomalies, shown.lost_s) for shown in snapshots}
+        return tuple(self._of_today(name, last.get(name, (0, 0.0))) for name in (shown.stream for shown in snapshots))
+
+    def _of_today(self, name: str, last: Totals) -> Totals:
+        (count, lost_s), (before, lost_before) = self._newest[name], self._before.get(name, (0, 0.0))
+        if count < last[0] or lost_s < last[1]:  # the stream was made anew, and counts from 0
+            before, lost_before = before - last[0], lost_before - last[1]
+            self._before[name] = before, lost_before
+        return count - before, lost_s - lost_before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,13 @@ from monitor.core.snapshot import Snapshot
 from monitor.dashboard.render.binning import minute_slots, unheard_columns
 from monitor.dashboard.render.cells import Line, beside, blank, block, line
 from monitor.dashboard.render.theme import ASCII, COLOUR, MONO, SIXTEEN, UNICODE, Glyphs, Theme
-from monitor.dashboard.render.view import View
+from monitor.dashboard.render.view import TIME_SPANS, View
 from monitor.dashboard.svg_export import svg
 from monitor.dashboard.widgets.anomaly_bands import bands
 from monitor.dashboard.widgets.banner import WIDEST, large_word, word_rows
 from monitor.dashboard.widgets.chart import GUTTER, History, chart, time_axis
 from monitor.dashboard.widgets.event_list import events
+from monitor.dashboard.widgets.long_term import long_charts
 from monitor.dashboard.widgets.overlay import KEYS as OVERLAY_KEYS
 from monitor.dashboard.widgets.overlay import stream_details, stream_help
 from monitor.dashboard.widgets.reason import is_acknowledged, reason
@@ -170,7 +172,8 @@ def _lines(snapshot: Snapshot, view: View, width: int, height: int, theme: Theme
         keys = OVERLAY_KEYS
         rows = height - at.footer - at.troubles - len(made)
         if view.overlay == "help":
-            made += stream_help(snapshot.score_kind, bool(snapshot.stream), width, rows, theme, glyphs)
+            long = view.time_span != TIME_SPANS[0]
+            made += stream_help(snapshot.score_kind, bool(snapshot.stream), width, rows, theme, glyphs, long=long)
         else:
             made += stream_details(snapshot, width, rows, theme, glyphs, view.now)
     else:
@@ -230,7 +233,12 @@ def _reason(snapshot: Snapshot, view: View, width: int, theme: Theme) -> Line:
 
 
 def _charts(snapshot: Snapshot, view: View, at: Plan, theme: Theme, glyphs: Glyphs) -> list[Line]:
-    """The histories and their time axis."""
+    """The histories and their time axis: of the last minute, or of hours and days from the store."""
+    span = view.time_span
+    if span != TIME_SPANS[0] and math.isfinite(view.now):
+        return long_charts(
+            view.stored, view.stored_note, span.name, span.seconds, view.now, at.left, at.histories, theme, glyphs
+        )
     first_slot, slot_s = snapshot.first_slot, snapshot.slot_s
     share = History(
         "Share of limit", snapshot.share_history, first_slot, slot_s, snapshot.share_of_limit, 1.0, is_share=True

@@ -39,7 +39,8 @@ class PlainLogs:
         """Takes the same as `PlainLog`."""
         self._all = PlainLog(write, every_s)
         self._make = partial(PlainLog, write, every_s)
-        self._each: list[PlainLog] = []
+        self._each: dict[str, PlainLog] = {}  # by the name of the stream
+        self._first: str | None = None  # name of the only stream, as long as there was only one
         self._every_s, self._next_s = every_s, 0.0  # the next summary is due at this `uptime_s`
 
     def say(self, text: str) -> None:
@@ -48,13 +49,19 @@ class PlainLogs:
 
     def update(self, snapshots: Sequence[Snapshot]) -> None:
         """Writes the news of all streams."""
-        if len(snapshots) == 1:
+        if len(snapshots) == 1 and not self._each:
             self._all.update(snapshots[0])
+            self._first = snapshots[0].stream
             return
-        self._each = self._each or [self._make(shown.stream) for shown in snapshots]
-        for log, shown in zip(self._each, snapshots, strict=True):
-            log.update(shown)
+        if not self._each and self._first is not None:  # a stream was added to a single one
+            self._each[self._first] = self._all.of_stream(self._first)
+        for shown in snapshots:
+            if shown.stream not in self._each:
+                self._each[shown.stream] = self._make(shown.stream)
+            self._each[shown.stream].update(shown)
+        self._each = {shown.stream: self._each[shown.stream] for shown in snapshots}
         uptime_s = max(shown.uptime_s for shown in snapshots)
+        self._next_s = min(self._next_s, uptime_s + self._every_s)  # the stream that ran for longest may be removed
         if uptime_s >= self._next_s:
             self._next_s = uptime_s + self._every_s
             found = counts(snapshots)
@@ -85,7 +92,15 @@ class PlainLog:
         self._state: State | None = None
         self._reported: dict[str, _Reported] = {}  # by the id of the event
         self._next_s = -math.inf  # the next summary is due at this `uptime_s`
-        self._finished = False
+        self._uptime_s, self._finished = 0.0, False
+
+    def of_stream(self, name: str) -> PlainLog:
+        """A log of the same stream as one of several, which goes on where this one is."""
+        log = PlainLog(self._write, stream=name)
+        log._state, log._reported = self._state, self._reported
+        log._uptime_s, log._finished = self._uptime_s, self._finished
+        log._next_s = math.inf
+        return log
 
     def say(self, text: str, facts: Mapping[str, object] | None = None) -> None:
         """Writes a line."""
@@ -95,6 +110,9 @@ class PlainLog:
 
     def update(self, snapshot: Snapshot) -> None:
         """Writes the news in `snapshot`."""
+        if snapshot.uptime_s < self._uptime_s:  # the stream was made anew, under the same name
+            self._state, self._finished, self._next_s = None, False, -math.inf
+        self._uptime_s = snapshot.uptime_s
         started = snapshot.uptime_s > 0 or not snapshot.failure
         if self._state is None and started:
             self.say(

@@ -14,7 +14,7 @@ _STEPS = {UP: -1, DOWN: 1, PAGE_UP: -_PAGE, PAGE_DOWN: _PAGE}
 
 
 class Selection:
-    """The state of the table of streams. Streams are known by their numbers."""
+    """The state of the table of streams. Streams are known by their numbers in the snapshots of the last `update`."""
 
     def __init__(self) -> None:
         self.order: list[int] = []  # the streams in the table, that of the top row first
@@ -24,6 +24,7 @@ class Selection:
         self.filter = ""  # only streams whose names contain this are shown
         self.typing = False  # whether the filter is being typed
         self._ranking = Ranking()
+        self._names: list[str] = []  # of the streams, by their numbers
 
     @property
     def acting(self) -> int | None:
@@ -36,11 +37,21 @@ class Selection:
 
     def update(self, snapshots: Sequence[Snapshot], acknowledged: Collection[str]) -> None:
         """Sorts and filters the streams by their newest snapshots."""
+        self._renumber([shown.stream for shown in snapshots])
         wanted = self.filter.casefold()
         order = self._ranking.order(snapshots, self.sort, acknowledged)
         self.order = [number for number in order if wanted in snapshots[number].stream.casefold()]
         if self.chosen is not None and self.chosen not in self.order:
             self.chosen = None
+
+    def _renumber(self, names: list[str]) -> None:
+        """Follows the chosen and the open stream, by their names, where streams have been added or removed."""
+        before, self._names = self._names, names
+        if not before or names == before:
+            return
+        number = {name: place for place, name in enumerate(names)}
+        self.chosen = None if self.chosen is None else number.get(before[self.chosen])
+        self.open = None if self.open is None else number.get(before[self.open])
 
     def press(self, key: str) -> bool:
         """Acts on a key of the table; returns whether another stream is shown alone now."""

@@ -13,7 +13,7 @@ from monitor.config import schema
 from monitor.core.events import State, new_event_id
 from monitor.core.types import BoolArray, DoubleArray
 from monitor.detection.anomaly import Anomaly
-from monitor.detection.cusum import CUSUM_RELEASE, Limits, cusum_step, surprise
+from monitor.detection.cusum import CUSUM_CAP, CUSUM_RELEASE, Limits, cusum_step, surprise
 
 MeanRowAt = Callable[[int], DoubleArray]  # index of a score in a push -> its mean row (mean_width,)
 
@@ -70,18 +70,14 @@ class Alarm:
     state: State
     anomaly: Anomaly | None  # the ongoing anomaly
     trace: DoubleArray  # (k, 2) share of the limit, and cumulative sum, after each score of the last push; NaN if none
+    _recent: deque[float]  # scores of the last n decisions
+    _above: deque[bool]  # whether they were above the threshold
+    _sum: float  # the cumulative sum
+    _lasting: Anomaly | None  # `_step` of the step that raised the cumulative sum above 0
 
     def __init__(self, settings: schema.Alarm, limits: Limits, hop_s: float, window_rows: int) -> None:
-        self._settings, self._hop_s = settings, hop_s
-        self.threshold, self._limit, self._normal_scores = limits.threshold, limits.cusum, limits.normal_scores
-        self._per_decision = rows_per_decision(settings, hop_s)
-        self._per_window = decisions_per_window(window_rows, self._per_decision)
-        # For so long the mean after a gap still contains windows from before it.
-        self._run_up = max(round(settings.run_up_s / hop_s), window_rows - 1)
-        self._rows_of = {
-            name: round(getattr(settings, f"{name}_s") / hop_s)
-            for name in ("warm_up", "hold", "release", "cool_down", "remind")
-        }
+        self._hop_s, self._window_rows = hop_s, window_rows
+        self._use(settings, limits)
         self.reset()
 
     def reset(self) -> None:
@@ -120,10 +116,22 @@ class Alarm:
         """The number of scores up to and including the next decision; before the first score, those per decision."""
         return -(self._row - self._origin) % self._per_decision + 1 if self._origin >= 0 else self._per_decision
 
+    def change(self, settings: schema.Alarm, limits: Limits) -> None:
+        """Goes on with other settings and limits, from the next decision on; arguments as for the class.
+
+        Nothing is forgotten: the scores of the last decisions are compared with the new threshold, and an ongoing
+        anomaly goes on or ends by the new settings.
+        """
+        self._use(settings, limits)
+        self._recent = deque(self._recent, maxlen=settings.n)
+        self._above = deque((score > self.threshold for score in self._recent), maxlen=settings.n)
+        self._sum = min(self._sum, CUSUM_CAP * self._limit) if self._limit < math.inf else 0.0
+        self._lasting = self._lasting if self._sum else None
+
     def scale(self, factor: float) -> None:
         """Multiplies the threshold and the limit of the cumulative sum by a factor."""
-        self.threshold *= factor
-        self._limit *= factor
+        limits = Limits(factor * self.threshold, factor * self._limit, self._normal_scores)
+        self.change(self._settings, limits)
 
     def push(self, scores: DoubleArray, mean_row_at: MeanRowAt | None = None) -> list[Anomaly]:
         """Processes the next scores.
@@ -167,20 +175,32 @@ class Alarm:
         self.anomaly = None
         return ongoing
 
+    def _use(self, settings: schema.Alarm, limits: Limits) -> None:
+        self._settings = settings
+        self.threshold, self._limit, self._normal_scores = limits.threshold, limits.cusum, limits.normal_scores
+        self._per_decision = rows_per_decision(settings, self._hop_s)
+        self._per_window = decisions_per_window(self._window_rows, self._per_decision)
+        # For so long the mean after a gap still contains windows from before it.
+        self._run_up = max(round(settings.run_up_s / self._hop_s), self._window_rows - 1)
+        self._rows_of = {
+            name: round(getattr(settings, f"{name}_s") / self._hop_s)
+            for name in ("warm_up", "hold", "release", "cool_down", "remind")
+        }
+
     def _restart(self, delay: int) -> None:
         """Forgets all scores. There are no decisions for the next `delay` rows."""
         self.state = State.LISTENING
         self.anomaly = None
         self._ready = self._row + delay  # the first row that may be a decision
         self._origin = -1  # the first row that has a score; decisions are counted from it
-        self._recent: deque[float] = deque(maxlen=self._settings.n)  # scores of the last n decisions
-        self._above: deque[bool] = deque(maxlen=self._settings.n)  # whether they were above the threshold
+        self._recent = deque(maxlen=self._settings.n)
+        self._above = deque(maxlen=self._settings.n)
         self._sum = 0.0
         # Candidates: an anomaly that begins later contains the scores since one of these starts.
         self._crossed: Anomaly | None = None  # since the scores have been above the threshold without a break
         self._step = Anomaly(self._row, "lasting")  # since the last step of the cumulative sum
         self._sudden: Anomaly | None = None  # `_crossed` of the first decision above the threshold, while any is above
-        self._lasting: Anomaly | None = None  # `_step` of the step that raised the cumulative sum above 0
+        self._lasting = None
         # Scores since the ongoing anomaly became quiet: part of the anomaly only if the scores rise again.
         self._pending: list[tuple[DoubleArray, DoubleArray | None]] = []
         self._quiet_from: int | None = None  # the row from which on they have been below the release levels

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from monitor.bundle.bundle import Bundle
+from monitor.config import schema
 from monitor.config.schema import Config
 from monitor.core.events import Event, ScoreRows, State
 from monitor.core.types import DoubleArray, FloatArray
@@ -73,8 +74,7 @@ class Detector:
         features = bundle.config.features
         self.results: list[RecordingResult] = []  # of all recordings that have ended
         self.limits = Limits.of(bundle, config.alarm)
-        sensitivity = config.alarm.sensitivity if config.alarm.threshold is None else "normal"
-        self.error_threshold = bundle.thresholds["error"].at(sensitivity)
+        self.error_threshold = _error_threshold(bundle, config.alarm)
         self.band_hz = band_centres(features)
         self.timeline = Timeline(features.n_mels, features.hop_s)
         self.last = (math.nan, math.nan)  # newest rolling error and score
@@ -167,6 +167,15 @@ class Detector:
         self.decide()
         self._alarm.scale(factor)
         self.error_threshold *= factor
+
+    def change_alarm(self, settings: schema.Alarm) -> None:
+        """Goes on with other settings of the alarm, from its next decision on. What `scale_threshold` did is undone."""
+        self.decide()
+        self.limits = Limits.of(self._bundle, settings)
+        self.error_threshold = _error_threshold(self._bundle, settings)
+        self._alarm.change(settings, self.limits)
+        self._on_off.change(off_level(self._bundle, settings))
+        self._due = self._alarm.until_decision
 
     def begin(self, recording: Recording) -> None:
         """Starts a new recording."""
@@ -312,7 +321,7 @@ class Detector:
             self._learn(self._drift, float(score[-1]), mean_row_at(count - 1), count)
         rows = ScoreRows(
             self.recording.name, self._windows, self._hop_s, error, score, self._alarm.threshold, self.state,
-            self._stream,
+            levels[:, 0], self.wall_time(self._windows * self._hop_s), self._stream,
         )  # fmt: skip
         self._windows += count
         self._listener.scores(rows)
@@ -381,3 +390,8 @@ class Detector:
 
     def _report(self, event: Event) -> None:
         self._listener.event(replace(event, stream=self._stream))
+
+
+def _error_threshold(bundle: Bundle, settings: schema.Alarm) -> float:
+    """The threshold of the rolling error; `alarm.threshold` is one of the score, and does not change it."""
+    return bundle.thresholds["error"].at(settings.sensitivity if settings.threshold is None else "normal")

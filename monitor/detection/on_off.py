@@ -36,9 +36,18 @@ class OnOff:
     """
 
     def __init__(self, off_below_dbfs: float, hop_s: float) -> None:
-        self._never, self._limit = off_below_dbfs == -math.inf, 10 ** (off_below_dbfs / 10)
+        self._use(off_below_dbfs)
         self._block, self._short = max(1, round(AVERAGED_S / hop_s)), max(1, round(QUIET_S / hop_s))
         self.reset()
+
+    def change(self, off_below_dbfs: float) -> None:
+        """Goes on with another level."""
+        self._use(off_below_dbfs)
+        if self._never:
+            self.reset()
+
+    def _use(self, off_below_dbfs: float) -> None:
+        self._never, self._limit = off_below_dbfs == -math.inf, 10 ** (off_below_dbfs / 10)
 
     def reset(self) -> None:
         """Forgets all frames: the machine counts as running until it is found to be off."""

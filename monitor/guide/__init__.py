@@ -10,8 +10,14 @@ TOPICS = (  # names of the pages, in reading order
     "first-model",
     "screen",
     "alarms",
+    "store",
+    "looking-back",
+    "clips",
     "many-microphones",
     "plant",
+    "service",
+    "notify",
+    "integrations",
     "labels",
     "article",
     "method",
@@ -20,6 +26,7 @@ TOPICS = (  # names of the pages, in reading order
     "commands",
     "settings",
     "python",
+    "export",
 )
 
 

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from monitor.config.schema import GROUPS, Config
-from monitor.config.template import setting_rows, stream_rows
+from monitor.config.schema import ENTRY_TYPES, GROUPS, Config
+from monitor.config.template import entry_rows, setting_rows, stream_rows
 
 INTRODUCTION = """\
 # Settings
@@ -52,10 +53,18 @@ def settings_page() -> str:
     parts = [INTRODUCTION]
     for group in GROUPS:
         about = " ".join((type(Config.model_fields[group].default).__doc__ or "").split())
-        rows = "".join(f"| `{key}` | `{default}` | {_cell(text)} |\n" for key, default, text in setting_rows(group))
-        parts.append(f"\n## {group}\n\n{about}\n\n| setting | default | meaning |\n|---|---|---|\n{rows}")
+        parts.append(f"\n## {group}\n\n{about}\n\n{_table(setting_rows(group))}")
+        for key in (key for owner, key in ENTRY_TYPES if owner == group):
+            about = " ".join((ENTRY_TYPES[group, key].__doc__ or "").split())
+            parts.append(f"\nEach entry of `{key}`: {about}\n\n{_table(entry_rows(group, key))}")
     parts.append(STREAMS + "".join(f"| `{key}` | {_cell(text)} |\n" for key, text in stream_rows()))
     return "".join(parts)
+
+
+def _table(rows: Iterable[tuple[str, str, str]]) -> str:
+    """A table of settings with their defaults; one without a default has to be given."""
+    lines = (f"| `{key}` | {f'`{default}`' if default else 'none'} | {_cell(text)} |\n" for key, default, text in rows)
+    return "| setting | default | meaning |\n|---|---|---|\n" + "".join(lines)
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Keeps the newest events of a stream for the dashboard, and passes its frames, events and scores to the sinks."""
+"""Keeps the newest events of a stream for the dashboard, and passes all that the stream reports to the sinks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from monitor.core.errors import MonitorError
 from monitor.core.events import Event, ScoreRows
+from monitor.core.snapshot import Snapshot
 from monitor.core.types import FloatArray
 from monitor.detection.anomaly import Anomaly
 from monitor.outputs.sink import Sink
@@ -27,7 +28,27 @@ class EventTracker:
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self.events: deque[Event] = deque(maxlen=KEPT)  # oldest first
-        self._sinks = list(sinks)
+        self._sinks = tuple(sinks)
+        self._failed: list[Sink] = []  # sinks that raised an exception
+
+    def use_sinks(self, sinks: Sequence[Sink], first: int, begun: FloatArray) -> None:
+        """Passes everything on to these sinks from now on.
+
+        Args:
+            sinks: all sinks; those that are new receive the beginning of the present hop first.
+            first: number of the frame at whose centre that hop begins.
+            begun: (n,) samples of it so far, fewer than a hop.
+        """
+        new = [sink for sink in sinks if sink not in self._sinks]
+        self._sinks = tuple(sinks)
+        self._failed = [sink for sink in self._failed if sink in self._sinks]
+        self._call_sinks(lambda sink: sink.segment(first), new)
+        if len(begun):
+            self._call_sinks(lambda sink: sink.samples(begun), new)
+
+    def segment(self, first: int) -> None:
+        """Tells the sinks that a segment of sound begins with frame `first` of its recording."""
+        self._call_sinks(lambda sink: sink.segment(first))
 
     def samples(self, samples: FloatArray) -> None:
         """Passes samples (n,) to the sinks, before they are scored."""
@@ -51,6 +72,10 @@ class EventTracker:
         """Passes the scores of windows to the sinks."""
         self._call_sinks(lambda sink: sink.scores(rows))
 
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """Passes the state of the stream to the sinks."""
+        self._call_sinks(lambda sink: sink.snapshot(snapshot))
+
     def current(self, ongoing: Anomaly | None) -> tuple[Event, ...]:
         """The events, oldest first; that of the ongoing anomaly with its present peak and mean."""
         if ongoing is None:
@@ -60,11 +85,13 @@ class EventTracker:
             for event in self.events
         )
 
-    def _call_sinks(self, call: Callable[[Sink], None]) -> None:
-        for sink in list(self._sinks):
+    def _call_sinks(self, call: Callable[[Sink], None], some: Sequence[Sink] | None = None) -> None:
+        for sink in self._sinks if some is None else some:
+            if sink in self._failed:
+                continue
             try:
                 call(sink)
             except Exception as error:  # noqa: BLE001 - a failing sink must not end the monitoring
                 sink.error = MonitorError(f"{type(sink).__name__} failed: {type(error).__name__}: {error}.")
                 log.error("%s", sink.error)
-                self._sinks.remove(sink)
+                self._failed.append(sink)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monitor.core.errors import MonitorError
 from monitor.core.events import Event, ScoreRows
+from monitor.core.snapshot import Snapshot
 from monitor.core.types import FloatArray
 
 
@@ -27,6 +28,14 @@ class Sink:
         """What is wrong with the output at present, for the screen; empty if it works."""
         return str(self.error) if self.error else ""
 
+    def segment(self, first: int) -> None:
+        """Sound begins that does not continue the samples so far: a recording, or what follows an interruption.
+
+        Args:
+            first: number of the first mel frame of the segment in its recording. Sample k · hop_length of the segment
+                is the centre of frame `first` + k. The first segment of all begins at 0; sinks are not told of it.
+        """
+
     def samples(self, samples: FloatArray) -> None:
         """Receives samples (n,) at the model's sample rate, before they are scored."""
 
@@ -41,6 +50,9 @@ class Sink:
 
     def scores(self, rows: ScoreRows) -> None:
         """Receives the scores of windows."""
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """Receives the state of a stream: about ten times a second, less often with many streams, and at its end."""
 
     def stop_waiting(self) -> None:
         """Is called when the monitoring is stopped: from now on no method may wait for longer than a few seconds.

@@ -6,8 +6,12 @@ __all__ = [
     "first_snapshot",
     "interruptions",
     "latency",
+    "live_streams",
     "monitored_stream",
+    "output_set",
     "session",
+    "setting_changes",
+    "sink_closer",
     "start_failures",
     "stream_check",
 ]

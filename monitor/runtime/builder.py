@@ -22,8 +22,7 @@ from monitor.outputs.sink import Sink
 from monitor.runtime.engine import ACCELERATED, Engine
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.start_failures import StartFailures
-from monitor.sources.device.microphone import Microphone
-from monitor.sources.device.pulse_routing import pin_pulse_source
+from monitor.sources.device.microphones import Listener, Microphones
 from monitor.sources.device.shared_device import MicrophoneSource
 from monitor.sources.file_replay import FileReplay
 from monitor.sources.source import Source
@@ -77,6 +76,13 @@ class LoadedRequest:
         """The channel that is scored."""
         requested = self.request.channel
         return self.bundle.config.features.channel if requested is None else requested
+
+    @property
+    def listener(self) -> Listener:
+        """What it needs of a microphone."""
+        audio = self.config.audio
+        settings = audio.model_copy(update={"device": self.request.device or audio.device})
+        return Listener(settings, self.channel, self.bundle.config.features.sample_rate)
 
     def plan(
         self,
@@ -211,28 +217,18 @@ def make_plans(
     return plans
 
 
-def microphone_sources(loaded: Sequence[LoadedRequest], *, end_when_lost: bool) -> list[Source]:
+def microphone_sources(
+    loaded: Sequence[LoadedRequest], *, end_when_lost: bool = False, microphones: Microphones | None = None
+) -> list[MicrophoneSource]:
     """A microphone source for each stream. Streams of the same device share one microphone, which is opened once.
 
     Args:
         loaded: the streams.
         end_when_lost: whether a source ends when its device is lost, instead of reconnecting.
+        microphones: those of streams that are monitored already, which are shared, too; None: there are none.
     """
-    by_device: dict[str, list[LoadedRequest]] = defaultdict(list)
-    for one in loaded:
-        by_device[one.request.device or one.config.audio.device].append(one)
-    microphones = {
-        device: Microphone(
-            sharing[0].config.audio.model_copy(update={"device": device}),
-            max(one.bundle.config.features.sample_rate for one in sharing),
-            [one.channel for one in sharing],
-            end_when_lost=end_when_lost,
-            only_one=len(by_device) == 1,
-            pin=pin_pulse_source,
-        )
-        for device, sharing in by_device.items()
-    }
-    return [MicrophoneSource(microphones[one.request.device or one.config.audio.device], one.channel) for one in loaded]
+    microphones = microphones or Microphones(end_when_lost=end_when_lost)
+    return microphones.sources([one.listener for one in loaded])
 
 
 def build_engine(
@@ -246,12 +242,24 @@ def build_engine(
         precision: "auto", "float32" or "bfloat16", as `listening.precision`.
         processors: number of processors that share the computation; None: all that are available.
     """
-    torch_device = listening_device(device)
-    processors = (processors or available_processors()) if str(torch_device) == "cpu" else 1
+    on_processor = str(listening_device(device)) == "cpu"
+    processors = (processors or available_processors()) if on_processor else 1
     paced = all(plan.source.speed <= ACCELERATED for plan in plans)
     # A few live streams do not even keep one processor busy: further threads would only use power.
     threads = min(processors, len(plans) // STREAMS_PER_PROCESSOR) if paced else processors
     pool = ThreadPool(threads) if threads > 1 else None
+    return Engine(build_streams(plans, device=device, precision=precision, pool=pool), pool)
+
+
+def build_streams(
+    plans: Sequence[StreamPlan], *, device: str, precision: str, pool: ThreadPool | None
+) -> list[MonitoredStream]:
+    """The streams of plans, those of the same model in one batch; arguments as for `build_engine`.
+
+    Args:
+        pool: threads that share the computation.
+    """
+    torch_device = listening_device(device)
     by_model: dict[str, list[int]] = defaultdict(list)  # indices of the plans
     for index, plan in enumerate(plans):
         by_model[plan.bundle.model_id or str(id(plan.bundle))].append(index)
@@ -267,10 +275,14 @@ def build_engine(
                 batch, number, plan.source, plan.config, model_name=plan.model_name, name=plan.name,
                 sinks=plan.sinks, drift=plan.drift,
             )  # fmt: skip
-    return Engine([streams[index] for index in range(len(plans))], pool)
+    return [streams[index] for index in range(len(plans))]
 
 
 def model_name(path: Path, bundle: Bundle) -> str:
-    """The display name of a model: its file name, or its folder's name for files called "model", and its date."""
-    name = path.resolve().parent.name if path.stem == "model" else path.stem
-    return f"{name}, {str(bundle.provenance.get('date', ''))[:10]}"
+    """The display name of a model: its short name, and its date."""
+    return f"{short_name(path)}, {str(bundle.provenance.get('date', ''))[:10]}"
+
+
+def short_name(path: Path) -> str:
+    """The short name of a model: its file name, or its folder's name for files called "model"."""
+    return path.resolve().parent.name if path.stem == "model" else path.stem

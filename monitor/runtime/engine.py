@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Self, TypeVar
 
 import numpy as np
 
+from monitor.config.schema import Config
 from monitor.core.errors import MonitorError
 from monitor.core.snapshot import Snapshot
 from monitor.core.thread_pool import ThreadPool, limit_torch_to_one_thread, single_threaded_blas
@@ -19,16 +21,25 @@ from monitor.core.types import FloatArray
 from monitor.outputs.sink import Sink
 from monitor.runtime.latency import ArrivalPredictor, BusyShare
 from monitor.runtime.monitored_stream import MonitoredStream
+from monitor.runtime.sink_closer import SinkCloser
 from monitor.streaming.portion import Portion
 
 POLL_S = 0.002  # sleep between turns in which no stream had samples
 TURN_S = 0.01  # minimum time of a turn with several live streams, because the overhead of a turn is constant
 SNAPSHOT_S = 0.1  # time between two snapshots of a stream
-CLOSE_S = 60.0  # longest time that sinks may take to close; a `BackgroundSink` needs less
 SNAPSHOT_SPACING_S = 0.01  # minimum time between snapshots of any two streams
 ACCELERATED = 2.0  # times real time: a faster stream is not paced, but scored as fast as possible
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of an engine that runs. Streams for which it says nothing go on as if there were none."""
+
+    streams: tuple[MonitoredStream, ...]  # all streams from then on, in their order
+    alarms: Mapping[MonitoredStream, Config] = field(default_factory=dict)  # settings of streams whose alarm changes
+    sinks: Mapping[MonitoredStream, Sequence[Sink]] = field(default_factory=dict)  # of streams whose sinks change
 
 
 class Engine:
@@ -45,9 +56,11 @@ class Engine:
 
     def __init__(self, streams: Sequence[MonitoredStream], pool: ThreadPool | None = None) -> None:
         self.streams = tuple(streams)
-        self._pool = pool
+        self.pool = pool
         self._paced = is_paced(self.streams)
         self._failure: MonitorError | None = None
+        self._closer = SinkCloser()
+        self._anomalies_before = 0  # of the streams that were removed
         self._active = list(self.streams)  # streams that are not finished
         self._commands: deque[Callable[[], None]] = deque()  # from other threads, to be run between two turns
         self._busy, self._arrivals = BusyShare(), ArrivalPredictor()
@@ -68,8 +81,8 @@ class Engine:
 
     @property
     def anomalies(self) -> int:
-        """The number of anomalies so far, in all streams."""
-        return sum(stream.anomalies for stream in self.streams)
+        """The number of anomalies so far, in all streams, also in those that were removed."""
+        return self._anomalies_before + sum(stream.anomalies for stream in self.streams)
 
     @property
     def finished(self) -> bool:
@@ -100,12 +113,41 @@ class Engine:
             self._guarded((), sink.stop_waiting, None)  # the engine may be waiting for a sink
         if self._thread.ident is not None:
             self._thread.join()
-        elif self._pool:
-            self._pool.close()
+        elif self.pool:
+            self.pool.close()
 
-    def scale_threshold(self, factor: float, number: int) -> None:
-        """Multiplies the thresholds of stream `number` by a factor, for this run only. May be called on any thread."""
-        self._commands.append(partial(self.streams[number].scale_threshold, factor))
+    def scale_threshold(self, factor: float, name: str = "") -> None:
+        """Multiplies the thresholds of a stream by a factor, for this run only. May be called on any thread.
+
+        Args:
+            factor: the factor.
+            name: of the stream. If there is none of this name any more, nothing happens.
+        """
+        self._commands.append(partial(self._scale_threshold, factor, name))
+
+    def change(self, change: Change) -> None:
+        """Adds and removes streams, and changes settings and sinks of others, all between the same two turns.
+
+        Removed streams end as at the end of their sound. Sinks that no stream uses any more are closed. The caller
+        stops the sources of removed streams, and starts those of added ones, so that the engine waits for neither.
+        May be called on any other thread; it returns when the change is done.
+
+        Raises:
+            MonitorError: if the engine has ended before.
+        """
+        done = threading.Event()
+
+        def command() -> None:
+            self._change(change)
+            done.set()
+
+        self._commands.append(command)
+        if self._thread.ident is None:
+            self._run_commands()
+        while not done.wait(POLL_S) and not self.finished:
+            pass
+        if not done.is_set():
+            raise MonitorError("The monitoring has ended, so nothing was changed.")
 
     @property
     def _sinks(self) -> list[Sink]:
@@ -123,35 +165,38 @@ class Engine:
                 self._end()
 
     def _end(self) -> None:
-        with ThreadPoolExecutor(max(1, len(self._active))) as pool:  # so that a stalled source does not delay others
-            list(pool.map(lambda stream: stream.source.stop(), self._active))
+        stop_sources(self._active)
         for stream in list(self._active):
             self._finish(stream)
-        self._close_sinks()
-        if self._pool:
-            self._pool.close()
+        self._closer.close(self._sinks)
+        self._closer.wait()
+        if self.pool:
+            self.pool.close()
 
-    def _close_sinks(self) -> None:
-        """Closes all sinks at once. One that does not return in time is left behind, so that the program can end."""
+    def _change(self, change: Change) -> None:
+        used = self._sinks
+        for stream in [one for one in self.streams if one not in change.streams]:
+            if stream in self._active:
+                self._finish(stream)
+            self._anomalies_before += stream.anomalies
+        for stream, config in change.alarms.items():
+            self._guarded((stream,), partial(stream.change_alarm, config), None)
+        for stream, sinks in change.sinks.items():
+            stream.use_sinks(sinks)
+        self._active += [one for one in change.streams if one not in self.streams]
+        self.streams = change.streams
+        self._paced = is_paced(self.streams)
+        still_used = self._sinks
+        self._closer.close([sink for sink in used if sink not in still_used], still_running=True)
 
-        def close(sink: Sink) -> None:
-            try:
-                sink.close()
-            except Exception as error:  # noqa: BLE001 - the other sinks are to be closed
-                sink.error = sink.error or MonitorError(f"{type(sink).__name__} could not be closed: {error}.")
-
-        closing = [(sink, threading.Thread(target=close, args=(sink,), daemon=True)) for sink in self._sinks]
-        for _, thread in closing:
-            thread.start()
-        deadline = time.monotonic() + CLOSE_S
-        for sink, thread in closing:
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
-                sink.error = MonitorError(f"{type(sink).__name__} did not close within {CLOSE_S:.0f} s.")
+    def _scale_threshold(self, factor: float, name: str) -> None:
+        for stream in self._active:
+            if stream.name == name:
+                self._guarded((stream,), partial(stream.scale_threshold, factor), None)
 
     def _loop(self) -> None:
-        turn_s = TURN_S if self._paced and len(self.streams) > 1 else 0.0
         while self._active and not self._stopping.is_set():
+            turn_s = TURN_S if self._paced and len(self.streams) > 1 else 0.0
             began = time.monotonic()
             worked = self.take_turns()
             now = time.monotonic()
@@ -184,14 +229,14 @@ class Engine:
 
     def take_turns(self) -> bool:
         """Runs one turn: collects samples from every stream and scores them. Returns whether there were any."""
-        while self._commands:
-            self._commands.popleft()()
+        self._run_commands()
         batches: dict[tuple[int, int], list[tuple[MonitoredStream, FloatArray]]] = defaultdict(list)
         for stream in list(self._active):
             hops: FloatArray = np.zeros(0, np.float32)
             if not stream.ended:
                 hops = self._guarded((stream,), stream.collect, hops)
             if stream.ended:
+                self._guarded((stream,), stream.source.stop, None)
                 self._finish(stream)
             elif len(hops):
                 self._arrivals.arrived(stream.written_at)
@@ -199,18 +244,22 @@ class Engine:
         computed: list[tuple[list[MonitoredStream], Callable[[], list[Portion]]]] = []
         for batch in batches.values():
             streams = [stream for stream, _ in batch]
-            if self._pool is None or len(batch) == 1:
+            if self.pool is None or len(batch) == 1:
                 computed.append((streams, partial(_push, batch)))
                 continue
-            size = -(-len(batch) // self._pool.count)
+            size = -(-len(batch) // self.pool.count)
             for first in range(0, len(batch), size):
                 part = slice(first, first + size)
-                computed.append((streams[part], self._pool.submit(_push, batch[part])))
+                computed.append((streams[part], self.pool.submit(_push, batch[part])))
         for streams, result in computed:
             portions: list[Portion] = self._guarded(streams, result, [])
             for stream, portion in zip(streams, portions, strict=False):  # a failed batch has no portions
                 self._guarded((stream,), partial(stream.process, portion), None)
         return bool(batches)
+
+    def _run_commands(self) -> None:
+        while self._commands:
+            self._commands.popleft()()
 
     def _finish(self, stream: MonitoredStream) -> None:
         self._active.remove(stream)
@@ -233,6 +282,12 @@ class Engine:
 def is_paced(streams: Sequence[MonitoredStream]) -> bool:
     """Whether all sources deliver sound at about the speed of real time."""
     return all(stream.source.speed <= ACCELERATED for stream in streams)
+
+
+def stop_sources(streams: Sequence[MonitoredStream]) -> None:
+    """Stops the sources of streams, all at once, so that a stalled one does not delay others."""
+    with ThreadPoolExecutor(max(1, len(streams))) as pool:
+        list(pool.map(lambda stream: stream.source.stop(), streams))
 
 
 def _push(batch: Sequence[tuple[MonitoredStream, FloatArray]]) -> list[Portion]:

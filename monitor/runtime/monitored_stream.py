@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -89,10 +90,12 @@ class MonitoredStream:
         self._open = True  # whether the current recording has not ended
         self._tracker = EventTracker(sinks)
         self._interruptions = InterruptionEvents(self._tracker.event, name)
+        # The detector must not keep the stream: without a cycle, a stream that is removed frees its memory at once.
+        stream = weakref.proxy(self)
         self._detector = Detector(
             bundle, config, batch, number, self._tracker, stream=name, speed=source.speed,
             keep_recording_scores=not source.live, drift=drift,
-            wall_time=self._captured_at if source.live else None,
+            wall_time=(lambda position_s: stream._captured_at(position_s)) if source.live else None,
         )  # fmt: skip
         self._detector.begin(Recording(source.name))
         self.latest = first_snapshot(self._detector, source, bundle, config, model_name=model_name, stream=name)
@@ -143,11 +146,25 @@ class MonitoredStream:
         return self._preprocessor.reader.written_at
 
     def scale_threshold(self, factor: float) -> None:
-        """Multiplies the thresholds by a factor, for this run only."""
-        detector, config = self._detector, self._config.alarm
-        detector.scale_threshold(factor)
-        limits = detector.limits_in_force
-        note, means = limit_note(self.bundle, config, limits), false_alarms(self.bundle, limits)
+        """Multiplies the thresholds by a factor, until the settings of the alarm change or the run ends."""
+        self._detector.scale_threshold(factor)
+        self._note_limits()
+
+    def change_alarm(self, config: Config) -> None:
+        """Goes on with the settings of the group `alarm` in `config`, without a gap, from the next decision on."""
+        self._config = config
+        self._detector.change_alarm(config.alarm)
+        self._note_limits()
+
+    def use_sinks(self, sinks: Sequence[Sink]) -> None:
+        """Passes everything on to these sinks from now on."""
+        self.sinks = tuple(sinks)
+        begun = self._cutter.remainder
+        self._tracker.use_sinks(sinks, self._frame_at(self._samples - len(begun)), begun)
+
+    def _note_limits(self) -> None:
+        limits = self._detector.limits_in_force
+        note, means = limit_note(self.bundle, self._config.alarm, limits), false_alarms(self.bundle, limits)
         self.latest = replace(self.latest, threshold_note=note, false_alarms=means)
 
     def collect(self) -> FloatArray:
@@ -197,8 +214,8 @@ class MonitoredStream:
         self._open = self._open and not beyond_repair
 
     def finish(self) -> None:
-        """Stops the source, scores the remaining samples, and ends ongoing events."""
-        self.source.stop()
+        """Scores the remaining samples, and ends ongoing events. Sound that arrives later is not taken."""
+        self.ended = True
         if self._health is not None:
             if not self._health.lost and self._open:
                 reader, held_from = self._preprocessor.reader, self._health.held_from
@@ -261,6 +278,7 @@ class MonitoredStream:
             failure=failure,
             outputs=tuple(trouble for sink in self.sinks if (trouble := sink.trouble)),
         )
+        self._tracker.snapshot(self.latest)
 
     def _state_of(self, detector: Detector) -> State:
         overloaded = self._interruptions.overloaded and detector.state is not State.ANOMALY
@@ -296,6 +314,7 @@ class MonitoredStream:
             self._interruptions.finish(self._now(), self._preprocessor.ring_rate, of_recording=True)
             self._end_recording()
             self._samples, self._open = 0, True
+            self._begin_segment()
             self._cutter.reset()
             self._detector.begin(Recording(mark.name, mark.duration_s, mark.began))
         else:
@@ -355,6 +374,16 @@ class MonitoredStream:
         self.batch.reset((self.number,))
         self._preprocessor.reset()
         self._cutter.reset()
+        # Silence is known to be over only when some sound after it has been passed on: that is a segment, too.
+        self._begin_segment()
+
+    def _begin_segment(self) -> None:
+        """Tells the sinks that the next samples do not continue those so far."""
+        self._tracker.segment(self._frame_at(self._samples))
+
+    def _frame_at(self, samples: int) -> int:
+        """The number of the frame whose centre is at a position of the recording where a hop begins."""
+        return round(samples / self._rate / self._hop_s)
 
     def _resume_after_gap(self, kind: str, seconds: float, began: Moment) -> None:
         """Reports the end of an interruption, and skips its time in the recording.
@@ -367,6 +396,7 @@ class MonitoredStream:
         self._interruptions.end(kind, began, seconds, self._preprocessor.ring_rate, time.monotonic())
         self._samples += round(seconds * self._rate)
         self._detector.resume(self._samples / self._rate)
+        self._begin_segment()
 
     def _now(self) -> Moment:
         """The end of the samples that have been taken."""

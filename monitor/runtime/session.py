@@ -15,13 +15,14 @@ from types import FrameType
 from monitor.core.errors import MonitorError
 from monitor.core.snapshot import Snapshot
 from monitor.core.thread_pool import single_threaded_blas
-from monitor.runtime.builder import StreamPlan, build_engine
-from monitor.runtime.engine import is_paced
+from monitor.runtime.builder import StreamPlan, build_engine, build_streams
+from monitor.runtime.engine import Change, is_paced, stop_sources
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.start_failures import StartFailures
 
 SWITCH_S = 0.0001  # Python's thread switch interval: with its default, 5 ms, drawing the dashboard delays scores
 ENDING_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+HANGUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; of a program without terminal: read the settings
 POLL_S = 0.05
 
 Show = Callable[["Session"], None]  # displays a session, and returns when `session.over()`
@@ -47,6 +48,7 @@ class Session:
         end_with_first_error: bool = False,
         failures: StartFailures | None = None,
     ) -> None:
+        self._device, self._precision = device, precision
         self.engine = build_engine(plans, device=device, precision=precision)
         self._end_with_first_error = end_with_first_error
         self._failures = failures or StartFailures()
@@ -56,7 +58,7 @@ class Session:
 
     @property
     def streams(self) -> tuple[MonitoredStream, ...]:
-        """The streams, in the order of the plans."""
+        """The streams, in the order of the plans, without those that were removed."""
         return self.engine.streams
 
     @property
@@ -83,24 +85,48 @@ class Session:
         failed = self._end_with_first_error and any(stream.error for stream in self.streams)
         return self._ending.is_set() or failed or self.engine.finished or time.monotonic() >= self._due
 
-    def scale_threshold(self, factor: float, number: int = 0) -> None:
-        """Multiplies the thresholds of stream `number` by a factor, for this run only. May be called on any thread."""
-        if number < len(self.streams):
-            self.engine.scale_threshold(factor, number)
+    def scale_threshold(self, factor: float, name: str = "") -> None:
+        """Multiplies the thresholds of a stream by a factor: see `Engine.scale_threshold`."""
+        self.engine.scale_threshold(factor, name)
 
-    def run(self, *, duration_s: float | None = None, show: Show | None = None) -> None:
+    def prepare(self, plans: Sequence[StreamPlan]) -> list[MonitoredStream]:
+        """The streams of plans, ready to be added by `change`. Their sources are not started."""
+        return build_streams(plans, device=self._device, precision=self._precision, pool=self.engine.pool)
+
+    def change(self, change: Change) -> None:
+        """Changes the streams of the running session; may be called on any thread but the engine's.
+
+        As `Engine.change`; then the sources of removed streams are stopped, and those of added ones started. Streams
+        that could not be started when the session began are forgotten: the caller has added them, or they are removed.
+
+        Raises:
+            MonitorError: if the session has ended before.
+        """
+        before = self.streams
+        self.engine.change(change)
+        self._failures, self._not_started = StartFailures(), ()
+        # In this order, because some devices can be opened only once.
+        stop_sources([stream for stream in before if stream not in change.streams])
+        for stream in change.streams:
+            if stream not in before and not self.over():
+                stream.source.start()
+
+    def run(
+        self, *, duration_s: float | None = None, show: Show | None = None, hangup: Callable[[], None] | None = None
+    ) -> None:
         """Monitors until all sources have ended, `end` is called, or the time is over. A session can run only once.
 
         Args:
             duration_s: time limit; None: no limit.
             show: displays the session, and returns when it is over; None: no display.
+            hangup: is called when SIGHUP arrives, on the main thread; None: SIGHUP ends the session.
 
         Raises:
             KeyboardInterrupt: on Ctrl-C, after the remaining samples are scored and the sinks closed.
         """
         self._due = math.inf if duration_s is None else time.monotonic() + duration_s
         paced = is_paced(self.streams)
-        with _ended_by_signals(self), low_latency() if paced else contextlib.nullcontext():
+        with _signals_handled(self, hangup), low_latency() if paced else contextlib.nullcontext():
             self.engine.start()
             try:
                 (show or _wait)(self)
@@ -134,16 +160,19 @@ def low_latency() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ended_by_signals(session: Session) -> Iterator[None]:
-    """Within the block, SIGTERM and SIGHUP (the terminal was closed) call `session.end`; on the main thread only."""
+def _signals_handled(session: Session, hangup: Callable[[], None] | None) -> Iterator[None]:
+    """Within the block, SIGTERM and SIGHUP call `session.end`, or SIGHUP `hangup`; on the main thread only."""
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        session.end()
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if number == HANGUP and hangup is not None:
+            hangup()
+        else:
+            session.end()
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, end) for number in ENDING_SIGNALS}
+    before = {number: signal.signal(number, handle) for number in ENDING_SIGNALS}
     try:
         yield
     finally:

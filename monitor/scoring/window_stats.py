@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitor.config.schema import Config
+from monitor.config.schema import Config, Features
 from monitor.core.array_backend import namespace
 from monitor.core.types import Array
 from monitor.scoring.operating_modes import OperatingModes
@@ -24,6 +24,16 @@ from monitor.scoring.row_layout import RowLayout
 
 CHANGE_S = 0.032  # seconds
 EXTREMES_S = 0.2  # seconds, at most the window
+
+
+def change_lag(features: Features) -> int:
+    """CHANGE_S in frames, at most half a window."""
+    return min(features.window_frames // 2, max(1, round(CHANGE_S / features.hop_s)))
+
+
+def extremes_reach(features: Features) -> int:
+    """Half of EXTREMES_S in frames, at most half a window."""
+    return min(features.window_frames // 2, max(1, round(EXTREMES_S / 2 / features.hop_s)))
 
 
 class WindowStats:
@@ -40,10 +50,8 @@ class WindowStats:
         self.n_mels, self._window_frames = features.n_mels, features.window_frames
         self.layout = layout or RowLayout.of(config)
         self._modes = modes
-        middle = features.window_frames // 2
-        lag = min(middle, max(1, round(CHANGE_S / features.hop_s)))
+        middle, lag, near = features.window_frames // 2, change_lag(features), extremes_reach(features)
         self._middle_frame = slice(middle * self.n_mels, (middle + 1) * self.n_mels)
-        near = min(middle, max(1, round(EXTREMES_S / 2 / features.hop_s)))
         self._near_frames = slice(middle - near, middle + near)
         self._earlier_frame = slice((middle - lag) * self.n_mels, (middle - lag + 1) * self.n_mels)
 

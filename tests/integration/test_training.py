@@ -100,6 +100,9 @@ class Second:
 def second(data: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Second:
     folder, read = tmp_path_factory.mktemp("second"), feature_cache.read_blocks
     shutil.copy(trained / BUNDLE_FILE, folder)
+    one_epoch = load_config(overrides=(*QUICK, "train.seed=5", "train.epochs=1"))
+    # Another process of the tests may have trained `trained`, with a cache of its own: this is the first training here.
+    train(one_epoch, data, tmp_path_factory.mktemp("first"), RememberedProgress())
     recordings: list[Path] = []
 
     def counted(path: Path, *arguments: Any, **options: Any) -> Iterable[np.ndarray]:
@@ -108,7 +111,7 @@ def second(data: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feature_cache, "read_blocks", counted)
-        train(load_config(overrides=(*QUICK, "train.seed=5", "train.epochs=1")), data, folder, RememberedProgress())
+        train(one_epoch, data, folder, RememberedProgress())
     return Second(folder, len(recordings))
 
 

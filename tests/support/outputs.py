@@ -12,7 +12,9 @@ from monitor.core.events import Event, ScoreRows, State
 def score_rows(first: int = 0, count: int = 3, *, source: str = "pump.wav") -> ScoreRows:
     """Consecutive rows; their values identify the rows."""
     at = np.arange(first, first + count)
-    return ScoreRows(source, first, 0.01, at / 7, at * 1e3 / 3, 12.5, State.NORMAL)
+    return ScoreRows(
+        source, first, 0.01, at / 7, at * 1e3 / 3, 12.5, State.NORMAL, at * 80 / 3, 1_700_000_000.0 + first * 0.01
+    )
 
 
 def anomaly(start_s: float = 1.5, end_s: float | None = 4.0, **facts: Any) -> Event:

@@ -36,8 +36,20 @@ def mistakes(text: str, **options: Any) -> str:
 @functools.cache
 def schema_of(group: str, key: str) -> dict[str, Any]:
     """Returns the JSON schema of a setting."""
-    found: dict[str, Any] = type(Config.model_fields[group].default).model_json_schema()["properties"][key]
+    schema = type(Config.model_fields[group].default).model_json_schema()
+    found: dict[str, Any] = _resolved(schema["properties"][key], schema.get("$defs", {}))
     return found
+
+
+def _resolved(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Returns a part of a JSON schema with the definitions that it refers to in place of the references."""
+    if isinstance(schema, list):
+        return [_resolved(one, definitions) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {key: _resolved(one, definitions) for key, one in schema.items()}
 
 
 def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
@@ -48,6 +60,12 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.sampled_from(schema.get("enum", [schema.get("const")]))
     if "prefixItems" in schema:
         return st.tuples(*map(values, schema["prefixItems"]))
+    if schema["type"] == "array":
+        return st.lists(values(schema["items"]), min_size=schema.get("minItems", 0), max_size=3).map(tuple)
+    if schema["type"] == "object":
+        drawn = {key: values(one) for key, one in schema["properties"].items()}
+        required = {key: drawn.pop(key) for key in schema.get("required", ())}
+        return st.fixed_dictionaries(required, optional=drawn)
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if schema["type"] == "integer":

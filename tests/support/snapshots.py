@@ -13,10 +13,10 @@ from rich.console import Console
 
 from monitor.core.events import Band, Event, State
 from monitor.core.snapshot import Snapshot
-from monitor.dashboard.app import Viewer
 from monitor.dashboard.layout import Screen, Streams, render
 from monitor.dashboard.render.theme import MONO
 from monitor.dashboard.render.view import View
+from monitor.dashboard.viewer import Viewer
 from monitor.dashboard.widgets.stream_order import STATES, Ranking
 
 SIZES = [(80, 24), (100, 30), (120, 36), (160, 48), (200, 60), (60, 40), (40, 10), (100, 15), (12, 4), (1, 1)]
@@ -151,7 +151,7 @@ class RecordedControls:
 
     def __init__(self) -> None:
         self.ended = False
-        self.scaled: list[tuple[float, int]] = []  # factor, number of the stream
+        self.scaled: list[tuple[float, str]] = []  # factor, name of the stream
 
     @property
     def factor(self) -> float:
@@ -161,8 +161,8 @@ class RecordedControls:
     def end(self) -> None:
         self.ended = True
 
-    def scale_threshold(self, factor: float, number: int) -> None:
-        self.scaled.append((factor, number))
+    def scale_threshold(self, factor: float, name: str) -> None:
+        self.scaled.append((factor, name))
 
 
 def countdown(calls: int) -> Callable[[], bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -100,9 +101,7 @@ class VirtualMicrophone:
 
     def end(self) -> None:
         """Ends the server and all players, and removes the folder."""
-        for player in self._playing:
-            player.kill()
-            player.wait()
+        self.stop_playing()
         if self._server is not None and self._server.poll() is None:
             self.thaw()
             self.kill()
@@ -122,6 +121,14 @@ class VirtualMicrophone:
             env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         self._playing.append(player)
+
+    def stop_playing(self) -> None:
+        """Ends all recordings that are being played."""
+        for player in self._playing:
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                os.killpg(player.pid, signal.SIGKILL)
+            player.wait()
+        self._playing.clear()
 
     def unplug(self) -> None:
         """Removes the microphone; the server stays."""

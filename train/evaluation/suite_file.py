@@ -23,7 +23,8 @@ from pydantic_core import ErrorDetails
 
 from monitor.config.loader import SettingsSource, current_names
 from monitor.config.messages import KeyPath, Locations, error_message
-from monitor.config.schema import Config, Group, PathSetting, Tree
+from monitor.config.schema import Config
+from monitor.config.setting_types import Group, PathSetting, Tree
 from monitor.config.yaml_source import read_with_locations
 from monitor.core.errors import ConfigError
 from train.evaluation.alarm_simulation import SimulatedStreams

@@ -8,20 +8,18 @@ from pathlib import Path
 import click
 
 from monitor.cli.environment import choose_thread_waiting
-from monitor.cli.options import FILE, bundle_and_settings, settings_in_force, settings_options
+from monitor.cli.options import FILE, Number, bundle_and_settings, settings_in_force, settings_options
 from monitor.cli.output import say
 from monitor.core.errors import ConfigError
 
-SECTIONS = ("latency", "replay", "machine", "streams", "frames", "cache", "training", "gpu", "precision")
+SECTIONS = ("latency", "replay", "machine", "streams", "frames", "store", "cache", "training", "gpu", "precision")
 
 
 @click.command()
 @click.option("--bundle", type=FILE, help="Model to measure with.  [default: an untrained one of the same size]")
 @click.option("--data", type=FILE, help="For the section precision: the test recordings of the model.")
 @click.option("--device", metavar="NAME|INDEX", help="Microphone to listen to.  [default: a simulated one]")
-@click.option(
-    "--seconds", type=click.FloatRange(1), default=30, show_default=True, help="How long the section latency listens."
-)
+@click.option("--seconds", type=Number(1), default=30, show_default=True, help="How long the section latency listens.")
 @click.option("--only", type=click.Choice(SECTIONS), multiple=True, help="Run only this section. May be repeated.")
 @click.option("--json", "json_file", type=FILE, help="Also write the figures to this JSON file (-: print only them).")
 @settings_options
@@ -43,13 +41,14 @@ def bench(
     replay    speed of replaying a recording, compared with one window at a time; time to start
     streams   how many streams of one model the computer can follow; delay of 64 live streams
     frames    speed of computing mel frames, compared with torchaudio and librosa
+    store     size of a year of minute values of 40 streams, and time to read one stream's (1.5 GB in TMPDIR)
     cache     speed of computing the frames of 200 recordings, compared with librosa file by file
     training  speed of an epoch, compared with its steps alone and a DataLoader; bfloat16 and float32; disk reads
     precision scores and AUC in bfloat16, compared with float32 (needs --bundle and --data)
     gpu       with a GPU: number of streams computed at once, including transfers; speed of training
 
     Compared programs run alternately in the same process; a ratio is the median over all rounds. All sections
-    together take about six minutes.
+    together take about eight minutes.
 
     \b
     Examples:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from monitor.cli.environment import choose_thread_waiting
-from monitor.cli.options import FILE, bundle_and_settings, microphone_options, settings_options
+from monitor.cli.options import FILE, Number, bundle_and_settings, microphone_options, settings_options
 from monitor.cli.output import say
 from monitor.core.errors import ConfigError
 
@@ -17,9 +17,7 @@ from monitor.core.errors import ConfigError
 @click.argument("bundle", type=FILE)
 @click.argument("normal", type=FILE, nargs=-1)
 @microphone_options
-@click.option(
-    "--minutes", type=click.FloatRange(0.5), metavar="M", help="Calibrate with M minutes from the microphone."
-)
+@click.option("--minutes", type=Number(0.5), metavar="M", help="Calibrate with M minutes from the microphone.")
 @click.option("--relearn", is_flag=True, help="Also learn again which sound is normal. Needs half an hour of sound.")
 @click.option(
     "--force",

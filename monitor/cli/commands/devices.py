@@ -1,28 +1,47 @@
-"""`monitor devices`: lists the microphones."""
+"""`monitor devices`: lists the microphones, and checks the level of one."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from monitor.cli.options import settings_in_force, settings_options
+from monitor.cli.options import microphone_options, settings_in_force, settings_options
 from monitor.cli.output import say
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@click.option("--level", is_flag=True, help="Instead listen for ten seconds: is the sound usable?")
+@microphone_options
 @settings_options
-def devices(as_json: bool, config_file: Path | None, overrides: tuple[str, ...]) -> None:
+def devices(
+    as_json: bool,
+    level: bool,
+    device: str | None,
+    channel: Any,
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
     """List the microphones with their channels and sample rates. A star marks the one that would be used.
+
+    With --level it listens to that one for ten seconds, and refuses sound that is silent or clipped.
 
     \b
     Examples:
       monitor devices
       monitor devices --json
-      monitor devices --set audio.device=USB
+      monitor devices --device USB
+      monitor devices --device USB --channel 0 --level
     """
-    config = settings_in_force(config_file, overrides)
+    config = settings_in_force(config_file, overrides, device=device)
+    if level:
+        from monitor.cli.level_check import level_check
+
+        features = config.features
+        say(level_check(config.audio, features.sample_rate, features.channel if channel is None else channel))
+        return
     from monitor.sources.device.devices import as_json_text, as_table
     from monitor.sources.device.stderr_redirect import log_file, stderr_redirected
 

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from monitor.cli.environment import choose_thread_waiting
-from monitor.cli.options import FILE, bundle_and_settings, settings_options
+from monitor.cli.options import FILE, Number, bundle_and_settings, settings_options
 from monitor.cli.output import say, say_error
 from monitor.core.errors import ConfigError
 
@@ -47,13 +47,13 @@ class Seeds(click.ParamType):  # type: ignore[type-arg]
 @click.option("--stream", is_flag=True, help="Also count alarms on continuous sound joined from the recordings.")
 @click.option(
     "--hours",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     default=24,
     show_default=True,
     help="With --stream: hours of normal sound.",
 )
 @click.option(
-    "--fault-seconds", type=click.FloatRange(0, min_open=True), default=60, show_default=True, metavar="S",
+    "--fault-seconds", type=Number(0, min_open=True), default=60, show_default=True, metavar="S",
     help="With --stream: duration of each fault.",
 )  # fmt: skip
 @click.option(

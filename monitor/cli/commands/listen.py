@@ -3,106 +3,50 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from monitor.cli.logs import set_up_logs
-from monitor.cli.options import (
-    FILE,
-    Speed,
-    microphone_options,
-    output_options,
-    require_model,
-    sensitivity_option,
-    sensitivity_override,
-    settings_options,
-    settings_source,
-    view_options,
-    view_overrides,
+from monitor.cli.listening import (
+    ListeningOptions,
+    configured_requests,
+    controlling_terminal,
+    listening_options,
+    plant_outputs,
+    require_calibrated_limits,
+    require_other_files,
+    session_view,
+    write_lines,
 )
-from monitor.cli.output import say
+from monitor.cli.logs import set_up_logs
+from monitor.cli.options import FILE, Number, Speed, microphone_options, require_model
 from monitor.core.errors import EXIT_ANOMALY, EXIT_SOURCE_LOST, ConfigError
 
 if TYPE_CHECKING:
-    from monitor.bundle.bundle import Bundle
-    from monitor.config.loader import SettingsSource
-    from monitor.config.schema import Dashboard
-    from monitor.outputs.recording_writer import RecordingWriter
-    from monitor.outputs.sink import Sink
-    from monitor.runtime.builder import LoadedRequest, StreamRequest
-    from monitor.runtime.session import Session
+    from collections.abc import Sequence
 
+    from monitor.config.loader import SettingsSource
+    from monitor.runtime.builder import LoadedRequest
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """The options that say where results are written."""
-
-    headless: bool
-    log_json: bool
-    scores: Path | None = None
-    events: Path | None = None
-    pictures: Path | None = None
-    record: Path | None = None
-
-    @property
-    def files(self) -> tuple[Path | None, ...]:
-        """The files that are written; none of them may be read as well."""
-        return self.scores, self.events, self.record
-
-    def sinks(self, *, wait: bool, named: bool) -> list[Sink]:
-        """Returns the sinks that all streams share.
-
-        Args:
-            wait: whether the engine waits for a slow disk; otherwise the oldest rows are discarded.
-            named: whether scores have a column with the name of the stream.
-        """
-        from monitor.outputs.event_log import EventLog
-        from monitor.outputs.score_log import ScoreLog
-
-        sinks: list[Sink] = [EventLog(self.events, wait=wait)] if self.events else []
-        return sinks + ([ScoreLog(self.scores, wait=wait, named=named)] if self.scores else [])
-
-    def plots(self, bundle: Bundle, *, wait: bool) -> list[Sink]:
-        """Returns the sink that draws the anomalies of one stream."""
-        from monitor.outputs.event_plots import EventPlots
-
-        return [EventPlots(self.pictures, bundle, wait=wait)] if self.pictures else []
 
 
 @click.command()
 @click.argument("bundle", type=FILE, required=False)
 @microphone_options
-@click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="S", help="End after S seconds.")
+@click.option("--duration", type=Number(0, min_open=True), metavar="S", help="End after S seconds.")
 @click.option("--record", type=FILE, help="Also record the scored sound to this .wav or .flac file.")
 @click.option("--exit-on-loss", is_flag=True, help=f"End with exit code {EXIT_SOURCE_LOST} when a microphone is lost.")
-@sensitivity_option
-@output_options
-@view_options
-@settings_options
+@listening_options
 def live(
     bundle: Path | None,
     device: str | None,
     channel: Any,
     duration: float | None,
     record: Path | None,
-    sensitivity: str | None,
-    scores: Path | None,
     exit_on_loss: bool,
-    pictures: Path | None,
-    headless: bool,
-    events: Path | None,
-    log_json: bool,
-    ascii: bool,
-    no_colour: bool,
-    config_file: Path | None,
-    overrides: tuple[str, ...],
+    options: ListeningOptions,
 ) -> None:
     """Listen to a machine through a microphone, and show live how unusual its sound is.
 
@@ -112,8 +56,8 @@ def live(
 
     \b
     Keys: ? help, i details, q quit, space pause the display, + and - change the limit for this run,
-    a acknowledge an anomaly, s save a picture. Table of several streams: arrows select one, Enter shows it,
-    Escape goes back, / filters names, o changes the order.
+    a acknowledge an anomaly, s save a picture, z last hour, day and month. Table of several streams: arrows
+    select one, Enter shows it, Escape goes back, / filters names, o changes the order.
     \b
     Examples:
       monitor live runs/pump/model.safetensors
@@ -123,55 +67,70 @@ def live(
       monitor live runs/pump/model.safetensors --duration 600 --record ten-minutes.flac
       monitor live --config hall.yaml --events events.jsonl
     """
-    outputs = Outputs(headless, log_json, scores, events, pictures, record)
-    set_up_logs(as_json=log_json, timed=True)
-    chosen = (*view_overrides(ascii, no_colour), *sensitivity_override(sensitivity))
-    settings = settings_source(config_file, (*overrides, *chosen), device=device)
+    outputs = options.outputs(record)
+    set_up_logs(as_json=options.log_json, timed=True)
+    settings = options.settings(device=device)
     if bundle is not None:
         require_model(bundle, command="monitor replay")
     if bundle is None and (device is not None or channel is not None or record is not None):
         raise ConfigError(
             "--device, --channel and --record are for one microphone: add its model, as in monitor live MODEL."
         )
+    from monitor.cli.results import listening_line, listening_summary
     from monitor.runtime.builder import StreamRequest
-
-    requests = [StreamRequest(bundle, channel=channel)] if bundle else _configured_requests(settings, with_files=False)
-    _require_other_files(outputs, requests)
-
-    from monitor.runtime.builder import load_requests, make_plans, microphone_sources
-    from monitor.runtime.session import Session
-    from monitor.runtime.start_failures import StartFailures
+    from monitor.runtime.live_streams import LiveStreams, Sources
+    from monitor.service.reload import Reloaded, Reloader
+    from monitor.service.systemd_notify import reloading
     from monitor.sources.device.stderr_redirect import log_file, stderr_redirected
 
-    failures = StartFailures(tolerate=len(requests) > 1)
-    loaded = load_requests(requests, settings, failures)
-    _require_calibrated_limits(loaded, sensitivity)
-    sources = microphone_sources(loaded, end_when_lost=exit_on_loss)
-    sinks = outputs.sinks(wait=False, named=bundle is None)
-    writers = [_writer(record, loaded[0].bundle)] if record else []
+    def requests(settings: SettingsSource) -> list[StreamRequest]:
+        if bundle is not None:
+            return [StreamRequest(bundle, channel=channel)]
+        return configured_requests(settings, with_files=False)
+
+    def check(loaded: Sequence[LoadedRequest]) -> None:
+        require_other_files(outputs, [one.request for one in loaded], settings.config)
+        require_calibrated_limits(loaded, options.sensitivity)
+
+    def reloaded(done: Reloaded) -> None:
+        for stream in done.removed:
+            log.info("%s", listening_summary(stream))
+        plant.keep({one.stream for one in session.latest})
+        plant.note_reload(done.by, done.changed)
+
+    streams = LiveStreams(
+        requests,
+        lambda config, names: [*outputs.outputs(wait=False, named=bundle is None), *plant.outputs(config, names)],
+        check=check,
+        sources=Sources(end_when_lost=exit_on_loss),
+        end_with_first_error=exit_on_loss,
+    )
+    streams.load(settings)
+    plant = plant_outputs(settings.config, requests(settings))
+    plant.in_use = lambda: streams.outputs.shared
     try:
-        with stderr_redirected(log_file(), keep_ours=headless):
-            session = Session(
-                make_plans(
-                    zip(loaded, sources, strict=True),
-                    lambda one: [*sinks, *writers, *outputs.plots(one.bundle, wait=False)],
-                    failures,
-                ),
-                device=settings.config.train.device,
-                precision=settings.config.listening.precision,
-                end_with_first_error=exit_on_loss,
-                failures=failures,
-            )
-            session.run(duration_s=duration, show=session_view(settings.config.dashboard, outputs))
+        with stderr_redirected(log_file(), keep_ours=options.headless):
+            session = streams.start()
+            reloader = Reloader(streams, lambda: options.settings(device=device), around=reloading, after=reloaded)
+            plant.show(session.latest[len(session.streams) :])  # streams that could not be started
+            if plant.status is not None:
+                plant.status.commands["reload"] = reloader.answer
+            try:
+                session.run(
+                    duration_s=duration,
+                    show=session_view(settings.config.dashboard, outputs, plant),
+                    hangup=reloader.request if options.headless or not controlling_terminal() else None,
+                )
+            finally:
+                reloader.close()
     finally:
-        for writer in writers:
+        plant.close()
+        for writer in outputs.writers:
             writer.close()
             log.info("%s", writer.summary())
-    from monitor.cli.results import listening_line
-
-    _write_lines(map(listening_line, session.streams), as_json=log_json)
-    if session.error is not None:
-        raise session.error
+    write_lines(map(listening_line, session.streams), as_json=options.log_json)
+    if error := session.error or plant.error:
+        raise error
 
 
 @click.command()
@@ -186,26 +145,14 @@ def live(
 )
 @click.option("--gapless", is_flag=True, help="Treat the files as parts of one continuous recording.")
 @click.option("--fail-on-anomaly", is_flag=True, help=f"End with exit code {EXIT_ANOMALY} if there was an anomaly.")
-@sensitivity_option
-@output_options
-@view_options
-@settings_options
+@listening_options
 def replay(
     bundle: Path | None,
     files: tuple[Path, ...],
     speed: float,
     gapless: bool,
-    sensitivity: str | None,
-    scores: Path | None,
     fail_on_anomaly: bool,
-    pictures: Path | None,
-    headless: bool,
-    events: Path | None,
-    log_json: bool,
-    ascii: bool,
-    no_colour: bool,
-    config_file: Path | None,
-    overrides: tuple[str, ...],
+    options: ListeningOptions,
 ) -> None:
     """Monitor recordings as if they were live sound, one after another.
 
@@ -214,8 +161,8 @@ def replay(
 
     \b
     Keys: ? help, i details, q quit, space pause the display, + and - change the limit for this run,
-    a acknowledge an anomaly, s save a picture. Table of several streams: arrows select one, Enter shows it,
-    Escape goes back, / filters names, o changes the order.
+    a acknowledge an anomaly, s save a picture, z last hour, day and month. Table of several streams: arrows
+    select one, Enter shows it, Escape goes back, / filters names, o changes the order.
     \b
     Examples:
       monitor replay runs/pump/model.safetensors today.wav
@@ -224,10 +171,9 @@ def replay(
       monitor replay runs/pump/model.safetensors today.wav --speed max --headless --fail-on-anomaly
       monitor replay --config hall.yaml --speed max --headless --scores scores.csv
     """
-    outputs = Outputs(headless, log_json, scores, events, pictures)
-    set_up_logs(as_json=log_json, timed=True)
-    chosen = (*view_overrides(ascii, no_colour), *sensitivity_override(sensitivity))
-    settings = settings_source(config_file, (*overrides, *chosen))
+    outputs = options.outputs()
+    set_up_logs(as_json=options.log_json, timed=True)
+    settings = options.settings()
     if bundle is not None:
         require_model(bundle, files, command="monitor replay")
     if bundle is not None and not files:
@@ -235,114 +181,38 @@ def replay(
     from monitor.runtime.builder import StreamRequest, with_recordings
     from monitor.runtime.start_failures import StartFailures
 
-    requests = [StreamRequest(bundle, files=files)] if bundle else _configured_requests(settings, with_files=True)
+    requests = [StreamRequest(bundle, files=files)] if bundle else configured_requests(settings, with_files=True)
     failures = StartFailures(tolerate=len(requests) > 1)
     requests = with_recordings(requests, failures)
-    _require_other_files(outputs, requests)
+    require_other_files(outputs, requests, settings.config)
 
     from monitor.cli.results import print_results, result_lines
     from monitor.runtime.builder import file_sources, load_requests, make_plans
+    from monitor.runtime.output_set import OutputSet
     from monitor.runtime.session import Session
 
     loaded = load_requests(requests, settings, failures)
-    _require_calibrated_limits(loaded, sensitivity)
+    require_calibrated_limits(loaded, options.sensitivity)
     playable = file_sources(loaded, speed=speed, gapless=gapless, failures=failures)
-    sinks = outputs.sinks(wait=True, named=bundle is None)
-    session = Session(
-        make_plans(playable, lambda one: [*sinks, *outputs.plots(one.bundle, wait=True)], failures),
-        device=settings.config.train.device,
-        precision=settings.config.listening.precision,
-        failures=failures,
-    )
-    session.run(show=session_view(settings.config.dashboard, outputs))
-    if log_json:
-        _write_lines(result_lines(session), as_json=True)
+    # What is replayed is kept only where that is asked for: it is not what the monitor hears now.
+    plant = None if options.state is None else plant_outputs(settings.config, requests, serving=False)
+    kept = plant.outputs(settings.config, [request.name for request in requests]) if plant else []
+    try:
+        session = Session(
+            make_plans(playable, OutputSet([*outputs.outputs(wait=True, named=bundle is None), *kept]).sinks, failures),
+            device=settings.config.train.device,
+            precision=settings.config.listening.precision,
+            failures=failures,
+        )
+        session.run(show=session_view(settings.config.dashboard, outputs, plant))
+    finally:
+        if plant is not None:
+            plant.close()
+    if options.log_json:
+        write_lines(result_lines(session), as_json=True)
     else:
         print_results(session)
-    if session.error is not None:
-        raise session.error
+    if error := session.error or (plant and plant.error):
+        raise error
     if fail_on_anomaly and session.anomalies:
         raise click.exceptions.Exit(EXIT_ANOMALY)
-
-
-def _require_calibrated_limits(loaded: Sequence[LoadedRequest], sensitivity: str | None) -> None:
-    """Checks that no limit is set by hand if a sensitivity is asked for, because that would then change nothing.
-
-    Raises:
-        ConfigError: if one is.
-    """
-    if sensitivity is None:
-        return
-    for one in loaded:
-        if one.config.alarm.threshold is not None:
-            stream = f" of {one.request.name}" if one.request.name else ""
-            raise ConfigError(
-                f"--sensitivity {sensitivity} has no effect, because alarm.threshold sets the limit{stream} to "
-                f"{one.config.alarm.threshold:g}: leave out one of the two."
-            )
-
-
-def _write_lines(lines: Iterable[tuple[str, Mapping[str, object]]], *, as_json: bool) -> None:
-    """Writes lines to standard output: the texts, or the facts as JSON."""
-    from monitor.cli.logs import event_writer
-
-    write = event_writer(as_json=True)
-    for text, facts in lines:
-        write(text, facts) if as_json else say(text)
-
-
-def _configured_requests(settings: SettingsSource, *, with_files: bool) -> list[StreamRequest]:
-    """Returns the streams in the settings that have a file, or those that have a microphone.
-
-    Raises:
-        ConfigError: if there are no such streams.
-    """
-    from monitor.runtime.builder import StreamRequest
-
-    wanted = [stream for stream in settings.config.streams if bool(stream.file) == with_files]
-    if not wanted:
-        kind = "a file" if with_files else "a microphone"
-        raise ConfigError(
-            f"There is nothing to listen to: give a model, or list streams with {kind} each in config.yaml."
-        )
-    return [
-        StreamRequest(stream.bundle, stream.name, stream.device, stream.channel, stream.file, stream.alarm)
-        for stream in wanted
-    ]
-
-
-def _require_other_files(outputs: Outputs, requests: Sequence[StreamRequest]) -> None:
-    """Checks that no output file is also an input: a model or a recording."""
-    from monitor.core.atomic_io import require_other_file
-
-    read = [path for request in requests for path in (request.model, *request.files)]
-    require_other_file(outputs.files, read)
-
-
-def _writer(path: Path, bundle: Bundle) -> RecordingWriter:
-    from monitor.outputs.recording_writer import RecordingWriter
-
-    return RecordingWriter(path, bundle.config.features.sample_rate)
-
-
-def session_view(dashboard: Dashboard, outputs: Outputs) -> Any:
-    """Returns a function that shows a session: on the dashboard, or as lines of text."""
-    from rich.console import Console
-
-    from monitor.cli.logs import event_writer
-    from monitor.dashboard.app import show
-
-    def show_session(session: Session) -> None:
-        show(
-            lambda: session.latest,
-            session,
-            session.over,
-            fps=dashboard.fps,
-            ascii=dashboard.ascii,
-            colour=dashboard.colour,
-            console=Console(force_terminal=False) if outputs.headless else None,
-            log=event_writer(as_json=outputs.log_json),
-            log_every_s=dashboard.log_every_s,
-        )
-
-    return show_session

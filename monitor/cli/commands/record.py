@@ -7,15 +7,13 @@ from typing import Any
 
 import click
 
-from monitor.cli.options import FILE, microphone_options, settings_in_force, settings_options
+from monitor.cli.options import FILE, Number, microphone_options, settings_in_force, settings_options
 from monitor.cli.output import say
 
 
 @click.command()
 @microphone_options
-@click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), required=True, metavar="M", help="Minutes to record."
-)
+@click.option("--minutes", type=Number(0, min_open=True), required=True, metavar="M", help="Minutes to record.")
 @click.option("--out", type=FILE, required=True, help="Folder for the recordings.")
 @click.option(
     "--format",

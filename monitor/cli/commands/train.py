@@ -11,6 +11,7 @@ from monitor.cli.environment import choose_thread_waiting
 from monitor.cli.options import (
     FILE,
     PRESETS,
+    Number,
     Speed,
     settings_in_force,
     settings_options,
@@ -107,7 +108,7 @@ def train(
 )
 @click.option("--speed", type=Speed(), help="Speed of the replay: 1 is real time.  [default: 1; max with --headless]")
 @click.option(
-    "--hours", type=click.FloatRange(0, min_open=True), metavar="H",
+    "--hours", type=Number(0, min_open=True), metavar="H",
     help="Only count the false alarms in H hours of the healthy machine.",
 )  # fmt: skip
 @click.option(
@@ -160,7 +161,7 @@ def demo(
         if days is not None:
             count_over_days(config, out, MACHINES[machine], days)
         return
-    from monitor.cli.commands.listen import Outputs, session_view
+    from monitor.cli.listening import Outputs, session_view
     from train.demo.demo import run_demo
 
     outputs = Outputs(headless, log_json, events=events)

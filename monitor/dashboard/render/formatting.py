@@ -91,7 +91,12 @@ def method(score_kind: str) -> str:
 
 def event_kind(event: Event) -> str:
     """What an event is, in at most nine characters."""
-    return _KINDS.get(event.kind, event.kind)
+    return kind_word(event.kind)
+
+
+def kind_word(kind: str) -> str:
+    """What a kind of event is called on the screen, in at most nine characters."""
+    return _KINDS.get(kind, kind)
 
 
 def event_peak(event: Event) -> float:

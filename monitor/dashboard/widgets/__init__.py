@@ -5,6 +5,7 @@ __all__ = [
     "banner",
     "chart",
     "event_list",
+    "long_term",
     "overlay",
     "reason",
     "spectrogram",

@@ -94,15 +94,35 @@ def _plot(
     history: History, axis: Axis, unheard: BoolArray, width: int, rows: int, theme: Theme, glyphs: Glyphs
 ) -> list[Line]:
     dots = ASCII_DOTS if glyphs.ascii else BRAILLE
-    plot = max(width - GUTTER, 1)
     height = rows * dots.down
-    slots = minute_slots(history.slot_s)
-    values = column_maximum(history.values, history.first_slot, slots, plot * dots.across)
+    values = column_maximum(
+        history.values, history.first_slot, minute_slots(history.slot_s), max(width - GUTTER, 1) * dots.across
+    )
     line = axis.line(height, dots.down)
     pixels = trace(axis.pixels(values, height, line), height, line)
+    return plot_lines(pixels, axis, unheard, rows, theme, glyphs, in_shares=history.is_share)
+
+
+def plot_lines(
+    pixels: BoolArray, axis: Axis, unheard: BoolArray, rows: int, theme: Theme, glyphs: Glyphs, *, in_shares: bool
+) -> list[Line]:
+    """`rows` lines of chart with the labels of its y axis; what is above the threshold has another colour.
+
+    Args:
+        pixels: (rows · down, columns · across) what is drawn, the top row first.
+        axis: the y axis.
+        unheard: (columns,) columns in which no sound was heard; they are hatched.
+        rows: of the chart.
+        theme: styles.
+        glyphs: characters.
+        in_shares: whether the labels are shares of a limit.
+    """
+    dots = ASCII_DOTS if glyphs.ascii else BRAILLE
+    height = rows * dots.down
+    line = axis.line(height, dots.down)
     codes = dots.codes(pixels)
     line_row = None if line is None else rows - 1 - line // dots.down
-    labels = _labels(axis, rows, height, line, dots.down, in_shares=history.is_share)
+    labels = _labels(axis, rows, height, line, dots.down, in_shares=in_shares)
     made: list[Line] = []
     for row in range(rows):
         label = labels.get(row, "")

@@ -17,7 +17,7 @@ from monitor.dashboard.widgets.status import Keys, facts
 KEYS: Keys = (("any key", "closes this"),)
 
 _KEYS_HELP = (
-    "q quits, space pauses, + and - move the limit, s saves a picture, i shows details, a acknowledges anomalies"
+    "q quits, space pauses, + and - move the limit, s saves a picture, i shows details, a acknowledges, z shows history"
 )
 _TABLE_KEYS = (
     "arrows choose a stream, Enter shows it alone, Escape goes back, / shows only names with what you type, o changes "
@@ -25,6 +25,12 @@ _TABLE_KEYS = (
 )
 _STATES = "WARNING: unusual, not yet for long. OFF: quiet. LOST, NO SIGNAL: no sound. OVERLOADED: much is not heard."
 _SHARE = "How near the alarm is: above 100 % is the alarm. It is the larger of score and lasting. Hatched: not heard."
+_LONG = (
+    ("Share of limit", _SHARE + " Each column is filled from the mean of its time to the highest value."),
+    ("States", "The sign of the state that took most of a column's time, of an anomaly if there was any; which sign "
+     "means what, and how long each state took, stands below."),
+    ("Level", "How loud the sound was, in the range that stands below."),
+)  # fmt: skip
 _SCORE = "How different the machine sounds from normal."
 _LASTING = "Small deviations that go on are added up. Above 100 % is the alarm, even if the score is low."
 _ERROR = "How badly the network, trained on normal sound, reproduces this sound. "
@@ -56,14 +62,24 @@ _TWO_COLUMNS = 60  # cells from which on names stand in a column of their own
 Entry = tuple[str, str, Style]
 
 
-def stream_help(score_kind: str, several: bool, width: int, rows: int, theme: Theme, glyphs: Glyphs) -> list[Line]:
+def stream_help(
+    score_kind: str, several: bool, width: int, rows: int, theme: Theme, glyphs: Glyphs, *, long: bool = False
+) -> list[Line]:
     """`rows` lines about the keys and the panels of one stream.
 
     Args:
         score_kind: with "error", alarms go by the reconstruction error, and there is no other score.
         several: whether there is a table of streams to go back to.
+        width: cells.
+        rows: how many lines.
+        theme: styles.
+        glyphs: characters.
+        long: whether hours or days are shown in place of the last minute.
     """
     texts = dict(_STREAM)
+    if long:
+        kept = ("Score", "Reconstruction error", "What is unusual", "Events")
+        texts = {"State": _STATES, **dict(_LONG), **{title: texts[title] for title in kept}}
     if score_kind == "error":
         del texts["Score"]
         texts["Reconstruction error"] = _ERROR + "Alarms go by it."

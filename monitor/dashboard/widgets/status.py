@@ -39,7 +39,7 @@ Keys = tuple[tuple[str, str], ...]  # of the last row: a key and what it does
 
 KEYS: Keys = (
     ("q", "quit"), ("space", "pause"), ("?", "help"), ("+ -", "limit"), ("s", "save picture"), ("i", "details"),
-    ("a", "acknowledge"),
+    ("a", "acknowledge"), ("z", "time"),
 )  # fmt: skip
 
 

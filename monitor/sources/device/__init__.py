@@ -1,3 +1,12 @@
 """Microphones: listing, opening, watching, reconnecting, and sharing one between streams."""
 
-__all__ = ["channel_watch", "devices", "microphone", "portaudio", "pulse_routing", "shared_device", "stderr_redirect"]
+__all__ = [
+    "channel_watch",
+    "devices",
+    "microphone",
+    "microphones",
+    "portaudio",
+    "pulse_routing",
+    "shared_device",
+    "stderr_redirect",
+]

@@ -42,9 +42,9 @@ class Microphone:
         sample_rate: sample rate of the model in Hz, which is tried first.
         channels: channels of the device that will be read from the ring: numbers, or "mix" for the mean of all.
         end_when_lost: end with SourceLost instead of waiting for the device.
-        only_one: this process records from no other device. Otherwise it is not checked whether the sound server
-            replaces the device by another one, because the server does not say which of the process's streams belongs
-            to which device.
+        only_one: this process records from no other device. Otherwise, or once `only_one` is set to False, it is not
+            checked whether the sound server replaces the device by another one, because the server does not say which
+            of the process's streams belongs to which device.
         pin: as in `monitor.sources.device.pulse_routing.PulseRouting`.
     """
 
@@ -66,14 +66,36 @@ class Microphone:
         columns = max(1 if channel == "mix" else channel + 1 for channel in self._channels)
         self.ring = SampleRing(self.sample_rate, columns)  # stays empty: each device stream has its own ring
         self.name = settings.device or "microphone"
-        self._settings, self._end_when_lost, self._only_one = settings, end_when_lost, only_one
+        self.settings, self.only_one = settings, only_one
+        self._end_when_lost = end_when_lost
         self._stream: DeviceStream | None = None
         self._device: Device | None = None  # the device that was opened first; only this one is reconnected
         self._routing = PulseRouting(pin)
         self._overflows = 0  # number of overflows of the device streams that have been closed
         self.listeners = 0  # number of streams that share the microphone
+        self._left = False  # whether the last of them has left
+        self._joining = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="microphone", daemon=True)
+
+    def records(self, channel: Channel) -> bool:
+        """Whether a further stream can read this channel: it was asked for, or one with a higher number was."""
+        numbers = [other for other in self._channels if other != "mix"]
+        return channel in self._channels or (channel != "mix" and channel < max(numbers, default=0))
+
+    def join(self) -> bool:
+        """Adds a stream; returns False if the last one has left."""
+        with self._joining:
+            self.listeners += not self._left
+            return not self._left
+
+    def leave(self) -> None:
+        """Removes a stream; the last one stops the microphone."""
+        with self._joining:
+            self.listeners -= 1
+            self._left = self.listeners == 0
+        if self._left:
+            self.stop()
 
     def start(self) -> None:
         """Starts to open the device, and returns at once. Each stream that shares the microphone may call it."""
@@ -151,7 +173,7 @@ class Microphone:
             if time.monotonic() - since > STILL_S + 0.5:
                 self._mark_lost(since, f"{self.name}: is open, but delivers no sound.")
         delivers = stream.ring.written > 0
-        if delivers and (not self._only_one or self._routing.accept()):
+        if delivers and (not self.only_one or self._routing.accept()):
             self._adopt(stream)
             return ""
         stream.close(_CLOSING_S)
@@ -169,9 +191,9 @@ class Microphone:
     def _open_at_first_rate(self) -> DeviceStream:
         """Opens the device at the first of the wanted sample rates that it supports."""
         devices = input_devices()
-        device = find_again(devices, self._device) if self._device else choose(devices, self._settings.device)
+        device = find_again(devices, self._device) if self._device else choose(devices, self.settings.device)
         channels = max(device.needed_channels(channel) for channel in self._channels)
-        settings = self._settings
+        settings = self.settings
         first = settings.device_rate or self.sample_rate
         rates = (first,) if settings.device_rate else tuple(dict.fromkeys((first, device.default_rate)))
         for number, rate in enumerate(rates, 1):
@@ -217,7 +239,7 @@ class Microphone:
                 log.warning("%s: %s", self.name, note)
             if ring.written != written:
                 written, still = ring.written, 0.0
-            if still < STILL_S and not self._routing.switched:
+            if still < STILL_S and not (self.only_one and self._routing.switched):
                 continue
             stopped = still >= STILL_S
             since = ring.written_at if stopped else now

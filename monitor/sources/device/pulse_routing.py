@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
+_pinned: list[str] = []  # the source that this process has pinned
 _QUERY_S = 2.0  # a sound server that does not answer within this time is stalled, which is detected elsewhere
 
 
@@ -54,11 +55,19 @@ def pin_pulse_source(name: str) -> None:
     This setting applies to the whole process, so it suits only a program that records from one device.
     """
     if "PULSE_SOURCE" not in os.environ:
+        _pinned.append(name)
         os.environ["PULSE_SOURCE"] = name
         log.info(
             "recording only from %s (PULSE_SOURCE), so that the sound server cannot replace it by another microphone",
             name,
         )
+
+
+def unpin_pulse_source() -> None:
+    """Undoes `pin_pulse_source`, because this process begins to record from a second device."""
+    if _pinned and os.environ.get("PULSE_SOURCE") == _pinned[-1]:
+        del os.environ["PULSE_SOURCE"]
+    _pinned.clear()
 
 
 class PulseRouting:

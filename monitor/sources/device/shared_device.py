@@ -14,7 +14,8 @@ from monitor.sources.source import Mark
 class MicrophoneSource:
     """The source of one stream of a microphone (a `monitor.sources.source.Source`).
 
-    The microphone starts with the first of its streams, and stops with the last.
+    The microphone starts with the first of its streams, and stops with the last. A stream that is added while the
+    microphone is open hears what comes from then on.
 
     Args:
         microphone: the microphone.
@@ -22,6 +23,7 @@ class MicrophoneSource:
 
     Raises:
         DataError: if the microphone does not record this channel.
+        MonitorError: if its last stream has left it.
     """
 
     speed = 1.0
@@ -31,7 +33,9 @@ class MicrophoneSource:
         self.channel = channel
         self._microphone, self._marks = microphone, deque[Mark]()
         self._reader = RingReader(microphone.ring, channel)
-        microphone.listeners += 1
+        self._reader.read = self._reader.written
+        if not microphone.join():
+            raise MonitorError(f"{microphone.name}: is being closed.")
         self._listening = True
 
     @property
@@ -89,6 +93,4 @@ class MicrophoneSource:
         """Ends this stream; the last stream stops the microphone."""
         if self._listening:
             self._listening = False
-            self._microphone.listeners -= 1
-        if self._microphone.listeners == 0:
-            self._microphone.stop()
+            self._microphone.leave()

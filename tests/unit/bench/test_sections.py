@@ -29,6 +29,8 @@ LITTLE = {
     "monitor.bench.replay.SINGLY_S": 0.5,
     "monitor.bench.replay.STARTS": 1,
     "monitor.bench.frames.SECONDS": 2,
+    "monitor.bench.store.STREAMS": 2,
+    "monitor.bench.store.DAYS": 2,
     "train.bench.cache.FILES": 3,
     "train.bench.cache.LARGE_FILES": 2,
     "train.bench.cache.FILE_S": 1.0,
@@ -105,6 +107,13 @@ def test_frames_are_measured_beside_torchaudio_and_librosa() -> None:
     assert {"ours", "torchaudio", "librosa", "over_torchaudio", "over_librosa"} <= figures.keys()
 
 
+def test_the_store_is_measured_with_a_year_of_minute_values() -> None:
+    figures: Any = figures_of("store")["store"]
+    assert (figures["streams"], figures["days"], figures["rows"]) == (2, 2, 2 * 2 * 1440)
+    assert figures["year_bytes"] == pytest.approx(figures["bytes"] * 365 / 2)
+    assert figures["year_by_hour_s"] > 0
+
+
 def test_the_cache_is_measured_beside_the_articles_way_and_says_what_an_hour_takes() -> None:
     figures = figures_of("cache")["cache"]
     assert figures.keys() >= {"times_real_time", "again_times_real_time", "over_article"}
@@ -120,6 +129,6 @@ def test_training_is_measured_beside_its_bare_steps_a_loader_and_the_disk() -> N
 
 
 def test_every_section_can_be_chosen_and_is_explained_in_the_help() -> None:
-    assert set(OFFLINE) | {"latency", "replay", "machine", "streams", "frames", "precision"} == set(SECTIONS)
+    assert set(OFFLINE) | {"latency", "replay", "machine", "streams", "frames", "store", "precision"} == set(SECTIONS)
     helped = CliRunner().invoke(cli, ["bench", "--help"]).output
     assert all(f"\n  {section} " in helped for section in SECTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
@@ -28,14 +29,12 @@ def test_the_help_of_every_command_shows_examples_of_it(name: str, capsys: pytes
 def test_every_example_in_the_help_is_a_command_line_that_is_understood(name: str) -> None:
     text = cli.commands[name].help or ""
     lines = [line.strip().partition("  ")[0].partition(" >")[0] for line in text.splitlines()]
-    examples = [line.split() for line in lines if line.startswith(("monitor ", "torchrun "))]
+    examples = [shlex.split(line) for line in lines if line.startswith(("monitor ", "torchrun "))]
     assert examples
     for words in examples:
         given = iter(words[words.index("monitor") + 1 :])
         called = cli.commands[next(given)]
-        # Text in quotes is one argument.
-        arguments = " ".join(given).replace('"USB Audio"', "USB-Audio").replace('"press 2"', "press-2").split()
-        with called.make_context(called.name or "", arguments):
+        with called.make_context(called.name or "", list(given)):
             pass
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,41 @@ def test_standard_error_that_nobody_reads_harms_nothing(monkeypatch: pytest.Monk
         report_error("to nobody")
         os.dup2(os.open(os.devnull, os.O_WRONLY), write)
     os.close(write)
+
+
+def test_in_the_journal_each_line_has_its_level_and_no_time_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal"
+    with journal.open("w", buffering=1) as file:
+        found = os.fstat(file.fileno())
+        monkeypatch.setattr("sys.stderr", file)
+        monkeypatch.setattr("sys.stdout", file)
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        set_up_logs(timed=True)
+        log.info("the microphone is back")
+        log.warning("late")
+        write = event_writer(as_json=False)
+        write("NORMAL", {"kind": "state", "state": "NORMAL"})
+        write("ANOMALY", {"kind": "state", "state": "ANOMALY"})
+        write("sound lost", {"kind": "event", "event": {"kind": "lost", "end_s": None}})
+        event_writer(as_json=True)("NORMAL", {})
+        report_error("two", "messages")
+    lines = journal.read_text().splitlines()
+    as_json = lines.pop(5)
+    assert lines == [
+        "<6>the microphone is back", "<4>late", "<6>NORMAL", "<4>ANOMALY", "<4>sound lost", "<3>monitor: two",
+        "<3>messages",
+    ]  # fmt: skip
+    assert as_json.startswith("<6>{")
+    assert json.loads(as_json[3:])["message"] == "NORMAL"
+
+
+def test_what_a_service_writes_to_a_file_has_times_and_no_levels(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The variable of the journal is inherited also by processes that write elsewhere."""
+    monkeypatch.setenv("JOURNAL_STREAM", "8:12345")
+    set_up_logs(timed=True)
+    log.warning("late")
+    assert datetime.fromisoformat(capsys.readouterr().err.split(" ")[0]).tzinfo is not None

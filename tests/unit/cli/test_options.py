@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.cli.commands.events import KINDS
 from monitor.cli.main import run as command
-from monitor.cli.options import FILE, ChannelChoice, Speed, settings_in_force, view_overrides
+from monitor.cli.options import FILE, ChannelChoice, Number, Speed, settings_in_force, view_overrides
 from monitor.config.loader import load_config
+from monitor.config.plant import EventKind
 from monitor.core.errors import EXIT_OK, EXIT_USAGE
 from support.builders import RATE, noise, write_sound
 
@@ -112,3 +115,35 @@ def test_a_sensitivity_beside_a_limit_by_hand_is_refused_because_it_would_change
     arguments = ["replay", str(model), str(sound), "--sensitivity", "low", "--set", "alarm.threshold=3"]
     assert command(arguments) == EXIT_USAGE
     assert "--sensitivity low has no effect, because alarm.threshold sets the limit to 3" in capsys.readouterr().err
+
+
+def test_events_can_be_chosen_by_every_kind_that_there_is() -> None:
+    assert get_args(EventKind) == KINDS
+
+
+@pytest.mark.parametrize("text", ["nan", "-nan", "0", "-1", "one"])
+def test_what_is_no_number_in_the_range_of_an_option_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Number(0, min_open=True).convert(text, None, None)
+
+
+@pytest.mark.parametrize("option", [
+    ["trend", "--days"], ["report", "--out", "x.html", "--max-mb"], ["live", "MODEL", "--duration"],
+    ["record", "x", "--minutes"], ["calibrate", "MODEL", "--minutes"], ["evaluate", "MODEL", "x", "--hours"],
+])  # fmt: skip
+def test_no_option_takes_nan_for_a_number(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command([*option, "nan"]) == EXIT_USAGE
+    assert "'nan' is not a number." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--events", "--scores"])
+def test_no_output_is_written_into_the_store(
+    model: Path, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = write_sound(tmp_path / "a.wav", noise(RATE))
+    store = tmp_path / "monitor.sqlite"
+    store.write_bytes(b"the store")
+    options = ["--state", str(tmp_path), option, str(store)]
+    assert command(["replay", str(model), str(sound), "--headless", "--speed", "max", *options]) == EXIT_USAGE
+    assert "is an input file and would be overwritten" in capsys.readouterr().err
+    assert store.read_bytes() == b"the store"

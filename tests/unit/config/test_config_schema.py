@@ -56,9 +56,8 @@ def test_sizes_that_follow_from_the_settings_are_computed_from_them() -> None:
 
 
 @pytest.mark.parametrize("setting", NUMBERS)
-@pytest.mark.parametrize("value", [1e300, -1e300, 5e-324, -5e-324, 10**30])
-def test_a_number_beyond_all_reason_is_refused_in_every_setting(setting: str, value: float) -> None:
-    """5e-324 only where 0 is refused, too."""
+def test_a_number_beyond_all_reason_is_refused_in_every_setting(setting: str) -> None:
+    """Where 0 is allowed, the smallest numbers that there are may be allowed as well."""
     group, key = setting.split(".")
     model = type(Config.model_fields[group].default)
 
@@ -69,7 +68,8 @@ def test_a_number_beyond_all_reason_is_refused_in_every_setting(setting: str, va
             return any(one["loc"][:1] == (key,) for one in error.errors())
         return False
 
-    assert refused(value) or (abs(value) < 1 and not refused(0))
+    for value in (1e300, -1e300, 5e-324, -5e-324, 10**30):
+        assert refused(value) or (abs(value) < 1 and not refused(0)), value
 
 
 @pytest.mark.parametrize("path", ["a\0b", "~nosuch/x", "a/" * 3000, "b" * 300, " ", "\ud83d"])

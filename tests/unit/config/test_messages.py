@@ -132,3 +132,91 @@ def test_a_thousand_mistakes_fit_on_a_screen() -> None:
 def test_a_long_value_or_name_is_not_repeated_in_full() -> None:
     assert len(mistakes(f"audio:\n  block_ms: {'9' * 1000}x\n")) < 300
     assert len(mistakes(f"{'a' * 5000}: 1\n")) < 300
+
+
+CHANNELS = "notify:\n  channels:\n    - name: phone\n      webhook: https://example.org\n"
+RULES = f"{CHANNELS}  rules:\n    - to: phone\n    - streams: x\n      "
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        (
+            f"{CHANNELS}      webhok: x\n",
+            "5:7",
+            ["unknown setting notify.channels[0].webhok", "webhook", "apprise_file"],
+        ),
+        (
+            "notify:\n  channels:\n    - {name: a, command: ['', x]}\n",
+            "3:17",
+            ["notify.channels[0].command", "a program"],
+        ),
+        (f"{CHANNELS}      timeout_s: soon\n", "5:7", ["notify.channels[0].timeout_s", "number", "'soon'"]),
+        (f"{CHANNELS}      command: x\n", "3:7", ["notify.channels[0]", "exactly one of webhook"]),
+        (f"{CHANNELS}    - name: phone\n      command: x\n", "5:7", ["channels[0] has the name 'phone' already"]),
+        ("notify:\n  channels:\n    - webhook: https://a\n", "3:7", ["notify.channels[0].name is missing"]),
+        ("notify:\n  channels:\n    - name: a\n      webhook: example.org\n", "4:7", ["begins with https://"]),
+        ("notify:\n  channels:\n    - {name: a, command: x, secret_file: y}\n", "3:29", ["only a webhook is signed"]),
+        ("notify:\n  channels: phone\n", "2:3", ["notify.channels has to be a list", "`- name: …`"]),
+        ("notify:\n  channels:\n    - phone\n", "3:7", ["notify.channels[0] has to be a group of settings"]),
+        (f"{RULES}to: fone\n", "8:7", ["notify.rules[1].to", "no channel 'fone'", "phone"]),
+        (f"{RULES}too: phone\n", "8:7", ["unknown setting notify.rules[1].too", "cool_down_s"]),
+        (f"{RULES}to: phone\n      kinds: [anomaly, fire]\n", "9:24", ["notify.rules[1].kinds[1]", "'fire'"]),
+        (
+            f"{RULES}to: phone\n      kinds: {{a: 1}}\n",
+            "9:7",
+            ["notify.rules[1].kinds has to be a list, such as [a, b]"],
+        ),
+        (f"{RULES}to: []\n", "8:7", ["notify.rules[1].to cannot be empty"]),
+        ('metrics:\n  address: ""\n', "2:3", ["metrics.address cannot be empty"]),
+        (f"{RULES}to: phone\n      quiet: 22-06\n", "9:7", ["notify.rules[1].quiet", "'22-06'", '"22:00-06:00"']),
+        (f"{RULES}to: phone\n      quiet: '06:00-06:00'\n", "9:7", ["the same time"]),
+        (f"{RULES}to: phone\n      escalate_after_s: 60\n", "9:7", ["escalate_to belong together"]),
+        (f"store:\n  enabled: false\n{CHANNELS}", "4:3", ["notify.channels", "store.enabled is false"]),
+    ],
+)
+def test_a_mistake_in_a_list_of_groups_is_reported_at_its_entry(text: str, place: str, words: list[str]) -> None:
+    lines = mistakes(text).splitlines()
+    assert any(line.startswith(f"settings.yaml:{place}: ") and all(word in line for word in words) for line in lines), (
+        lines
+    )
+
+
+@pytest.mark.parametrize("key", ["channels", "rules"])
+def test_lists_of_groups_are_set_in_the_file_only(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"notify.{key} cannot be set here, only in the settings file"):
+        load_config(overrides=[f"notify.{key}=[]"])
+
+
+def test_an_address_that_may_contain_a_password_is_not_repeated() -> None:
+    address = f"https://anna:sesame@example.org/{'x' * 3000}"
+    for text in (
+        f"notify:\n  channels:\n    - {{name: a, webhook: '{address}'}}\n",
+        f"notify:\n  channels:\n    - {{name: a, webhook: ['{address}']}}\n",
+        f"notify:\n  channels:\n    - {{name: a, webhook: 'x{address}'}}\n",
+        f"store:\n  url: '{address}'\n",
+    ):
+        assert "sesame" not in mistakes(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=[f"store.url={address}"])
+    assert str(caught.value).startswith("--set store.url: store.url: ")
+    assert "sesame" not in str(caught.value)
+
+
+def test_wrong_entries_of_a_list_do_not_make_it_an_empty_one() -> None:
+    [line] = mistakes(f"{RULES}to: phone\n      kinds: fire\n").splitlines()[-1:]
+    assert "notify.rules[1].kinds[0]" in line
+
+
+@pytest.mark.parametrize("broker", ["mqtt://broker", "broker:1883", "bro ker", "anna@broker", "broker/path"])
+def test_a_broker_is_a_host_name_without_what_belongs_to_other_settings(broker: str) -> None:
+    assert "mqtt.broker" in mistakes(f"mqtt:\n  broker: '{broker}'\n")
+
+
+@pytest.mark.parametrize("broker", ["", "broker", "broker.example.org", "10.0.0.1", "::1", "fe80::1%eth0"])
+def test_a_broker_is_a_name_or_an_address(broker: str) -> None:
+    assert load_config(overrides=[f"mqtt.broker={broker}"]).mqtt.broker == broker
+
+
+def test_the_name_of_the_computer_fits_on_a_line() -> None:
+    assert "one line of printable characters" in mistakes('state:\n  host: "hall\\n3"\n')

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from monitor.config.loader import SettingsSource, load_config
 from monitor.config.presets import PRESETS
-from monitor.config.schema import GROUPS, Config, Stream
+from monitor.config.schema import ENTRY_TYPES, GROUPS, Config, Stream
 from monitor.config.template import as_yaml, template
 from support.settings import SETTINGS, SHIPPED, configs, schema_of, written
 
@@ -122,6 +122,27 @@ def test_every_setting_of_a_stream_is_shown_with_an_example_and_its_meaning() ->
         assert stream.name == "press 2"
 
 
+@pytest.mark.parametrize(("group", "key"), ENTRY_TYPES)
+def test_every_setting_of_an_entry_of_a_list_is_shown_with_an_example_that_can_be_used(group: str, key: str) -> None:
+    [shown] = re.findall(rf"^  # {key}: .*\n((?:  #  .*\n)+)", template(), re.MULTILINE)
+    rows = re.findall(r"^  #   (- |  )(\w+): (\S.*?)  +(\S.*)$", shown, re.MULTILINE)
+    assert [name for _, name, _, _ in rows] == list(ENTRY_TYPES[group, key].model_fields)
+    for _, name, value, _ in rows:
+        entry = {"name": "a", "webhook": "https://example.org"} if key == "channels" else {"to": "a"}
+        if name in ("command", "apprise", "apprise_file"):
+            del entry["webhook"]
+        if name.startswith("escalate"):
+            entry |= {"escalate_to": "shift leader", "escalate_after_s": "60"}
+        lines = [f"      {one}: {text}\n" for one, text in (entry | {name: value}).items()]
+        text = f"notify:\n  {key}:\n    -{''.join(lines)[5:]}"
+        if key == "rules":
+            text += "  channels:\n"
+            for one in ("a", "control room", "shift leader"):
+                text += f"    - {{name: {one}, command: beacon}}\n"
+        [read] = getattr(load_config(written(text)).notify, key)
+        assert name in read.model_fields_set
+
+
 def test_no_line_of_the_shipped_file_is_too_long_for_a_terminal_and_values_stand_below_each_other() -> None:
     lines = template().splitlines()
     assert max(map(len, lines)) <= 120
@@ -148,6 +169,22 @@ def test_streams_that_are_shown_load_back_as_they_are() -> None:
     )
     assert len(config.streams) == 3
     assert load_config(written(as_yaml(config))) == config
+
+
+def test_channels_and_rules_that_are_shown_load_back_as_they_are_with_a_star() -> None:
+    config = load_config(
+        written(
+            "notify:\n  channels:\n"
+            "    - {name: 'a: b', webhook: 'https://user:p%23w@[::1]:8443/x?y=1', secret_file: 's e c', timeout_s: 3}\n"
+            "    - {name: c, command: [run, '-x', '']}\n    - {name: d, apprise: 'json://localhost'}\n"
+            "  rules:\n    - {to: ['a: b', c], kinds: no signal, quiet: ['22:00-06:00', '12:00-13:00'], ended: false}\n"
+            "    - {to: d, streams: 'press *', escalate_to: c, escalate_after_s: 60}\n"
+        )
+    )
+    assert len(config.notify.channels) == 3
+    shown = as_yaml(config)
+    assert load_config(written(shown)) == config
+    assert [line.strip() for line in shown.splitlines() if line.endswith("*")] == ["channels:    # *", "rules:    # *"]
 
 
 @pytest.mark.parametrize("preset", PRESETS)

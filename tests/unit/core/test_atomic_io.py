@@ -197,6 +197,17 @@ def test_if_a_file_cannot_be_written_the_error_is_one_sentence(tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
+@pytest.mark.parametrize("folder", ["/", ".", "..", "folder"])
+def test_a_folder_in_the_place_of_a_file_is_an_error_of_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MonitorError, match=r"cannot be written: Is a directory\.$"):
+        write_atomically(Path(folder), b"content")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
 # Checks before long computations
 
 

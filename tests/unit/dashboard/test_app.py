@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from monitor.core.events import State
-from monitor.dashboard import app
-from monitor.dashboard.app import Viewer, show
+from monitor.dashboard.app import show
 from monitor.dashboard.layout import Screen
 from monitor.dashboard.render.view import View
+from monitor.dashboard.viewer import Viewer
 from support.snapshots import RecordedControls, countdown, press, snapshot, terminal
 
 
@@ -48,7 +48,7 @@ def test_a_console_that_cannot_encode_blocks_gets_ascii() -> None:
 
 
 def test_only_rows_that_changed_are_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "_REPAINT_S", math.inf)
+    monkeypatch.setattr("monitor.dashboard.viewer._REPAINT_S", math.inf)
     out = io.StringIO()
     still, later = snapshot(), snapshot(load=0.5)
     frames = iter([still, still, still, later])
@@ -66,7 +66,7 @@ def test_q_ends_the_monitoring() -> None:
 
 def test_plus_and_minus_move_the_limit_by_five_per_cent() -> None:
     shown, controls = press("+", snapshot())
-    assert controls.scaled == [(1.05, 0)]
+    assert controls.scaled == [(1.05, "")]
     assert "limit up 5 %" in shown
     shown, controls = press("+-", snapshot())
     assert controls.factor == pytest.approx(1.0)
@@ -98,3 +98,8 @@ def test_s_saves_a_picture_and_says_its_name_or_why_it_could_not(tmp_path: Path)
     (picture,) = tmp_path.glob("monitor-*.svg")
     assert f"saved {picture.name}" in shown
     assert "not saved: No such file or directory" in press("s", snapshot(), folder=tmp_path / "missing")[0]
+
+
+def test_without_a_store_the_key_for_hours_and_days_says_why_nothing_changes() -> None:
+    shown, _ = press("z", snapshot())
+    assert "only the last minute is kept" in shown

@@ -20,7 +20,7 @@ CHILD = """
 import sys, termios
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from monitor.dashboard import app
+from monitor.dashboard import app, layout
 from support.snapshots import RecordedControls, snapshot
 before = termios.tcgetattr(0)
 controls = RecordedControls()
@@ -29,7 +29,7 @@ def latest():
 def broken(*_):
     raise RuntimeError("broken on purpose")
 if {fail}:
-    app.Screen.lines = broken
+    layout.Screen.lines = broken
 try:
     app.show(latest, controls, lambda: controls.ended or {fail}, fps=20, snapshot_dir=Path({out!r}))
 finally:

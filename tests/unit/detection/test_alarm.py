@@ -41,14 +41,34 @@ def alarm(
     normal_scores: np.ndarray = USUAL,
 ) -> Alarm:
     """An alarm with times given in rows."""
+    of_alarm = alarm_settings(
+        block=block, k=k, n=n, warm_up=warm_up, run_up=run_up, hold=hold, release=release, ratio=ratio,
+        cool_down=cool_down, remind=remind,
+    )  # fmt: skip
+    return Alarm(of_alarm, Limits(THRESHOLD, limit, normal_scores), HOP_S, window)
+
+
+def alarm_settings(
+    *,
+    block: int = 1,
+    k: int = 1,
+    n: int = 1,
+    warm_up: int = 0,
+    run_up: int = 0,
+    hold: int = 0,
+    release: int = 1,
+    ratio: float = 0.8,
+    cool_down: int = 0,
+    remind: int = 10_000,
+) -> schema.Alarm:
+    """Settings with times given in rows."""
     times = {
         "block": block, "warm_up": warm_up, "run_up": run_up, "hold": hold, "release": release, "cool_down": cool_down,
     }  # fmt: skip
-    settings = schema.Alarm(
+    return schema.Alarm(
         **{f"{name}_s": rows * HOP_S for name, rows in times.items()},
         **{"k": k, "n": n, "release_ratio": ratio, "remind_s": remind * HOP_S},
     )
-    return Alarm(settings, Limits(THRESHOLD, limit, normal_scores), HOP_S, window)
 
 
 def reports(machine: Alarm, scores: Sequence[float]) -> list[tuple[int, int, int | None]]:
@@ -331,6 +351,62 @@ def test_scaling_moves_the_threshold_and_the_limit_from_the_next_score_on() -> N
     assert [a.cause for a in machine.push(np.array([9.95]))] == ["lasting"]
 
 
+# Other settings
+
+
+def test_other_settings_hold_from_the_next_decision_on_and_the_scores_so_far_count() -> None:
+    machine = alarm(k=2, n=3)
+    machine.push(np.array([9.0, 9.0, 7.0]))
+    machine.change(alarm_settings(k=2, n=3), Limits(8.0, NO_CUSUM, USUAL))
+    assert [anomaly.start for anomaly in machine.push(np.array([9.0]))] == [3], "two of the last three are above it"
+
+
+def test_scores_that_are_not_above_a_higher_threshold_do_not_count_any_more() -> None:
+    machine = alarm(k=2, n=3)
+    machine.push(np.array([11.0]))
+    assert machine.state is State.WARNING
+    machine.change(alarm_settings(k=2, n=3), Limits(12.0, NO_CUSUM, USUAL))
+    assert machine.push(np.array([13.0])) == []
+    assert machine.state is State.WARNING
+    assert len(machine.push(np.array([13.0]))) == 1
+
+
+@pytest.mark.parametrize(("threshold", "ends"), [(10.0, False), (5.0, False), (20.0, True)])
+def test_an_ongoing_anomaly_goes_on_or_ends_by_the_new_threshold(threshold: float, ends: bool) -> None:
+    machine = alarm(release=2)
+    [begun] = machine.push(np.full(5, 11.0))
+    machine.change(alarm_settings(release=2), Limits(threshold, NO_CUSUM, USUAL))
+    found = machine.push(np.full(5, 11.0))
+    assert [(anomaly.id, anomaly.start, anomaly.end) for anomaly in found] == [(begun.id, 0, 5)] * ends
+    assert (machine.state is State.ANOMALY) != ends
+
+
+def test_lasting_anomalies_that_are_switched_off_and_on_begin_with_a_sum_of_nothing() -> None:
+    machine = alarm(limit=10.0)
+    machine.push(np.full(6, 9.95))
+    machine.change(alarm_settings(), Limits(THRESHOLD, NO_CUSUM, USUAL))
+    machine.push(np.full(6, 9.95))
+    assert (machine.state, machine.lasting_sum) == (State.NORMAL, 0.0)
+    machine.change(alarm_settings(), Limits(THRESHOLD, 10.0, USUAL))
+    assert (machine.lasting_sum, reports(machine, [9.95] * 3)) == (0.0, [])
+
+
+def test_a_cumulative_sum_above_a_lower_limit_is_an_anomaly_from_where_it_grew() -> None:
+    machine = alarm(limit=10.0)
+    machine.push(np.array([1.0, 1.0, *[9.95] * 5]))
+    machine.change(alarm_settings(), Limits(THRESHOLD, 3.0, USUAL))
+    assert [(anomaly.cause, anomaly.start) for anomaly in machine.push(np.array([9.95]))] == [("lasting", 2)]
+
+
+def test_decisions_come_as_often_as_the_new_settings_say() -> None:
+    machine = alarm(block=10)
+    machine.push(np.full(11, 9.0))
+    machine.change(alarm_settings(block=2), Limits(THRESHOLD, NO_CUSUM, USUAL))
+    assert machine.until_decision == 2
+    assert machine.push(np.array([11.0])) == []
+    assert len(machine.push(np.array([11.0]))) == 1
+
+
 # How it ends
 
 
@@ -584,7 +660,7 @@ LEVELS = [1.0, 7.9, 8.0, 9.0, 9.95, 10.0, 10.5, 13.0]
 def test_it_reports_the_same_as_a_plain_machine_in_any_portions(
     rows, late, cuts, times, n, k, ratio, limit, window
 ) -> None:
-    """States, and what each report says by the scores that had come then."""
+    """States, and what each report says by the scores that had come then. The same settings again change nothing."""
     scores = np.array([math.nan] * late + [score for score, times in rows for _ in range(times)])
     rolling = np.stack((np.arange(len(scores), dtype=float), scores), axis=1)
     options = times | {"n": n, "k": min(k, n), "ratio": ratio}
@@ -595,6 +671,7 @@ def test_it_reports_the_same_as_a_plain_machine_in_any_portions(
     found: list[Anomaly] = []
     for part in pieces(len(scores), cuts):
         found += machine.push(scores[part], rolling[part].__getitem__)
+        machine.change(alarm_settings(**options), Limits(THRESHOLD, limit, USUAL))
         assert machine.state == plain.states[part.stop - 1]
         assert (machine.anomaly is not None) == (machine.state is State.ANOMALY)
     expected = list(plain.events)

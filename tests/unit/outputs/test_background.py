@@ -174,6 +174,7 @@ def test_a_pipe_that_nobody_reads_holds_up_neither_the_monitoring_nor_its_end(
 def test_a_pipe_whose_reader_stalls_ends_with_the_monitoring_even_where_a_replay_waits_for_it(tmp_path: Path) -> None:
     with pipe(tmp_path / "stalled"):
         log = ScoreLog(tmp_path / "stalled", wait=True)
+        log._worker._close_s = 0.2
         engine = threading.Thread(target=lambda: [log.scores(score_rows(0, 1000)) for _ in range(1000)], daemon=True)
         engine.start()
         wait_until(lambda: log._worker.full, "a full queue")

@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> DriftFile:
 
 def heard(seconds: float) -> ScoreRows:
     score = np.zeros(round(seconds * 100))
-    return ScoreRows("mic", 0, 0.01, score.astype(np.float32), score, 1.0, State.NORMAL)
+    return ScoreRows("mic", 0, 0.01, score.astype(np.float32), score, 1.0, State.NORMAL, score, 0.0)
 
 
 def kept(file: DriftFile) -> float:

@@ -76,7 +76,11 @@ def test_a_name_that_is_no_text_stops_nothing(tmp_path: Path) -> None:
 
 def test_a_score_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
     log = ScoreLog(tmp_path / "scores.csv")
-    log.scores(ScoreRows("x", 0, 0.01, np.array([1.0, 2]), np.array([np.nan, 3]), 1.0, State.LISTENING))
+    log.scores(
+        ScoreRows(
+            "x", 0, 0.01, np.array([1.0, 2]), np.array([np.nan, 3]), 1.0, State.LISTENING, np.array([np.nan, 3]), 0.0
+        )
+    )
     log.close()
     assert [row["score"] for row in read_csv(tmp_path / "scores.csv")] == ["", "3"]
 
@@ -84,7 +88,7 @@ def test_a_score_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
 def test_small_and_large_scores_keep_nine_digits(tmp_path: Path) -> None:
     values = np.array([1.23456789e-12, 1.23456789e17, 0.0])
     log = ScoreLog(tmp_path / "scores.csv")
-    log.scores(ScoreRows("x", 0, 0.01, values, values, 1.0, State.NORMAL))
+    log.scores(ScoreRows("x", 0, 0.01, values, values, 1.0, State.NORMAL, values, 0.0))
     log.close()
     assert [float(row["score"]) for row in read_csv(tmp_path / "scores.csv")] == values.tolist()
 

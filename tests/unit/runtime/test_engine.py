@@ -14,7 +14,8 @@ from monitor.bundle.bundle import Bundle
 from monitor.core.errors import MonitorError
 from monitor.core.events import Event, State
 from monitor.outputs.sink import Sink
-from monitor.runtime.builder import StreamPlan, build_engine
+from monitor.runtime.builder import StreamPlan, build_engine, build_streams
+from monitor.runtime.engine import Change
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.sources.generated import BlockSource
 from monitor.streaming.portion import Portion
@@ -255,7 +256,7 @@ def test_a_threshold_is_scaled_from_any_thread_for_one_stream(bundle: Bundle) ->
         for source in sources:
             source.write(noise(RATE))
         wait_until(lambda: all(len(sink.score) for sink in sinks), "scores")
-        engine.scale_threshold(0.5, 1)
+        engine.scale_threshold(0.5, "1")
         wait_until(lambda: engine.latest[1].threshold == threshold / 2, "the new threshold on the screen")
         for source in sources:
             source.write(noise(RATE, seed=1))
@@ -270,7 +271,7 @@ def test_a_threshold_is_scaled_from_any_thread_for_one_stream(bundle: Bundle) ->
 def test_a_threshold_that_is_scaled_before_the_start_holds_from_the_first_score_on(bundle: Bundle) -> None:
     one, sink = blocks(bundle, noise(8 * RATE))
     engine = build_engine([one], device="cpu")
-    engine.scale_threshold(1e-20, 0)
+    engine.scale_threshold(1e-20)
     engine.start()
     try:
         wait_until(lambda: engine.finished, "the end of the sound")
@@ -278,6 +279,52 @@ def test_a_threshold_that_is_scaled_before_the_start_holds_from_the_first_score_
         engine.stop()
     assert engine.anomalies == 1
     assert sink.events[0].threshold == bundle.thresholds["score"].value * 1e-20
+
+
+def test_streams_are_added_and_removed_from_any_thread_while_it_runs(bundle: Bundle) -> None:
+    """The sinks of one that is removed are closed, except those that others use."""
+    shared, sinks = RememberingSink(), [RememberingSink() for _ in range(3)]
+    sources = [HandFedSource(live=False) for _ in range(3)]
+    plans = [
+        plan(bundle, source, name=str(i), sinks=[shared, sinks[i]]) for i, source in enumerate(sources)
+    ]  # fmt: skip
+    engine = build_engine(plans[:2], device="cpu")
+    engine.start()
+    try:
+        for source in sources:
+            source.write(noise(RATE))
+        wait_until(lambda: all(len(sink.score) for sink in sinks[:2]), "scores")
+        [added] = build_streams(plans[2:], device="cpu", precision="float32", pool=None)
+        first, second = engine.streams
+        engine.change(Change((added, first)))
+        assert engine.streams == (added, first)
+        assert [shown.stream for shown in engine.latest] == ["2", "0"]
+        assert second.latest.finished
+        wait_until(lambda: len(sinks[2].score) and sinks[1].closed, "scores of the new one, and the end of the old one")
+        assert [sink.closed for sink in (shared, sinks[0], sinks[2])] == [0, 0, 0]
+        for source in (sources[0], sources[2]):
+            source.end()
+        wait_until(lambda: engine.finished, "the end of the sound")
+        with pytest.raises(MonitorError, match="has ended"):
+            engine.change(Change((added,)))
+    finally:
+        engine.stop()
+    assert [sink.closed for sink in (shared, *sinks)] == [1, 1, 1, 1]
+    assert [len(sink.score) for sink in (sinks[0], sinks[2])] == [101, 101]
+
+
+def test_an_engine_goes_on_where_its_last_stream_is_replaced(bundle: Bundle) -> None:
+    one, other = HandFedSource(), HandFedSource()
+    engine = build_engine([plan(bundle, one, name="one")], device="cpu")
+    engine.start()
+    try:
+        streams = build_streams([plan(bundle, other, name="other")], device="cpu", precision="float32", pool=None)
+        engine.change(Change(tuple(streams)))
+        other.write(noise(RATE))
+        wait_until(lambda: streams[0].scored == RATE, "all of the sound")
+        assert not engine.finished
+    finally:
+        engine.stop()
 
 
 def test_stopping_scores_what_has_come_and_ends_what_lasts(bundle: Bundle) -> None:

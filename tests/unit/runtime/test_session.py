@@ -176,6 +176,25 @@ def test_a_signal_ends_it_in_order_and_afterwards_means_what_it_meant_before(
     assert_ended_in_order(session, sink)
 
 
+def test_a_hang_up_does_what_it_was_given_to_do_and_the_session_goes_on(bundle: Bundle) -> None:
+    one, sink = endless(bundle)
+    session, hung_up = Session([one], device="cpu"), threading.Event()
+
+    def send() -> None:
+        wait_until(lambda: sink.rows, "scores")
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert hung_up.wait(DEADLINE_S)
+        before = len(sink.rows)
+        wait_until(lambda: len(sink.rows) > before, "more scores")
+        session.end()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    run(session, hangup=hung_up.set)
+    thread.join()
+    assert_ended_in_order(session, sink)
+
+
 def test_a_session_can_run_on_a_thread_that_is_not_the_main_one(bundle: Bundle) -> None:
     one, sink = blocks(bundle, 1.0)
     session = Session([one], device="cpu")
@@ -186,10 +205,11 @@ def test_a_session_can_run_on_a_thread_that_is_not_the_main_one(bundle: Bundle) 
     assert_ended_in_order(session, sink)
 
 
-def test_a_threshold_is_scaled_for_the_stream_of_a_number(bundle: Bundle) -> None:
+def test_a_threshold_is_scaled_for_the_stream_of_a_name(bundle: Bundle) -> None:
     (one, _), (two, _) = blocks(bundle, 1.0, name="a"), blocks(bundle, 1.0, name="b")
     session = Session([one, two], device="cpu")
-    session.scale_threshold(2.0, 1)
+    session.scale_threshold(2.0, "b")
+    session.scale_threshold(3.0, "nobody")
     run(session)
     threshold = bundle.thresholds["score"].value
     assert [shown.threshold for shown in session.engine.latest] == [threshold, 2 * threshold]

@@ -60,11 +60,11 @@ def test_a_limit_that_was_changed_no_longer_promises_the_calibrated_rate(monkeyp
     live = listening(monkeypatch, replace(bundle, thresholds=known))
     assert live.stream.latest.threshold_note.startswith("1 false alarm a day")
     assert live.stream.latest.false_alarms == "about 1 false alarm a day"
-    live.engine.scale_threshold(1.05, 0)
+    live.engine.scale_threshold(1.05)
     live.turn()
     note = live.stream.latest.threshold_note
     assert note.startswith("changed by key, about 0.")
     assert live.stream.latest.false_alarms in note
-    live.engine.scale_threshold(1 / 1.05, 0)
+    live.engine.scale_threshold(1 / 1.05)
     live.turn()
     assert live.stream.latest.threshold_note.startswith("1 false alarm a day")

@@ -73,7 +73,7 @@ def test_the_other_streams_are_monitored_and_those_that_failed_are_lost_with_the
 
 def test_the_limit_of_a_stream_that_failed_can_be_changed_without_harm(hall: Path) -> None:
     session = session_of(hall)
-    session.scale_threshold(1.05, 3)
+    session.scale_threshold(1.05, "fan")
     session.run()
 
 

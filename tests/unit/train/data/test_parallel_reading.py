@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +66,17 @@ def test_an_interruption_ends_the_reading_processes(cache: FeatureCache, tmp_pat
     assert caught.value is not None
 
 
-@pytest.mark.skipif(torch.get_num_threads() < 2, reason="recordings are read by this process alone")
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Two processors may be used, so that another process reads, too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 def test_a_killed_reading_process_is_an_error_that_says_so_and_what_was_made_is_kept(
-    cache: FeatureCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_threads: None, cache: FeatureCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [write_sound(tmp_path / f"{n}.wav", noise(16_000, seed=n)) for n in range(12)]
 

@@ -1,0 +1,102 @@
+"""Options of the commands that look back, and the store that they read."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.options import FILE, Command
+from monitor.core.errors import ConfigError
+from monitor.core.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from monitor.config.schema import Config
+    from monitor.store.database import Store
+    from monitor.store.records import StoredStream
+
+
+ROWS = click.IntRange(1, 10_000_000)  # how much a command lists at most
+
+
+def store_options(command: Command) -> Command:
+    """Adds the options that say where the store is: --state and --config."""
+    command = click.option(
+        "--config", "config_file", type=FILE, help="Settings file.  [default: ./config.yaml, if it exists]"
+    )(command)
+    return click.option("--state", "state", type=FILE, help="State folder of the monitor.  [default: state.folder]")(
+        command
+    )
+
+
+def settings_of(state: Path | None, config_file: Path | None) -> Config:
+    """The settings in force, with another state folder if one is given."""
+    from monitor.cli.options import settings_in_force
+
+    config = settings_in_force(config_file, ())
+    if state is None:
+        return config
+    if not state.is_dir():
+        raise ConfigError(f"--state {printable(str(state))}: there is no such folder.")
+    return config.model_copy(update={"state": config.state.model_copy(update={"folder": state})})
+
+
+def open_store(config: Config) -> Store:
+    """The store of a monitor that may be running, to be read.
+
+    Raises:
+        StoreError: if there is none, or it cannot be read.
+    """
+    from monitor.store.database import Store
+    from monitor.store.location import store_url
+
+    return Store.open(store_url(config), create=False)
+
+
+def console(*, no_colour: bool = False) -> Console:
+    """Standard output, with a question mark for what its encoding lacks."""
+    from rich.console import Console
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return Console(file=sys.stdout, highlight=False, no_color=True if no_colour else None)
+
+
+def matching(streams: Sequence[StoredStream], patterns: Sequence[str]) -> list[StoredStream]:
+    """The streams that one of the patterns names: whole, with * and ?, or a part of it; all without patterns.
+
+    Upper and lower case are the same. A stream is also found as HOST/NAME.
+
+    Raises:
+        ConfigError: if a pattern is empty or names none, with the names that there are.
+    """
+    found: dict[int, StoredStream] = {}
+    for pattern in patterns:
+        if not pattern.strip():  # of a variable that is not set; it is a part of every name
+            raise ConfigError(f"The name of a stream is empty; * stands for all{list_of(streams)}")
+        wanted = pattern.casefold()
+        names = [(one, (one.name.casefold(), f"{one.host}/{one.name}".casefold())) for one in streams]
+        tests = (
+            [one for one, known in names if wanted in known],
+            [one for one, known in names if any(fnmatchcase(name, wanted) for name in known)],
+            [one for one, known in names if wanted in known[0]],
+        )
+        chosen = next((one for one in tests if one), [])
+        if not chosen:
+            raise ConfigError(f"There is no stream {printable(pattern)!r} in the store{list_of(streams)}")
+        found |= {one.id: one for one in chosen}
+    return [one for one in streams if one.id in found] if patterns else list(streams)
+
+
+def list_of(streams: Sequence[StoredStream]) -> str:
+    """The end of a sentence that names streams: `; there are: pump, fan.`"""
+    several = len({one.host for one in streams}) > 1
+    names = [printable(f"{one.host}/{one.name}" if several else one.name) for one in streams]
+    return f"; there are: {', '.join(names)}." if names else ", nor any other: nothing has been listened to yet."

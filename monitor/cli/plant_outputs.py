@@ -1,0 +1,300 @@
+"""The outputs of `monitor live` beyond its terminal: store, clips, messages, MQTT, metrics, status and systemd."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from monitor.config.schema import Config
+from monitor.core.errors import ConfigError, MonitorError
+from monitor.core.text import printable
+from monitor.outputs.named import NamedSink
+from monitor.outputs.sink import Sink
+from monitor.runtime.output_set import Output, SharedOutput, StreamOutput
+from monitor.store.location import clips_folder, host_name, is_chosen, state_folder, store_url
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from monitor.clips.folder import ClipFolder
+    from monitor.core.snapshot import Snapshot
+    from monitor.dashboard.history import BackgroundHistory
+    from monitor.integrations.metrics_collector import Deliveries
+    from monitor.integrations.metrics_sink import MetricsSink
+    from monitor.integrations.mqtt_sink import MqttSink
+    from monitor.notify.notifier import Notifier
+    from monitor.runtime.builder import LoadedRequest
+    from monitor.service.status_server import StatusServer
+    from monitor.store.database import Store
+    from monitor.store.lock import StateLock
+    from monitor.store.writer import StoreWriter
+
+log = logging.getLogger(__name__)
+
+
+class PlantOutputs:
+    """Makes the outputs that the settings ask for, at the start and each time that the settings are read again.
+
+    The groups `state` and `store` stay as they were at the start.
+
+    Args:
+        config: the settings.
+        unnamed: name for the stream that has none, because it is the only one.
+        serving: whether other programs are told: messages, MQTT, metrics, status and systemd; otherwise the store and
+            the clips are all there is, as for a replay.
+
+    Raises:
+        ConfigError: if the state folder is in use.
+        AddressError: if the store has no usable address.
+    """
+
+    def __init__(self, config: Config, *, unnamed: str = "", serving: bool = True) -> None:
+        self.status: StatusServer | None = None
+        self.in_use: Callable[[], Mapping[str, Sink]] = dict  # returns the sinks that streams share, by their outputs
+        self._unnamed = printable(unnamed)[:60]  # as long as names of streams may be: it may be that of a file
+        self._config, self._serving = config, serving
+        self._host, self._url = host_name(config), store_url(config)
+        self._clip_folder: ClipFolder | None = None
+        self._writer: StoreWriter | None = None
+        self._notifier: Notifier | None = None
+        self._next_notifier: Notifier | None = None  # until it is certain that it will be used
+        self._deliveries_store: Store | None = None
+        _require_store_for_messages(config)
+        self._lock = _locked(config)
+        try:
+            if self._lock is not None:
+                self._open_store()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def error(self) -> MonitorError | None:
+        """What is wrong with the store; the sinks say their errors themselves."""
+        return None if self._writer is None else self._writer.error
+
+    def outputs(self, config: Config, streams: Sequence[str]) -> list[Output]:
+        """The outputs that settings ask for.
+
+        Args:
+            config: the settings.
+            streams: names of all streams.
+
+        Raises:
+            ConfigError: if the settings contradict each other.
+        """
+        _require_store_for_messages(config)
+        found: list[Output] = []
+        if self._writer is not None:
+            found += [
+                SharedOutput("store", (), lambda: self._named(self._recorder())),
+                StreamOutput("names in the store", (), self._register),
+            ]
+        if self._lock is not None and config.clips.enabled:
+            found.append(StreamOutput("clips", config.clips, lambda one: self._named(self._clip_sink(config, one))))
+        if not self._serving:
+            return found
+        if self._writer is not None:
+            found.append(SharedOutput("notify", config.notify, lambda: self._make_notifier(config), self._use_notifier))
+        if config.mqtt.broker:
+            found.append(SharedOutput("mqtt", config.mqtt, lambda: self._named(self._mqtt(config, streams))))
+        if config.metrics.port is not None:
+            found.append(SharedOutput("metrics", config.metrics, lambda: self._named(self._metrics(config))))
+        if self._lock is not None:
+            found.append(SharedOutput("status", (), lambda: self._named(self._status())))
+        found.append(SharedOutput("systemd", (), self._systemd))
+        return found
+
+    def show(self, snapshots: Iterable[Snapshot]) -> None:
+        """Tells other programs of streams that could not be started, which have no sinks."""
+        for snapshot in snapshots:
+            for sink in self._live_views():
+                sink.snapshot(snapshot)
+
+    def keep(self, streams: Collection[str]) -> None:
+        """Makes other programs forget all streams but these, which are in the settings."""
+        if not self._unnamed:  # the only stream of a model stays
+            for sink in self._live_views():
+                sink.keep(streams)
+
+    def _live_views(self) -> list[MqttSink | MetricsSink | StatusServer]:
+        """The sinks that show the present state of all streams."""
+        shared = self.in_use()
+        return [shared[name] for name in ("mqtt", "metrics", "status") if name in shared]  # type: ignore[misc]
+
+    def note_reload(self, by: str, changed: Sequence[str]) -> None:
+        """Notes in the store that settings have changed. Returns at once."""
+        if self._writer is not None and changed:
+            from monitor.store.audit import record
+
+            def note(connection: Connection) -> None:
+                record(connection, by=by, what="reload", subject="settings", after=list(changed))
+
+            self._writer.write(note)
+
+    def history(self) -> BackgroundHistory | None:
+        """The values of hours and days for the screen; None if there is no store."""
+        if self._writer is None:
+            return None
+        from monitor.dashboard.history import stored_history
+
+        return stored_history(self._url, self._host, unnamed=self._unnamed)
+
+    def acknowledge(self, event_id: str) -> None:
+        """Notes in the store that somebody has seen an anomaly, which ends its reminders. Returns at once."""
+        if self._writer is not None:
+            from monitor.notify.acknowledgement import acknowledge_events
+
+            def entry(connection: Connection) -> None:
+                acknowledge_events(connection, [event_id], by="screen")
+
+            self._writer.write(entry)
+
+    def close(self) -> None:
+        """Ends what is no sink: the store, then messages, which tell its last events. Call it after the session."""
+        for part in (self._writer, self._notifier, self._deliveries_store, self._lock):
+            if part is not None:
+                part.close()
+
+    def _look_up_deliveries(self) -> Mapping[str, Any]:
+        """How the delivery of messages goes; empty if there are none. Called by one thread, which may have to wait."""
+        from monitor.notify.outbox import deliveries_summary
+        from monitor.store.database import Store
+
+        if self._notifier is None:
+            return {}
+        if self._deliveries_store is None:
+            self._deliveries_store = Store.open(self._url, create=False)
+        return deliveries_summary(self._deliveries_store, self._host).as_mapping()
+
+    def _deliveries(self) -> Deliveries | None:
+        """What was looked up last, for the metrics; None if there are no messages, or it is not known."""
+        from monitor.integrations.metrics_collector import Deliveries
+
+        found = self.status.deliveries if self.status is not None else None
+        if not found or "failure" in found:
+            return None
+        return Deliveries(found["waiting"], found["given_up"], found["oldest_waiting_s"] or 0.0)
+
+    def _open_store(self) -> None:
+        from monitor.clips.notice import new_notice
+        from monitor.store.database import require_address
+        from monitor.store.retention import Retention
+        from monitor.store.writer import StoreWriter
+
+        if self._config.store.enabled:
+            require_address(self._url)
+        if notice := new_notice(self._config):
+            log.info("%s", notice)
+        if self._config.store.enabled:
+            self._writer = StoreWriter(self._url, self._host, retention=Retention.of(self._config.store))
+
+    def _named(self, sink: Sink) -> list[Sink]:
+        return [NamedSink(sink, self._unnamed) if self._unnamed else sink]
+
+    def _recorder(self) -> Sink:
+        from monitor.store.recorder import Recorder
+
+        assert self._writer is not None
+        return Recorder(self._writer)
+
+    def _register(self, one: LoadedRequest) -> list[Sink]:
+        """Writes the stream and its model into the store; it needs no sink of its own."""
+        assert self._writer is not None
+        self._writer.stream(one.request.name or self._unnamed, one.bundle.model_id, one.request.source_name)
+        limits = {kind: threshold.value for kind, threshold in one.bundle.thresholds.items()}
+        found = {kind: threshold.model_dump(mode="json") for kind, threshold in one.bundle.thresholds.items()}
+        self._writer.model(one.bundle.model_id, str(one.request.model), limits, found)
+        return []
+
+    def _clip_sink(self, config: Config, one: LoadedRequest) -> Sink:
+        from monitor.clips.clip_records import StoreRecords
+        from monitor.clips.clip_sink import ClipSink
+        from monitor.clips.folder import ClipFolder
+
+        if self._clip_folder is None or self._clip_folder.settings != config.clips:
+            path = clips_folder(config)
+            if self._writer is None:
+                self._clip_folder = ClipFolder(path, config.clips)
+            else:
+                records = StoreRecords(self._url)
+                self._clip_folder = ClipFolder(path, config.clips, files=self._writer.files, records=records)
+        return ClipSink(self._clip_folder, one.bundle, wait=not self._serving)
+
+    def _make_notifier(self, config: Config) -> list[Sink]:
+        """Prepares messages. They follow from what is in the store; their sink only says what is wrong."""
+        self._next_notifier = None
+        if config.notify.channels:
+            from monitor.notify.notifier import MessagesSink, Notifier
+
+            self._next_notifier = Notifier(config.notify, self._url, self._host, clips=clips_folder(config))
+            return self._named(MessagesSink(self._next_notifier))
+        return []
+
+    def _use_notifier(self) -> None:
+        assert self._writer is not None
+        before, self._notifier = self._notifier, self._next_notifier
+        if self._notifier is None:
+            self._writer.on_event = self._writer.after_commit = None
+        else:
+            self._writer.on_event, self._writer.after_commit = self._notifier.on_event, self._notifier.wake
+        if before is not None:
+            before.close()
+        if self._notifier is not None:
+            self._notifier.start(before)
+
+    def _mqtt(self, config: Config, streams: Sequence[str]) -> Sink:
+        from monitor.integrations.mqtt_sink import MqttSink
+
+        return MqttSink(config.mqtt, self._host, [name or self._unnamed for name in streams])
+
+    def _metrics(self, config: Config) -> Sink:
+        from monitor.integrations.metrics_sink import MetricsSink
+
+        folders = {"state": state_folder(config), "clips": clips_folder(config)}
+        return MetricsSink(config.metrics, outputs=lambda: self.in_use(), deliveries=self._deliveries, folders=folders)
+
+    def _status(self) -> Sink:
+        from monitor.service.disk_space import WatchedFolder
+        from monitor.service.status_server import StatusServer
+
+        folder = state_folder(self._config)
+        free = int(self._config.clips.min_free_gb * 1e9)
+        watched = [WatchedFolder("state", folder), WatchedFolder("clips", clips_folder(self._config), free)]
+        self.status = StatusServer(folder, folders=watched, deliveries=self._look_up_deliveries)
+        return self.status
+
+    def _systemd(self) -> list[Sink]:
+        from monitor.service.systemd_sink import systemd_sink
+
+        sink = systemd_sink()
+        return [] if sink is None else self._named(sink)
+
+
+def _require_store_for_messages(config: Config) -> None:
+    if config.notify.channels and not config.store.enabled:
+        raise ConfigError("notify.channels needs the store: set store.enabled: true, or leave out the channels.")
+
+
+def _locked(config: Config) -> StateLock | None:
+    """The lock of the state folder.
+
+    None if nobody chose a folder, and the default one cannot be used: then this run listens, but keeps nothing.
+    """
+    from monitor.store.lock import StateLock
+
+    folder = state_folder(config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return StateLock(folder)
+    except OSError as error:
+        failure = ConfigError(
+            f"{folder}: cannot be written: {error.strerror}: choose another folder with --set state.folder=FOLDER."
+        )
+    except ConfigError as error:
+        failure = error
+    if is_chosen(config):
+        raise failure
+    log.warning("%s This run keeps no events and no sound.", failure)
+    return None

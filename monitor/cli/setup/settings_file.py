@@ -1,0 +1,40 @@
+"""The settings file that `monitor setup` writes for one machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monitor.config.schema import Config
+
+OF_THE_MODEL = ("features", "model", "score", "train", "calibration")  # groups that a model brings, or does not need
+
+
+def settings_text(config: Config, answers: Mapping[str, Any], folder: Path) -> str:
+    """The text of the settings file: the stream, its state folder, and what else differs from the defaults.
+
+    Args:
+        config: the settings that were in force in the training.
+        answers: the answers `name`, `device`, `channel` and `webhook`.
+        folder: the folder of the machine.
+    """
+    import yaml
+
+    from monitor.config.loader import changed
+
+    different = {group: values for group, values in changed(config).items() if group not in OF_THE_MODEL}
+    tree: dict[str, Any] = json.loads(json.dumps(different, default=str))
+    tree.get("audio", {}).pop("device", None)  # that of the stream counts
+    stream = {"name": answers["name"], "bundle": "model.safetensors", "device": answers["device"]}
+    if answers.get("channel") is not None:
+        stream["channel"] = answers["channel"]
+    tree = {"streams": [stream], **{group: values for group, values in tree.items() if values}}
+    tree.setdefault("state", {})["folder"] = str(folder.absolute() / "state")
+    if answers.get("webhook"):
+        channel = {"name": "webhook", "webhook": answers["webhook"]}
+        tree["notify"] = {"channels": [channel], "rules": [{"to": ["webhook"]}]}
+    text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    return f"# Written by `monitor setup`. `monitor guide settings` explains all settings.\n{text}"

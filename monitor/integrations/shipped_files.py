@@ -1,0 +1,21 @@
+"""The files that come with the monitor for other programs: Prometheus, Grafana, systemd."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+DESCRIPTIONS = {
+    "prometheus-scrape.yml": "for prometheus.yml: where the metrics are",
+    "prometheus-alerts.yml": "alert rules for Prometheus",
+    "grafana-dashboard.json": "dashboard for Grafana",
+    "monitor@.service": "unit for systemd",
+}
+
+
+def content(name: str) -> bytes:
+    """The content of a file.
+
+    Raises:
+        FileNotFoundError: if there is no file of this name.
+    """
+    return (files(__package__) / "files" / name).read_bytes()

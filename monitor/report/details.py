@@ -1,0 +1,123 @@
+"""What the store knows beyond events and minutes: deliveries, verdicts, models, and short beginnings of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import sqlalchemy as sa
+
+from monitor.store import tables
+from monitor.store.database import Store
+
+SHORTEST_ID = 8  # characters of an id that are always shown
+_AT_ONCE = 500  # ids in one statement
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message about an event."""
+
+    channel: str
+    stage: str
+    state: str
+    created: float  # Unix times
+    sent: float | None
+    attempts: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What somebody said about an event."""
+
+    verdict: str
+    time: float
+    by: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A model that a stream was listened to with."""
+
+    id: str
+    name: str
+    first_seen: float
+    limits: Mapping[str, Any]
+    calibration: Mapping[str, Any]
+
+
+def deliveries(store: Store, event_id: str) -> list[Delivery]:
+    """The messages about an event, oldest first."""
+    table = tables.deliveries.c
+    names = (table.channel, table.stage, table.state, table.created, table.sent, table.attempts, table.why)
+    chosen = sa.select(*names).where(table.event_id == event_id).order_by(table.created, table.id)
+    with store.reading() as connection:
+        return [Delivery(*row[:-1], why=row.why or "") for row in connection.execute(chosen)]
+
+
+def verdicts(store: Store, event_ids: Collection[str]) -> dict[str, list[Verdict]]:
+    """The verdicts on events, oldest first, by the id of the event."""
+    table = tables.verdicts.c
+    names = (table.event_id, table.verdict, table.time, table.by, table.comment)
+    made: dict[str, list[Verdict]] = {}
+    ids = list(event_ids)
+    with store.reading() as connection:
+        for start in range(0, len(ids), _AT_ONCE):
+            chosen = sa.select(*names).where(table.event_id.in_(ids[start : start + _AT_ONCE])).order_by(table.id)
+            for row in connection.execute(chosen):
+                made.setdefault(row.event_id, []).append(Verdict(row.verdict, row.time, row.by, row.comment or ""))
+    return made
+
+
+def models(store: Store, stream_id: int) -> list[StoredModel]:
+    """The models that a stream has been listened to with, as far as the store knows, oldest first."""
+    used = sa.union(
+        sa.select(tables.streams.c.model_id).where(tables.streams.c.id == stream_id),
+        sa.select(tables.events.c.model_id).where(tables.events.c.stream_id == stream_id).distinct(),
+    )
+    table = tables.models.c
+    names = (table.id, table.name, table.first_seen, table.limits, table.calibration)
+    chosen = sa.select(*names).where(table.id.in_(used)).order_by(table.first_seen)
+    with store.reading() as connection:
+        rows = connection.execute(chosen).all()
+    return [
+        StoredModel(row.id, row.name or "", row.first_seen, row.limits or {}, row.calibration or {}) for row in rows
+    ]
+
+
+def short_ids(store: Store, event_ids: Collection[str]) -> dict[str, str]:
+    """For each id of these events, a beginning that no other event in the store has."""
+    if not event_ids:
+        return {}
+    first, last = min(event_ids), max(event_ids)
+    column = tables.events.c.id
+    between = sa.select(column).where(column >= first, column <= last).order_by(column)
+    before = sa.select(column).where(column < first).order_by(column.desc()).limit(1)
+    after = sa.select(column).where(column > last).order_by(column).limit(1)
+    with store.reading() as connection:
+        known = [*connection.scalars(before), *connection.scalars(between), *connection.scalars(after)]
+    common = [_common(one, other) for one, other in pairwise(["", *known, ""])]
+    lengths = {one: max(common[i], common[i + 1]) + 1 for i, one in enumerate(known)}
+    return {one: one[: max(lengths.get(one, len(one)), SHORTEST_ID)].rstrip("-") for one in event_ids}
+
+
+def event_counts(store: Store, stream_id: int, *, since: float, until: float) -> dict[str, int]:
+    """How many events of each kind a stream had, of those that have a part between two times."""
+    table = tables.events.c
+    chosen = (
+        sa.select(table.kind, sa.func.count().label("count"))
+        .where(table.stream_id == stream_id, table.onset < until)
+        .where(sa.or_(table.ended.is_(None), table.ended >= since))
+        .group_by(table.kind)
+    )
+    with store.reading() as connection:
+        return {row.kind: row[1] for row in connection.execute(chosen)}
+
+
+def _common(one: str, other: str) -> int:
+    """The length of the beginning that two texts have in common."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -1,0 +1,69 @@
+"""The live values of a stream as plain numbers and words, for the status and for other programs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from monitor.core.events import CAUSES, Event
+from monitor.core.snapshot import Snapshot
+
+
+def stream_values(snapshot: Snapshot, *, spectrum: bool = False) -> dict[str, Any]:
+    """The values of a stream for JSON; None where there is no number.
+
+    Args:
+        snapshot: its newest state.
+        spectrum: whether to add the newest column of the spectrogram: `spectrum_db`, the mean mel power of each band
+            in dB, with the bands' centres in `band_hz`.
+    """
+    values: dict[str, Any] = {
+        "stream": snapshot.stream,
+        "state": snapshot.state.value,
+        "share_of_limit": number(snapshot.share_of_limit),
+        "score": number(snapshot.score),
+        "limit": number(snapshot.threshold),
+        "error": number(snapshot.error),
+        "error_limit": number(snapshot.error_threshold),
+        "lasting": number(snapshot.lasting_sum),
+        "level_dbfs": number(snapshot.level_dbfs),
+        "position_s": number(snapshot.position_s),
+        "not_heard_s": number(snapshot.lost_s),
+        "uptime_s": number(snapshot.uptime_s),
+        "processing_s": number(snapshot.processing_s),
+        "load": number(snapshot.load),
+        "anomalies": snapshot.anomalies,
+        "source": snapshot.source,
+        "model": snapshot.model,
+        "limit_note": snapshot.threshold_note,
+        "ended": snapshot.finished,
+        "failure": snapshot.failure,
+        "event": _ongoing(snapshot),
+    }
+    if spectrum:
+        newest = snapshot.spectrogram[-1] if len(snapshot.spectrogram) else []
+        values["spectrum_db"] = [number(float(value), 2) for value in newest]
+        values["band_hz"] = [round(float(hz), 1) for hz in snapshot.band_hz]
+    return values
+
+
+def _ongoing(snapshot: Snapshot) -> dict[str, Any] | None:
+    """The anomaly that lasts; else the newest other event that does; None if there is none."""
+    lasting = [event for event in snapshot.events if event.end_s is None]
+    anomalies = [event for event in lasting if event.kind == "anomaly"]
+    return _event((anomalies or lasting)[-1]) if lasting else None
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "kind": event.kind,
+        "began": round(event.wall_time, 3),
+        "cause": CAUSES.get(event.cause, event.cause),
+        "bands": [[round(band.low_hz, 1), round(band.high_hz, 1), band.change] for band in event.bands],
+    }
+
+
+def number(value: float | None, digits: int = 6) -> float | None:
+    """The value with so many digits behind the point; None if it is not a number."""
+    return None if value is None or not math.isfinite(value) else round(float(value), digits)

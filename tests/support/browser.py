@@ -1,0 +1,106 @@
+"""Debian's Chromium without a window, driven over pipes by its DevTools protocol."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+_LONGEST_S = 60.0  # for an answer of a busy machine
+
+
+class Page:
+    """A page in the browser, and the addresses that it loaded."""
+
+    def __init__(self, to_browser: int, from_browser: int) -> None:
+        self._to, self._from = to_browser, from_browser
+        self._number, self._session = 0, ""
+        self._rest = b""
+        self.requested: list[str] = []  # addresses
+        self.complaints: list[str] = []  # errors of scripts and of the security policy
+        self.loaded = False
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Network", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **params: Any) -> Any:
+        """Sends a command, and returns its result."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._next()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    def open(self, file: Path) -> None:
+        """Opens a file, and waits until it is loaded."""
+        self.loaded = False
+        self.call("Page.navigate", url=file.resolve().as_uri())
+        while not self.loaded:
+            self._next()
+
+    def value(self, expression: str) -> Any:
+        """The value of an expression in the page; a promise is waited for."""
+        found = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
+
+    def _next(self) -> dict[str, Any]:
+        """The next message; events are noted."""
+        end = time.monotonic() + _LONGEST_S
+        while b"\0" not in self._rest:
+            ready, _, _ = select.select([self._from], [], [], max(end - time.monotonic(), 0))
+            assert ready, "the browser does not answer"
+            data = os.read(self._from, 1 << 20)
+            assert data, "the browser has ended"
+            self._rest += data
+        text, _, self._rest = self._rest.partition(b"\0")
+        message: dict[str, Any] = json.loads(text)
+        match message.get("method"):
+            case "Network.requestWillBeSent":
+                self.requested.append(message["params"]["request"]["url"])
+            case "Page.loadEventFired":
+                self.loaded = True
+            case "Log.entryAdded":
+                self.complaints.append(message["params"]["entry"]["text"])
+            case "Runtime.exceptionThrown":
+                self.complaints.append(str(message["params"]["exceptionDetails"]))
+        return message
+
+
+@contextmanager
+def browser(folder: Path) -> Iterator[Page]:
+    """A page in a new browser, which keeps its files in `folder`."""
+    read_commands, to_browser = os.pipe()
+    from_browser, write_answers = os.pipe()
+    options = "--headless --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --remote-debugging-pipe"
+    # bash moves the pipes to the numbers at which the browser expects them
+    command = f'exec "$0" {options} --user-data-dir="$1" 3<&{read_commands} 4>&{write_answers} >/dev/null 2>&1'
+    process = subprocess.Popen(
+        ["bash", "-c", command, str(CHROMIUM), str(folder / "browser")], pass_fds=(read_commands, write_answers)
+    )
+    os.close(read_commands)
+    os.close(write_answers)
+    try:
+        yield Page(to_browser, from_browser)
+    finally:
+        process.terminate()
+        process.wait(30)
+        os.close(to_browser)
+        os.close(from_browser)

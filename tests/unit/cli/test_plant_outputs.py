@@ -1,0 +1,87 @@
+"""The outputs of the plant: what `monitor live` makes by its settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from monitor.cli.plant_outputs import PlantOutputs
+from monitor.config.loader import load_config
+from monitor.core.errors import ConfigError
+from monitor.core.events import Event
+from monitor.runtime.output_set import OutputSet, SharedOutput
+from monitor.store import queries
+from monitor.store.database import AddressError, Store
+from support.postgres import PostgresServer
+from support.snapshots import stream
+
+
+def test_a_model_with_a_long_name_is_a_stream_that_every_database_takes(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    url = postgres.new_database()
+    config = load_config(Path(os.devnull), overrides=(f"state.folder={tmp_path}", f"store.url={url}"))
+    plant = PlantOutputs(config, unnamed="x" * 100, serving=False)
+    store, *_ = plant.outputs(config, [""])
+    assert isinstance(store, SharedOutput)
+    [sink] = store.make()
+    sink.event(Event("off", 0.0, 5.0, 1_764_252_000.0, "a microphone"))
+    sink.close()
+    plant.close()
+    assert plant.error is None
+    with Store.open(url, create=False) as opened:
+        assert [one.stream for one in queries.events(opened)] == ["x" * 60]
+
+
+@pytest.mark.parametrize(("unnamed", "before", "kept", "left"), [
+    ("", ("press", "fan"), {"press"}, ["press"]),  # also one that never started, and so has never ended
+    ("pump", ("",), {""}, ["pump"]),
+])  # fmt: skip
+def test_after_a_reload_other_programs_know_the_streams_of_the_settings(
+    tmp_path: Path, unnamed: str, before: tuple[str, ...], kept: set[str], left: list[str]
+) -> None:
+    config = load_config(Path(os.devnull), overrides=(f"state.folder={tmp_path}",))
+    plant = PlantOutputs(config, unnamed=unnamed)
+    made = OutputSet([one for one in plant.outputs(config, before) if one.name == "status"])
+    made.open_shared()
+    plant.in_use = lambda: made.shared
+    plant.show(map(stream, before))
+    plant.keep(kept)
+    assert plant.status is not None
+    assert [one["stream"] for one in plant.status.status()["streams"]] == left
+    made.discard()
+    plant.close()
+
+
+@pytest.mark.parametrize("url", ["hello", "mysql://u:secret@h/x", "sqlite:///:memory:"])
+def test_a_monitor_does_not_start_with_a_store_that_can_never_be_opened(tmp_path: Path, url: str) -> None:
+    config = load_config(Path(os.devnull), overrides=(f"state.folder={tmp_path}", f"store.url={url}"))
+    with pytest.raises(AddressError, match="write sqlite:///FILE"):
+        PlantOutputs(config)
+    off = config.model_copy(update={"store": config.store.model_copy(update={"enabled": False})})
+    PlantOutputs(off).close()  # the folder is not left locked
+
+
+def test_a_second_monitor_in_the_default_folder_says_so_and_listens_without_keeping_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    config = load_config(Path(os.devnull))
+    first = PlantOutputs(config, unnamed="pump")
+    with caplog.at_level("WARNING"):
+        second = PlantOutputs(config, unnamed="fan")
+    assert "another monitor is running with this folder" in caplog.text
+    assert "This run keeps no events and no sound." in caplog.text
+    assert {one.name for one in second.outputs(config, [""])} == {"systemd"}
+    second.close()
+    first.close()
+
+
+def test_a_second_monitor_in_a_folder_that_was_chosen_is_refused(tmp_path: Path) -> None:
+    config = load_config(Path(os.devnull), overrides=(f"state.folder={tmp_path}",))
+    first = PlantOutputs(config, unnamed="pump")
+    with pytest.raises(ConfigError, match=f"process {os.getpid()}"):
+        PlantOutputs(config, unnamed="fan")
+    first.close()
