@@ -130,6 +130,16 @@ def require_writable(folder: Path, advice: str) -> None:
         raise ConfigError(f"{folder}: cannot be written ({error.strerror}): {advice}") from None
 
 
+def require_folder(path: Path) -> None:
+    """Checks that the folder of an output file exists: a mistyped one must not be created.
+
+    Raises:
+        ConfigError: if it does not.
+    """
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: there is no folder {path.parent}: create it, or correct the name.")
+
+
 def require_other_file(outputs: Iterable[Path | None], inputs: Iterable[Path]) -> None:
     """Checks that no output file is also an input file, by this or another name.
 

@@ -176,11 +176,28 @@ def newest_deliveries(store: Store, states: Iterable[str], limit: int) -> list[D
         StoreError: if the store cannot be read.
     """
     table = deliveries.c
+    chosen = _with_events().where(table.state.in_(list(states)))
+    return _read(store, chosen.order_by(table.created.desc(), table.id.desc()).limit(limit))
+
+
+def deliveries_of(store: Store, event_id: str) -> list[Delivery]:
+    """The deliveries of an event, the oldest first.
+
+    Raises:
+        StoreError: if the store cannot be read.
+    """
+    table = deliveries.c
+    return _read(store, _with_events().where(table.event_id == event_id).order_by(table.created, table.id))
+
+
+def _with_events() -> sa.Select[Any]:
+    table = deliveries.c
     about = (table.event_id.label("event"), streams.c.host, streams.c.name.label("stream"), events.c.kind)
     columns = (table.id, *about, table.channel, table.stage, table.state, table.created, table.due, table.attempts,
                table.sent, table.why)  # fmt: skip
-    joined = deliveries.join(events, table.event_id == events.c.id).join(streams)
-    chosen = sa.select(*columns).select_from(joined).where(table.state.in_(list(states)))
+    return sa.select(*columns).select_from(deliveries.join(events, table.event_id == events.c.id).join(streams))
+
+
+def _read(store: Store, chosen: sa.Select[Any]) -> list[Delivery]:
     with store.reading() as connection:
-        rows = connection.execute(chosen.order_by(table.created.desc(), table.id.desc()).limit(limit))
-        return [Delivery(**{**row, "why": row["why"] or ""}) for row in rows.mappings()]
+        return [Delivery(**{**row, "why": row["why"] or ""}) for row in connection.execute(chosen).mappings()]

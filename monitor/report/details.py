@@ -1,4 +1,4 @@
-"""What the store knows beyond events and minutes: deliveries, verdicts, models, and short beginnings of ids."""
+"""What the store knows beyond events and minutes: verdicts, models, and short beginnings of ids."""
 
 from __future__ import annotations
 
@@ -14,19 +14,6 @@ from monitor.store.database import Store
 
 SHORTEST_ID = 8  # characters of an id that are always shown
 _AT_ONCE = 500  # ids in one statement
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message about an event."""
-
-    channel: str
-    stage: str
-    state: str
-    created: float  # Unix times
-    sent: float | None
-    attempts: int
-    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +35,6 @@ class StoredModel:
     first_seen: float
     limits: Mapping[str, Any]
     calibration: Mapping[str, Any]
-
-
-def deliveries(store: Store, event_id: str) -> list[Delivery]:
-    """The messages about an event, oldest first."""
-    table = tables.deliveries.c
-    names = (table.channel, table.stage, table.state, table.created, table.sent, table.attempts, table.why)
-    chosen = sa.select(*names).where(table.event_id == event_id).order_by(table.created, table.id)
-    with store.reading() as connection:
-        return [Delivery(*row[:-1], why=row.why or "") for row in connection.execute(chosen)]
 
 
 def verdicts(store: Store, event_ids: Collection[str]) -> dict[str, list[Verdict]]:

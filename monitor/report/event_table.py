@@ -15,8 +15,9 @@ from rich.text import Text
 
 from monitor.core.text import band_range, printable
 from monitor.dashboard.render.formatting import number
+from monitor.notify.outbox import Delivery
 from monitor.report import event_text as words
-from monitor.report.details import Delivery, Verdict
+from monitor.report.details import Verdict
 from monitor.store.records import StoredEvent
 
 _TIMES = ("onset", "reported", "ended", "acknowledged", "clip_start")

@@ -96,8 +96,8 @@ def test_a_file_that_cannot_be_written_and_a_model_that_is_damaged_are_refused_i
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "taken").write_text("")
-    assert command(["export", str(model), "--onnx", "taken/pump.onnx"]) == EXIT_FAILURE
-    assert "taken/pump.onnx: cannot be written" in capsys.readouterr().err
+    assert command(["export", str(model), "--onnx", "taken/pump.onnx"]) == EXIT_USAGE
+    assert "taken/pump.onnx: there is no folder taken" in capsys.readouterr().err
     (tmp_path / "damaged.safetensors").write_bytes(model.read_bytes()[:-1])
     assert command(["export", "damaged.safetensors", "--onnx", "pump.onnx"]) == EXIT_BUNDLE
     assert "damaged.safetensors" in capsys.readouterr().err
@@ -176,3 +176,13 @@ def test_an_exported_model_gives_the_same_alarms_over_an_hour(machine: str, tmp_
     else:
         trained = learn(load_config(Path(os.devnull)), tmp_path, MACHINES[machine])
     assert_same_alarms(load_bundle(trained), faulty_sound(machine, HOUR_S, healthy_s=240))
+
+
+@pytest.mark.parametrize("words", [["export", "MODEL", "--onnx"], ["report", "--state", ".", "--out"]])
+def test_a_mistyped_folder_of_an_output_is_not_created(
+    words: list[str], model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mistyped" / "file"
+    assert command([*(str(model) if word == "MODEL" else word for word in words), str(out)]) == EXIT_USAGE
+    assert f"{out}: there is no folder {out.parent}" in capsys.readouterr().err
+    assert not out.parent.exists()

@@ -117,7 +117,7 @@ def test_a_stream_that_is_unknown_or_ambiguous_is_answered_with_the_names(stored
 
 
 def test_a_report_is_written_whole_from_either_database(stored: str, tmp_path: Path, capsys: Captured) -> None:
-    out = tmp_path / "new folder" / "report.html"
+    out = tmp_path / "report.html"
     assert "3 streams, 2 anomalies" in lines(capsys, "report", "--out", str(out))[0]
     text = out.read_text(encoding="utf-8")
     assert text.endswith("</html>\n")

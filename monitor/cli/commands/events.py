@@ -55,6 +55,7 @@ def events(
         raise ConfigError(f"{event_id}: with the id of an event no other event is shown: leave out the other options.")
     config = settings_of(state, config_file)
     with open_store(config) as store:
+        from monitor.notify.outbox import deliveries_of
         from monitor.report import details, event_table, event_text
         from monitor.store import queries
         from monitor.store.location import clips_folder
@@ -65,7 +66,7 @@ def events(
             if as_json_lines:
                 say(event_table.as_json(event))
                 return
-            messages = details.deliveries(store, event.id)
+            messages = deliveries_of(store, event.id)
             said = details.verdicts(store, [event.id]).get(event.id, [])
             event_table.print_event(out, event, clips_folder(config), messages, said)
             return

@@ -31,9 +31,10 @@ def export(bundle: Path, onnx: Path) -> None:
       monitor export runs/pump/model.safetensors --onnx pump.onnx
     """
     from monitor.bundle.bundle_io import load_bundle
-    from monitor.core.atomic_io import require_other_file
+    from monitor.core.atomic_io import require_folder, require_other_file
     from monitor.integrations.onnx_export.export import export_onnx
 
+    require_folder(onnx)
     require_other_file([onnx], [bundle])
     exported = export_onnx(load_bundle(bundle), onnx)
     say(

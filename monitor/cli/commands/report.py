@@ -56,10 +56,12 @@ def report(
     until = now if until is None else min(until, now)
     since = until - _WEEK_S if since is None else since
     require_order(since, until)
+    from monitor.core.atomic_io import require_folder, require_other_file, write_atomically
+
+    require_folder(out)
     since = min(since, until - _SHORTEST_S)
     config = settings_of(state, config_file)
     with open_store(config) as store:
-        from monitor.core.atomic_io import require_other_file, write_atomically
         from monitor.report.attachments import Attachments
         from monitor.report.contents import Contents
         from monitor.report.page import page

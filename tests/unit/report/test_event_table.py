@@ -11,8 +11,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from monitor.notify.outbox import Delivery
 from monitor.report import event_text
-from monitor.report.details import Delivery, Verdict
+from monitor.report.details import Verdict
 from monitor.report.event_table import as_json, print_event, print_table
 from monitor.store.records import StoredEvent
 from support.stored import NOW, stored_event
@@ -64,8 +65,8 @@ def test_one_event_is_shown_whole_with_the_paths_of_its_files_and_its_messages()
     out = io.StringIO()
     event = stored_event(clip="2025/a.flac", picture="2025/a.png", locked=True)
     messages = [
-        Delivery("mail", "began", "given up", NOW, None, 5, "no route"),
-        Delivery("hook", "began", "sent", NOW, NOW, 1, ""),
+        Delivery("d1", event.id, "hall", "pump", "anomaly", "mail", "began", "given up", NOW, NOW, 5, None, "no route"),
+        Delivery("d2", event.id, "hall", "pump", "anomaly", "hook", "began", "sent", NOW, NOW, 1, NOW, ""),
     ]
     said = [Verdict("fault", NOW, "Ann", "bearing")]
     print_event(Console(file=out, width=60, highlight=False), event, Path("/var/clips"), messages, said)
