@@ -1,3 +1,3 @@
 """Offline work: data sets, training, calibration, evaluation, and the demo."""
 
-__all__ = ["bench", "calibration", "commands", "data", "demo", "evaluation", "fitting"]
+__all__ = ["bench", "calibration", "commands", "data", "demo", "evaluation", "fitting", "improvement"]

@@ -37,6 +37,17 @@ class SessionFacts(BaseModel):
     evidence: str = Field(max_length=100)
 
 
+class Ancestor(BaseModel):
+    """A model that another one was made of while the monitor ran (`monitor.bundle.versions`)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    model_id: str = Field(max_length=100)
+    date: str = Field(max_length=100)  # when the other one was made of it
+    how: str = Field(max_length=1000)
+    by: str = Field(max_length=200)
+
+
 class Provenance(BaseModel):
     """What is read of the provenance of a bundle; further values are only kept."""
 
@@ -46,6 +57,7 @@ class Provenance(BaseModel):
     train: Train = Train()
     calibrations: tuple[dict[str, Any], ...] = ()
     sessions: SessionFacts | None = None
+    lineage: tuple[Ancestor, ...] = ()  # the models that it was made of while the monitor ran, oldest first
 
 
 def parse_json(text: str) -> object:

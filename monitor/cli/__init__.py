@@ -1,6 +1,7 @@
 """The command line: commands, options, printed results, logging, and exit codes."""
 
 __all__ = [
+    "beside",
     "capture_progress",
     "commands",
     "completion",
@@ -16,5 +17,8 @@ __all__ = [
     "results",
     "running",
     "setup",
+    "spread_capture",
+    "stream_models",
     "times",
+    "upkeep",
 ]

@@ -128,14 +128,23 @@ class ListeningOptions:
     config_file: Path | None
     overrides: tuple[str, ...]
 
-    def settings(self, *, device: str | None = None) -> SettingsSource:
-        """Reads the settings file, with what the options change. May be called again when the file has changed."""
+    def settings(self, *, device: str | None = None, more: Sequence[str] = ()) -> SettingsSource:
+        """Reads the settings file, with what the options change. May be called again when the file has changed.
+
+        Args:
+            device: the microphone.
+            more: further settings, each `group.name=value`.
+        """
+        return settings_source(self.config_file, self.changed(more), device=device)
+
+    def changed(self, more: Sequence[str] = ()) -> tuple[str, ...]:
+        """The settings that the options change, and `more`: each `group.name=value`."""
         chosen = (
             *view_overrides(self.ascii, self.no_colour),
             *sensitivity_override(self.sensitivity),
             *(() if self.state is None else (f"state.folder={self.state}",)),
         )
-        return settings_source(self.config_file, (*self.overrides, *chosen), device=device)
+        return (*self.overrides, *chosen, *more)
 
     def outputs(self, record: Path | None = None) -> Outputs:
         """The files that are written."""
@@ -220,10 +229,10 @@ def require_other_files(outputs: Outputs, requests: Sequence[StreamRequest], con
 def plant_outputs(config: Config, requests: Sequence[StreamRequest], *, serving: bool = True) -> PlantOutputs:
     """The outputs beyond the terminal, for streams; `serving` as in `PlantOutputs`."""
     from monitor.cli.plant_outputs import PlantOutputs
-    from monitor.runtime.builder import short_name
+    from monitor.cli.stream_models import stream_name
 
     names = [request.name for request in requests if request.name]
-    return PlantOutputs(config, unnamed="" if names else short_name(requests[0].model), serving=serving)
+    return PlantOutputs(config, unnamed="" if names else stream_name(requests[0]), serving=serving)
 
 
 def controlling_terminal() -> bool:

@@ -36,11 +36,11 @@ def store_options(command: Command) -> Command:
     )
 
 
-def settings_of(state: Path | None, config_file: Path | None) -> Config:
-    """The settings in force, with another state folder if one is given."""
+def settings_of(state: Path | None, config_file: Path | None, overrides: tuple[str, ...] = ()) -> Config:
+    """The settings in force, with what `--set` options change, and another state folder if one is given."""
     from monitor.cli.options import settings_in_force
 
-    config = settings_in_force(config_file, ())
+    config = settings_in_force(config_file, overrides)
     if state is None:
         return config
     if not state.is_dir():

@@ -10,6 +10,7 @@ import sys
 import click
 
 from monitor import __version__
+from monitor.cli.commands.backtest import backtest
 from monitor.cli.commands.bench import bench
 from monitor.cli.commands.calibrate import calibrate, drift
 from monitor.cli.commands.check import check, completion
@@ -18,16 +19,20 @@ from monitor.cli.commands.evaluate import evaluate
 from monitor.cli.commands.events import events
 from monitor.cli.commands.export import export
 from monitor.cli.commands.guide import guide
+from monitor.cli.commands.improve import improve
 from monitor.cli.commands.integrations import integrations
 from monitor.cli.commands.listen import live, replay
 from monitor.cli.commands.notify import acknowledge, mute, notify
 from monitor.cli.commands.record import record
 from monitor.cli.commands.reload import reload
 from monitor.cli.commands.report import report
+from monitor.cli.commands.selftest import selftest
 from monitor.cli.commands.setup import setup
 from monitor.cli.commands.status import status
 from monitor.cli.commands.train import demo, train
 from monitor.cli.commands.trend import trend
+from monitor.cli.commands.verdict import verdict
+from monitor.cli.commands.web import web
 from monitor.cli.logs import report_error, set_up_logs
 from monitor.cli.output import say_usage_error
 from monitor.core.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, MonitorError
@@ -51,7 +56,8 @@ def cli() -> None:
 
 for _command in (
     train, evaluate, calibrate, demo, drift, live, replay, record, devices, bench, export, check, setup, status, reload,
-    events, trend, report, integrations, notify, mute, acknowledge, completion, guide,
+    events, verdict, backtest, trend, report, improve, selftest,
+    integrations, notify, mute, acknowledge, web, completion, guide,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -120,9 +120,9 @@ def microphone_options(command: Command) -> Command:
     )(command)
 
 
-def settings_options(command: Command) -> Command:
-    """Adds the options of all commands that use settings."""
-    command = click.option(
+def set_option(command: Command) -> Command:
+    """Adds the option that changes one setting."""
+    return click.option(
         "--set",
         "overrides",
         multiple=True,
@@ -130,6 +130,11 @@ def settings_options(command: Command) -> Command:
         shell_complete=complete_setting,
         help="Change one setting, as in train.epochs=50. May be repeated.",
     )(command)
+
+
+def settings_options(command: Command) -> Command:
+    """Adds the options of all commands that use settings."""
+    command = set_option(command)
     return click.option(
         "--config", "config_file", type=FILE, help="Settings file.  [default: ./config.yaml, if it exists]"
     )(command)

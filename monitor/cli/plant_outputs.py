@@ -12,7 +12,15 @@ from monitor.core.text import printable
 from monitor.outputs.named import NamedSink
 from monitor.outputs.sink import Sink
 from monitor.runtime.output_set import Output, SharedOutput, StreamOutput
-from monitor.store.location import clips_folder, host_name, is_chosen, state_folder, store_url
+from monitor.store.location import (
+    clips_folder,
+    host_name,
+    is_chosen,
+    normal_folder,
+    scores_folder,
+    state_folder,
+    store_url,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
     from monitor.integrations.metrics_collector import Deliveries
     from monitor.integrations.metrics_sink import MetricsSink
     from monitor.integrations.mqtt_sink import MqttSink
+    from monitor.normal_sound.normal_sink import NormalSound
     from monitor.notify.notifier import Notifier
     from monitor.runtime.builder import LoadedRequest
     from monitor.service.status_server import StatusServer
@@ -56,6 +65,7 @@ class PlantOutputs:
         self._config, self._serving = config, serving
         self._host, self._url = host_name(config), store_url(config)
         self._clip_folder: ClipFolder | None = None
+        self._normal: NormalSound | None = None
         self._writer: StoreWriter | None = None
         self._notifier: Notifier | None = None
         self._next_notifier: Notifier | None = None  # until it is certain that it will be used
@@ -89,10 +99,15 @@ class PlantOutputs:
         if self._writer is not None:
             found += [
                 SharedOutput("store", (), lambda: self._named(self._recorder())),
-                StreamOutput("names in the store", (), self._register),
+                StreamOutput("names in the store", (), self._register, of_model=True),
             ]
+            if self._lock is not None and self._config.store.keep_scores_days:
+                found.append(SharedOutput("scores", (), lambda: self._named(self._score_history())))
         if self._lock is not None and config.clips.enabled:
             found.append(StreamOutput("clips", config.clips, lambda one: self._named(self._clip_sink(config, one))))
+        if self._lock is not None and config.normal.enabled:
+            depends = (config.normal, config.clips.min_free_gb)
+            found.append(StreamOutput("normal sound", depends, lambda one: self._named(self._normal_sink(config, one))))
         if not self._serving:
             return found
         if self._writer is not None:
@@ -132,6 +147,20 @@ class PlantOutputs:
                 record(connection, by=by, what="reload", subject="settings", after=list(changed))
 
             self._writer.write(note)
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether this run may write into the state folder."""
+        return self._lock is not None
+
+    def note_upkeep(self, what: str, stream: str, result: str) -> None:
+        """Notes in the audit trail what was done beside the monitoring. Returns at once."""
+        if self._writer is not None:
+            from monitor.store.audit import record
+
+            self._writer.write(
+                lambda connection: record(connection, by="monitor", what=what, subject=stream, after=result)
+            )
 
     def history(self) -> BackgroundHistory | None:
         """The values of hours and days for the screen; None if there is no store."""
@@ -199,13 +228,22 @@ class PlantOutputs:
         assert self._writer is not None
         return Recorder(self._writer)
 
+    def _score_history(self) -> Sink:
+        from monitor.outputs.score_history import ScoreHistory
+
+        days = self._config.store.keep_scores_days
+        return ScoreHistory(scores_folder(self._config), keep_days=days, wait=not self._serving)
+
     def _register(self, one: LoadedRequest) -> list[Sink]:
         """Writes the stream and its model into the store; it needs no sink of its own."""
+        from monitor.runtime.builder import version_text
+
         assert self._writer is not None
         self._writer.stream(one.request.name or self._unnamed, one.bundle.model_id, one.request.source_name)
         limits = {kind: threshold.value for kind, threshold in one.bundle.thresholds.items()}
         found = {kind: threshold.model_dump(mode="json") for kind, threshold in one.bundle.thresholds.items()}
-        self._writer.model(one.bundle.model_id, str(one.request.model), limits, found)
+        name = f"{one.request.model}{version_text(one.bundle)}"
+        self._writer.model(one.bundle.model_id, name, limits, found)
         return []
 
     def _clip_sink(self, config: Config, one: LoadedRequest) -> Sink:
@@ -221,6 +259,14 @@ class PlantOutputs:
                 records = StoreRecords(self._url)
                 self._clip_folder = ClipFolder(path, config.clips, files=self._writer.files, records=records)
         return ClipSink(self._clip_folder, one.bundle, wait=not self._serving)
+
+    def _normal_sink(self, config: Config, one: LoadedRequest) -> Sink:
+        from monitor.normal_sound.normal_sink import NormalSound, NormalSoundSink
+
+        free, url = config.clips.min_free_gb, None if self._writer is None else self._url
+        if self._normal is None or (self._normal.settings, self._normal.min_free_gb) != (config.normal, free):
+            self._normal = NormalSound(normal_folder(config), config.normal, min_free_gb=free, store_url=url)
+        return NormalSoundSink(self._normal, one.request.name or self._unnamed, one.bundle, wait=not self._serving)
 
     def _make_notifier(self, config: Config) -> list[Sink]:
         """Prepares messages. They follow from what is in the store; their sink only says what is wrong."""
@@ -247,7 +293,10 @@ class PlantOutputs:
     def _mqtt(self, config: Config, streams: Sequence[str]) -> Sink:
         from monitor.integrations.mqtt_sink import MqttSink
 
-        return MqttSink(config.mqtt, self._host, [name or self._unnamed for name in streams])
+        names = [name or self._unnamed for name in streams]
+        if config.mqtt.commands and self._writer is None:
+            log.warning("mqtt.commands: verdicts are not taken by MQTT, because there is no store to keep them.")
+        return MqttSink(config.mqtt, self._host, names, store_url="" if self._writer is None else self._url)
 
     def _metrics(self, config: Config) -> Sink:
         from monitor.integrations.metrics_sink import MetricsSink

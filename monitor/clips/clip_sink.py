@@ -30,6 +30,7 @@ class _Open:
     event: Event  # as it was reported last
     first: int  # frame number of the clip's beginning
     note: str  # what is missing at its beginning
+    bundle: Bundle  # the model that reported the anomaly
 
 
 class ClipSink(BackgroundSink):
@@ -48,12 +49,11 @@ class ClipSink(BackgroundSink):
 
     def __init__(self, folder: ClipFolder, bundle: Bundle, *, wait: bool = False) -> None:
         settings, features = folder.settings, bundle.config.features
-        hop_s, decision = features.hop_s, rows_per_decision(bundle.config.alarm, features.hop_s)
-        self._folder, self._bundle, self._hop_s = folder, bundle, hop_s
+        hop_s = features.hop_s
+        self._folder, self._hop_s = folder, hop_s
         self._before_s, self._after_s = settings.before_s, settings.after_s
         self._longest = math.floor(settings.longest_s / hop_s)  # frames
-        # A replay of the clip makes its decisions, and the steps of the cumulative sum, at the same places.
-        self._grid = decision * decisions_per_window(rolling_length(bundle.config.score, features), decision)
+        self.use_model(bundle)
         self._memory = SoundMemory(settings.memory_s, features)
         self._open: dict[str, _Open] = {}  # by the event's id
         self._not_kept = 0  # clips for which the disk had no room
@@ -81,6 +81,14 @@ class ClipSink(BackgroundSink):
     def trouble(self) -> str:
         """Why clips cannot be written at present; empty if they can."""
         return super().trouble or self._folder.trouble
+
+    def use_model(self, bundle: Bundle) -> None:
+        """Cuts the clips of anomalies that begin from now on for another model; the sound goes on."""
+        features, score = bundle.config.features, bundle.config.score
+        decision = rows_per_decision(bundle.config.alarm, features.hop_s)
+        # A replay of the clip makes its decisions, and the steps of the cumulative sum, at the same places.
+        self._grid = decision * decisions_per_window(rolling_length(score, features), decision)
+        self._bundle = bundle
 
     def segment(self, first: int) -> None:
         """Ends all clips, because what follows does not continue the sound."""
@@ -126,7 +134,7 @@ class ClipSink(BackgroundSink):
             when = f"{-before_s:.0f} s after" if before_s < 0 else f"only {before_s:.0f} s before"
             why = "clips.memory_s reaches back no further" if forgotten else "what was heard before is not in memory"
             note = f"The clip begins {when} the anomaly: {why}."
-        self._open[event.id] = _Open(event, first, note)
+        self._open[event.id] = _Open(event, first, note, self._bundle)
         self._keep_needed()
 
     def _stop(self, clip: _Open) -> int:
@@ -160,7 +168,7 @@ class ClipSink(BackgroundSink):
             notes.append(f"The clip ends {ends_s - event.start_s:.0f} s after the anomaly began: {why}.")
         elif why:
             notes.append(f"The clip ends {ends_s - event.end_s:.0f} s after the anomaly: {why}.")
-        write = ClipWriting(self._folder, Clip(event, cut, self._bundle, tuple(notes)))
+        write = ClipWriting(self._folder, Clip(event, cut, clip.bundle, tuple(notes)))
         self._put(lambda: self._count(write()))
 
     def _count(self, kept: bool) -> None:

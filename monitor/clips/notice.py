@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 
+from monitor.clips.speech import is_installed
 from monitor.config.schema import Config
 from monitor.core.atomic_io import write_atomically
 from monitor.core.errors import MonitorError
-from monitor.store.location import clips_folder, state_folder, store_url
+from monitor.store.location import clips_folder, normal_folder, state_folder, store_url
 
 MARKER = "notice.txt"  # in the state folder: what was told last
 SPEECH = {
@@ -28,6 +29,13 @@ def notice(config: Config) -> str:
         kept.append(
             f"in {clips_folder(config)} the sound of anomalies for {clips.keep_days:g} days; {SPEECH[clips.speech]} "
             "(off with clips.enabled: false)"
+        )
+    normal = config.normal
+    if normal.enabled and (normal.speech == "keep" or is_installed()):
+        speech = "people may be heard in it" if normal.speech == "keep" else "without speech"
+        kept.append(
+            f"in {normal_folder(config)} up to {normal.minutes:g} min of normal sound of each stream, {speech} "
+            "(off with normal.enabled: false)"
         )
     return f"Kept: {'; '.join(kept)}. More: monitor guide clips." if kept else ""
 

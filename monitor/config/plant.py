@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from monitor.config.setting_types import BLANK, BLANK_TEXT, Group, PathSetting, Text, setting_error
 
 EventKind = Literal["anomaly", "warning", "off", "new mode", "drift", "gap", "lost", "no signal", "overloaded",
-                    "invalid samples"]  # fmt: skip
+                    "invalid samples", "self-test"]  # fmt: skip
 QUIET = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 
 
@@ -58,6 +58,11 @@ class Store(Group):
     keep_events_days: float = Field(
         3650.0, ge=0.01, le=100_000, description="days that events are kept; those with a verdict or a lock stay"
     )
+    keep_scores_days: float = Field(
+        28.0, ge=0, le=100_000,
+        description="days that the score of each decision is kept, in files beside the store, for `monitor backtest`; "
+        "0: none is kept",
+    )  # fmt: skip
     max_mb: float = Field(
         4000.0, ge=1, le=1e8, description="largest size of a store in a file, in megabytes; the oldest rows go first"
     )
@@ -157,7 +162,7 @@ class Rule(Group):
         ("*",), min_length=1, description="names of streams, or patterns: * stands for any characters, ? for one"
     )
     kinds: Annotated[tuple[EventKind, ...], BeforeValidator(_one_or_many)] = Field(
-        ("anomaly", "lost", "no signal"), min_length=1, description="kinds of events"
+        ("anomaly", "lost", "no signal", "self-test"), min_length=1, description="kinds of events"
     )
     after_s: float = Field(0.0, ge=0, le=86_400, description="seconds that an event has to last before it is sent")
     cool_down_s: float = Field(
@@ -254,6 +259,11 @@ class Mqtt(Group):
     )
     prefix: TopicPrefix = Field("acoustic-monitor", min_length=1, max_length=200, description="beginning of all topics")
     every_s: float = Field(5.0, ge=0.1, le=3600, description="seconds between two values of a stream")
+    commands: bool = Field(
+        False,
+        description="whether verdicts on events are taken by MQTT; anybody who may publish at the broker can then give "
+        "them",
+    )
     discovery: bool = Field(True, description="whether Home Assistant is told about the streams")
     discovery_prefix: TopicPrefix = Field(
         "homeassistant", min_length=1, max_length=200, description="beginning of the topics of discovery"

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from monitor.config.improving import Commissioning, Normal, Selftest, Web
 from monitor.config.plant import Clips, Metrics, Mqtt, Notify, State, Store
 from monitor.config.setting_types import (
     BLANK,
@@ -406,6 +407,10 @@ class Config(Group):
     notify: Notify = Notify()
     mqtt: Mqtt = Mqtt()
     metrics: Metrics = Metrics()
+    normal: Normal = Normal()
+    commissioning: Commissioning = Commissioning()
+    selftest: Selftest = Selftest()
+    web: Web = Web()
     streams: tuple[Stream, ...] = ()
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from monitor.core.types import DoubleArray, FloatArray
+from monitor.core.types import BoolArray, DoubleArray, FloatArray, IndexArray
 
 
 class State(StrEnum):
@@ -52,7 +52,7 @@ class Event:
     repeatedly in between (reminders). Times are in seconds of the stream; `wall_time` is the Unix time of the start.
     """
 
-    # "anomaly", "off", "new mode", "drift", "gap", "lost", "no signal", "overloaded" or "invalid samples"
+    # "anomaly", "off", "new mode", "drift", "gap", "lost", "no signal", "overloaded", "invalid samples" or "self-test"
     kind: str
     start_s: float
     end_s: float | None  # None while it lasts
@@ -85,6 +85,18 @@ CAUSES = {"sudden": "sudden", "lasting": "small but lasting", "recording": "abov
 
 
 @dataclass(frozen=True, slots=True)
+class Decisions:
+    """Decisions of the alarm on scores: all that has to be known to repeat them."""
+
+    index: IndexArray  # (m,) of the scores that were decided on, among those of the `ScoreRows`
+    number: IndexArray  # (m,) of each decision since the stream began or went on, also of those too early to be made
+    held_back: BoolArray  # (m,) whether the score counted as the threshold at most: quiet, or perhaps an unknown mode
+    per_decision: int  # number of scores from one decision to the next
+    limit: float  # of the cumulative sum; infinity if lasting anomalies are not detected
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreRows:
     """The scores of consecutive windows of one recording."""
 
@@ -98,3 +110,4 @@ class ScoreRows:
     share: DoubleArray  # (k,) how near the alarm is, as a share of its limit; NaN where it makes no decisions
     wall_time: float  # the Unix time of the first window
     stream: str = ""  # the stream's name if there are several
+    decisions: Decisions | None = None  # None: not known

@@ -60,4 +60,6 @@ class Snapshot:
     stream: str = ""  # the stream's name if there are several
     failure: str = ""  # the error message, if an error ended the stream
     outputs: tuple[str, ...] = ()  # what is wrong with outputs at present, a sentence each
+    model_id: str = ""  # of the model's content
+    note: str = ""  # what is done with the model at present, in a few words, such as "commissioning: day 3 of 7"
     false_alarms: str = ""  # how many the limits in force lead to, in words; empty if that is unknown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,15 @@ def printable_lines(text: str) -> str:
 def safe_name(name: str) -> str:
     """The name of a stream or a source as a part of file names, at most 60 characters; "sound" if nothing is left."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "sound"
+
+
+def stream_folder(name: str) -> str:
+    """The name of the folder of a stream; no two streams have the same.
+
+    It is the name itself if it can be; otherwise what can stand in file names of it, and a checksum.
+    """
+    plain = safe_name(name)
+    return plain if plain == name else f"{plain[:50]}-{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"
 
 
 def shortened(text: str, length: int = 80) -> str:

@@ -70,8 +70,13 @@ class Alarm:
     state: State
     anomaly: Anomaly | None  # the ongoing anomaly
     trace: DoubleArray  # (k, 2) share of the limit, and cumulative sum, after each score of the last push; NaN if none
+    # Of each decision on a score of the last push: the index of the score, and the number of the decision since the
+    # scores began, which ongoing and ended anomalies do not change.
+    decided: list[tuple[int, int]]
     _recent: deque[float]  # scores of the last n decisions
     _above: deque[bool]  # whether they were above the threshold
+    # Scores since the ongoing anomaly became quiet: part of the anomaly only if the scores rise again.
+    _pending: list[tuple[DoubleArray, DoubleArray | None]]
     _sum: float  # the cumulative sum
     _lasting: Anomaly | None  # `_step` of the step that raised the cumulative sum above 0
 
@@ -82,7 +87,7 @@ class Alarm:
 
     def reset(self) -> None:
         """Restarts: the next score is row 0 of another stream."""
-        self._row = 0
+        self._row = self._began = 0  # `_began`: the first row that has a score, whatever anomalies there have been
         self._interrupted = False  # there have been scores, and then NaN
         self._restart(self._rows_of["warm_up"])
 
@@ -112,6 +117,11 @@ class Alarm:
         return Limits(self.threshold, self._limit, self._normal_scores)
 
     @property
+    def per_decision(self) -> int:
+        """The number of scores from one decision to the next."""
+        return self._per_decision
+
+    @property
     def until_decision(self) -> int:
         """The number of scores up to and including the next decision; before the first score, those per decision."""
         return -(self._row - self._origin) % self._per_decision + 1 if self._origin >= 0 else self._per_decision
@@ -127,6 +137,21 @@ class Alarm:
         self._above = deque((score > self.threshold for score in self._recent), maxlen=settings.n)
         self._sum = min(self._sum, CUSUM_CAP * self._limit) if self._limit < math.inf else 0.0
         self._lasting = self._lasting if self._sum else None
+
+    def change_model(self, settings: schema.Alarm, limits: Limits) -> None:
+        """Goes on with the scores of another model, from the next decision on; arguments as for `change`.
+
+        What was found with the model before counts on, as a share of its limits: an ongoing anomaly goes on, and ends
+        by the scores of the new model.
+        """
+        factor, share = limits.threshold / max(self.threshold, _TINY), self.lasting_sum
+        self._recent = deque((factor * score for score in self._recent), maxlen=self._recent.maxlen)
+        for one in (self.anomaly, self._crossed, self._step, self._sudden, self._lasting):
+            if one is not None:
+                one.rescale(factor)
+        self._pending = [(factor * scores, None) for scores, _ in self._pending]
+        self._sum = share * limits.cusum if limits.cusum < math.inf else 0.0
+        self.change(settings, limits)
 
     def scale(self, factor: float) -> None:
         """Multiplies the threshold and the limit of the cumulative sum by a factor."""
@@ -146,9 +171,11 @@ class Alarm:
         """
         reported: list[Anomaly] = []
         position = 0
-        self.trace = np.full((len(scores), 2), np.nan)
+        self.trace, self.decided = np.full((len(scores), 2), np.nan), []
         while position < len(scores):
             if count := self._skip_idle(scores[position:], self.trace[position:]):
+                first = self._row - count - self._began
+                self.decided += zip(range(position, position + count), range(first, first + count), strict=True)
                 position += count
                 continue
             before = self._levels
@@ -201,8 +228,7 @@ class Alarm:
         self._step = Anomaly(self._row, "lasting")  # since the last step of the cumulative sum
         self._sudden: Anomaly | None = None  # `_crossed` of the first decision above the threshold, while any is above
         self._lasting = None
-        # Scores since the ongoing anomaly became quiet: part of the anomaly only if the scores rise again.
-        self._pending: list[tuple[DoubleArray, DoubleArray | None]] = []
+        self._pending = []
         self._quiet_from: int | None = None  # the row from which on they have been below the release levels
         self._cool_until = 0  # the first row at which an anomaly may begin
         self._reported_at = 0  # the row of the last report of the ongoing anomaly
@@ -216,7 +242,7 @@ class Alarm:
         if not known[0]:
             return self._skip(_first(~np.isnan(scores)), reported)
         if self._origin < 0:
-            self._origin = self._row
+            self._origin = self._began = self._row
             if self._interrupted:
                 self._ready, self._interrupted = self._row + self._run_up, False
             self._step = Anomaly(self._row, "lasting")
@@ -233,6 +259,7 @@ class Alarm:
         if decides:
             adds = self._limit < math.inf and (row - self._origin) // self._per_decision % self._per_window == 0
             if row >= self._ready:
+                self.decided.append((position + count - 1, (row - self._began) // self._per_decision))
                 self._decide(float(part[-1]), mean_row, adds, reported)
             if adds:
                 self._step = Anomaly(self._row, "lasting")

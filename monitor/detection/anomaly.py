@@ -36,6 +36,11 @@ class Anomaly:
         mean: DoubleArray = self.row_sum / max(1, self.decisions)
         return mean
 
+    def rescale(self, factor: float) -> None:
+        """Multiplies its scores by a factor, and forgets its mean rows, because another model continues it."""
+        self.peak, self.total = factor * self.peak, factor * self.total
+        self.row_sum, self.decisions = np.zeros(1), 0
+
     def add(self, scores: DoubleArray, mean_row: DoubleArray | None = None) -> None:
         """Adds scores (k,), and the mean row (mean_width,) of the last of them if that one is a decision."""
         if len(scores):

@@ -13,27 +13,25 @@ import numpy as np
 from monitor.bundle.bundle import Bundle
 from monitor.config import schema
 from monitor.config.schema import Config
-from monitor.core.events import Event, ScoreRows, State
-from monitor.core.types import DoubleArray, FloatArray
+from monitor.core.events import Decisions, Event, ScoreRows, State
+from monitor.core.types import BoolArray, DoubleArray, FloatArray
 from monitor.detection.alarm import Alarm
 from monitor.detection.anomaly import Anomaly
+from monitor.detection.anomaly_events import AnomalyEvents
 from monitor.detection.cusum import Limits
 from monitor.detection.drift import Drift
 from monitor.detection.mean_rows import MeanRows, joined, runs
-from monitor.detection.mode_watch import ModeWatch
-from monitor.detection.on_off import FrameFlags, OnOff, off_level
+from monitor.detection.pauses import NEW_MODE, OFF, Pauses
 from monitor.detection.recording import Listener, Recording, RecordingResult
 from monitor.detection.timeline import Timeline
 from monitor.detection.whole_recording import WholeRecording
 from monitor.features.mel import band_centres
-from monitor.scoring.attribution import contributing_ranges
 from monitor.scoring.scorer import rolling_length
 from monitor.streaming.portion import Portion
 from monitor.streaming.stream_batch import StreamBatch
 
 # Why a machine is not judged: the kind of event of each reason, and its state.
-RUNNING, OFF, NEW_MODE = range(3)
-KINDS = ("", "off", "new mode")
+KINDS = {OFF: "off", NEW_MODE: "new mode"}
 PAUSES = {"off": State.OFF, "new mode": State.NEW_MODE}
 MAX_WAITING = 64  # portions that may wait for a decision, because they occupy memory
 
@@ -87,17 +85,13 @@ class Detector:
         self._window_rows = rolling_length(bundle.config.score, features)
         self._alarm = Alarm(config.alarm, self.limits, features.hop_s, self._window_rows)
         self._rows_since_learning = 0
-        self._on_off = OnOff(off_level(bundle, config.alarm), features.hop_s)
-        self._flags = FrameFlags()
-        # Tells modes that were never heard in training from anomalies, if the machine has several modes.
-        self._modes: ModeWatch | None = None
-        if bundle.modes is not None and bundle.layout.has_extremes:
-            self._modes = ModeWatch(bundle.modes, bundle.layout, self._window_rows)
+        self._pauses = Pauses(bundle, config.alarm)
         # While the machine is not judged, because it is off or in an unknown mode: the event that says so.
         self._pause: Event | None = None
         self._ended_in: State | None = None  # the state of such a pause at the end of the recording
         self._ended_anomalous = False  # whether it has ended, and as a whole was an anomaly
         self._whole = WholeRecording(bundle, batch, number, self.band_hz)
+        self._anomaly_events = AnomalyEvents(bundle, batch, number, self.band_hz)
         self._mean_row: DoubleArray | None = None  # of the newest window
         self._waiting: list[Portion] = []  # portions since the last evaluation
         self._due = self._alarm.until_decision  # windows until the next decision of the alarm
@@ -174,8 +168,30 @@ class Detector:
         self.limits = Limits.of(self._bundle, settings)
         self.error_threshold = _error_threshold(self._bundle, settings)
         self._alarm.change(settings, self.limits)
-        self._on_off.change(off_level(self._bundle, settings))
+        self._pauses.change(self._bundle, settings)
         self._due = self._alarm.until_decision
+
+    def use_model(
+        self, bundle: Bundle, config: Config, batch: StreamBatch, number: int, *, drift: Drift | None = None
+    ) -> None:
+        """Goes on with another model, from the next decision of the alarm on; arguments as for the class.
+
+        The stream goes on in `batch` already, and the model can follow the one before it without a gap. What was found
+        so far counts on, as a share of the limits. An ongoing anomaly goes on; it stays one of the model that reported
+        it.
+        """
+        self.decide()
+        self._anomaly_events.use_model(bundle, batch, number, self._alarm.anomaly)
+        self._bundle, self._batch, self._number, self._drift = bundle, batch, number, drift
+        self.limits, self.error_threshold = Limits.of(bundle, config.alarm), _error_threshold(bundle, config.alarm)
+        self._alarm.change_model(config.alarm, self.limits)
+        self._pauses.change(bundle, config.alarm)
+        self._whole = WholeRecording(bundle, batch, number, self.band_hz)
+        self._whole.interrupted = True  # the new model has not heard all of the recording
+        self._mean_row, self._rows_since_learning = None, 0
+        self._due = self._alarm.until_decision
+        if drift is not None:
+            batch.recentre(drift.offsets, number)
 
     def begin(self, recording: Recording) -> None:
         """Starts a new recording."""
@@ -184,7 +200,7 @@ class Detector:
         self._frames = self._windows = self._alarm_row = 0
         self._anomalies_before = self.anomalies
         self._highest_share = math.nan
-        self._off_windows = self._new_mode_windows = 0
+        self._pauses.begin()
         self._worst: Event | None = None
         self._ended_in, self._ended_anomalous = None, False
         self._whole.begin()
@@ -204,8 +220,8 @@ class Detector:
                 self.anomalies - self._anomalies_before,
                 self._highest_share,
                 self._worst,
-                self._off_windows * self._hop_s,
-                self._new_mode_windows * self._hop_s,
+                self._pauses.off_windows * self._hop_s,
+                self._pauses.new_mode_windows * self._hop_s,
             )
         )
         self._hops_before += self._frames
@@ -216,7 +232,7 @@ class Detector:
         A machine that was off or in an unknown mode is not scored as a whole, and the scores of whole recordings do not
         follow drift.
         """
-        paused = self._off_windows or self._new_mode_windows
+        paused = self._pauses.off_windows or self._pauses.new_mode_windows
         if self.anomalies > self._anomalies_before or paused or self._drift is not None:
             return
         event = self._whole.anomaly(self.recording, seconds, self.wall_time(0.0))
@@ -253,10 +269,7 @@ class Detector:
             self._report_anomaly(ended, cut_off=True)
         self._ended_in = None if self._pause is None else PAUSES[self._pause.kind]
         self._end_pause(self._windows * self._hop_s, cut_off=True)
-        self._on_off.reset()
-        if self._modes is not None:
-            self._modes.reset()
-        self._flags = FrameFlags()
+        self._pauses.reset()
 
     def push(self, portion: Portion) -> bool:
         """Adds the next portion, and returns whether it has scores. It is evaluated when a decision is due."""
@@ -283,7 +296,7 @@ class Detector:
         self._listener.frames(self._frames, power)
         self.timeline.add_frames(self._hops_before + self._frames, power)
         self._frames += len(power)
-        self._flags.push(*self._on_off.push(joined([one.mean_square for one in framed])))
+        self._pauses.push_frames(joined([one.mean_square for one in framed]))
 
     def _process_scores(self, scored: Sequence[Portion]) -> None:
         error, rolling_error, score = (
@@ -292,29 +305,21 @@ class Detector:
         count, mean_row_at = len(score), MeanRows([one.means for one in scored])
         if self._keep_recording_scores:
             self._whole.push(scored)
-        off, quiet = self._flags.take(count)
+        judged = self._pauses.push(score, self._alarm.threshold, mean_row_at.rows)
+        score, off = judged.score, judged.off
         self._mean_row = None if off[-1] else mean_row_at(count - 1)
-        self._off_windows += int(np.count_nonzero(off))
         if off.any():  # a machine that is off has no scores
-            score, rolling_error = (np.where(off, np.nan, values) for values in (score, rolling_error))
+            rolling_error = np.where(off, np.nan, rolling_error)
         self.timeline.add_scores(self._hops_before + self._windows, rolling_error, score)
-        pause = np.where(off, OFF, RUNNING)
-        for_alarm = score
-        if self._modes is not None:
-            for_alarm, unknown = self._modes.push(score, self._alarm.threshold, mean_row_at.rows)
-            self._new_mode_windows += int(np.count_nonzero(unknown & ~off))
-            pause[unknown & ~off] = NEW_MODE
-            for_alarm = np.where(unknown, np.nan, for_alarm)
         self.last = (float(rolling_error[-1]), float(score[-1]))
-        # A machine that is quiet may be about to be off: switching it off must not cause a sudden anomaly.
-        if quiet.any():
-            for_alarm = np.where(quiet, np.minimum(for_alarm, self._alarm.threshold), for_alarm)
         levels = np.empty((count, 2))
-        for start, stop in runs(pause):
-            self._pause_for(KINDS[int(pause[start])], (self._windows + start) * self._hop_s)
-            for anomaly in self._alarm.push(for_alarm[start:stop], partial(mean_row_at, offset=start)):
+        decided: list[tuple[int, int]] = []
+        for start, stop in runs(judged.kinds):
+            self._pause_for(KINDS.get(int(judged.kinds[start]), ""), (self._windows + start) * self._hop_s)
+            for anomaly in self._alarm.push(judged.for_alarm[start:stop], partial(mean_row_at, offset=start)):
                 self._report_anomaly(anomaly)
             levels[start:stop] = self._alarm.trace
+            decided += ((start + index, number) for index, number in self._alarm.decided)
         self.timeline.add_levels(self._hops_before + self._windows, levels)
         self._highest_share = float(np.fmax.reduce(levels[:, 0], initial=self._highest_share))
         if self._drift is not None:
@@ -322,9 +327,16 @@ class Detector:
         rows = ScoreRows(
             self.recording.name, self._windows, self._hop_s, error, score, self._alarm.threshold, self.state,
             levels[:, 0], self.wall_time(self._windows * self._hop_s), self._stream,
+            self._decisions(decided, judged.held_back),
         )  # fmt: skip
         self._windows += count
         self._listener.scores(rows)
+
+    def _decisions(self, decided: list[tuple[int, int]], held_back: BoolArray) -> Decisions:
+        """What the alarm has decided on, of the scores that were just processed."""
+        index, number = np.array(decided, np.int64).reshape(-1, 2).T
+        limits, per_decision = self._alarm.limits, self._alarm.per_decision
+        return Decisions(index, number, held_back[index], per_decision, limits.cusum, self._bundle.model_id)
 
     def _learn(self, drift: Drift, score: float, mean_row: DoubleArray, count: int) -> None:
         """Updates the drift, at most once per length of the rolling mean, so that learnt means share no window.
@@ -363,26 +375,16 @@ class Detector:
             self._report(event)
 
     def _report_anomaly(self, anomaly: Anomaly, *, cut_off: bool = False) -> None:
-        start_s = (self._alarm_row + anomaly.start) * self._hop_s
         if not anomaly.reminders and anomaly.end is None:
             self.anomalies += 1
-        share, direction = self._batch.shares(anomaly.mean_row, self._number) if anomaly.decisions else (None, None)
-        event = Event(
-            "anomaly",
-            start_s,
-            None if anomaly.end is None else (self._alarm_row + anomaly.end) * self._hop_s,
-            self.wall_time(start_s),
-            self.recording.name,
-            anomaly.peak,
-            anomaly.mean,
-            self._alarm.threshold,
-            reported_s=(self._alarm_row + anomaly.reported) * self._hop_s,
-            cause=anomaly.cause,
-            bands=() if share is None or direction is None else contributing_ranges(share, direction, self.band_hz),
-            model_id=self._bundle.model_id,
-            reminders=anomaly.reminders,
+        first = self._alarm_row
+        event = self._anomaly_events.event(
+            anomaly,
+            seconds=lambda row: (first + row) * self._hop_s,
+            wall_time=self.wall_time,
+            recording=self.recording.name,
+            threshold=self._alarm.threshold,
             cut_off=cut_off,
-            id=anomaly.id,
         )
         if self._worst is None or self._worst.id == event.id or event.peak > self._worst.peak:
             self._worst = event

@@ -24,8 +24,13 @@ class ModeWatch:
     """
 
     def __init__(self, modes: OperatingModes, layout: RowLayout, window_rows: int) -> None:
-        self._modes, self._layout, self._rows = modes, layout, window_rows
+        self.use(modes, layout)
+        self._rows = window_rows
         self.reset()
+
+    def use(self, modes: OperatingModes, layout: RowLayout) -> None:
+        """Goes on with the modes of another model, and the layout of its mean rows."""
+        self._modes, self._layout = modes, layout
 
     def reset(self) -> None:
         """Restarts, because a gap follows."""

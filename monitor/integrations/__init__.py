@@ -14,6 +14,7 @@ __all__ = [
     "mqtt_sink",
     "mqtt_talk",
     "mqtt_topics",
+    "mqtt_verdicts",
     "onnx_export",
     "shipped_files",
 ]

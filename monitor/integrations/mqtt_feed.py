@@ -10,6 +10,7 @@ from monitor.core.snapshot import Snapshot
 from monitor.integrations.home_assistant import Discovery
 from monitor.integrations.mqtt_outbox import Outbox
 from monitor.integrations.mqtt_topics import Topics
+from monitor.integrations.mqtt_verdicts import VerdictDesk
 
 
 class Feed:
@@ -24,6 +25,8 @@ class Feed:
     def __init__(self, settings: Mqtt, host: str, streams: Collection[str]) -> None:
         self.every_s, self.host = settings.every_s, host
         self.topics = Topics(settings.prefix, host)
+        self.desk: VerdictDesk | None = None  # None: there is no store
+        self.takes_verdicts = settings.commands
         self.discovery = Discovery(settings, self.topics, host) if settings.discovery else None
         self.outbox = Outbox()
         self.removed: deque[str] = deque()  # streams that the broker has to forget

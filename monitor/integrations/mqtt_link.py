@@ -94,9 +94,9 @@ class Link:
         if self._client.loop(seconds) and not self._refusal:
             raise MonitorError(f"the connection was lost{f' ({self._lost})' if self._lost else ''}.")
 
-    def subscribe(self, topic: str) -> None:
+    def subscribe(self, topic: str, *, qos: int = 0) -> None:
         """Subscribes to a topic; its messages are added to `received`."""
-        self._client.subscribe(topic)
+        self._client.subscribe(topic, qos)
 
     def publish(self, message: Message, acknowledged: Callable[[], None] = lambda: None) -> None:
         """Publishes a message; of QoS 1, `acknowledged` is called when the broker has it."""

@@ -12,9 +12,11 @@ from monitor.core.snapshot import Snapshot
 from monitor.core.text import printable
 from monitor.integrations.live_values import LiveValues
 from monitor.outputs.event_log import event_fields
+from monitor.store.records import StoredEvent
+from monitor.store.verdicts import StoredVerdict
 
 ONLINE, OFFLINE = "online", "offline"
-PHASES = ("begin", "reminder", "end")
+PHASES = ("begin", "reminder", "end", "verdict")
 DIGITS = 6  # significant digits of values
 
 
@@ -53,6 +55,25 @@ def event_payload(event: Event, host: str) -> str:
     phase = "end" if event.end_s is not None else "reminder" if event.reminders else "begin"
     facts = {"event_type": f"{event.kind} {phase}", "phase": phase, "host": host}
     return as_json({**facts, **event_fields(event)})
+
+
+def verdict_payload(event: StoredEvent, said: StoredVerdict) -> str:
+    """What somebody said that an event was; an empty verdict withdraws the one before."""
+    return as_json(
+        {
+            "event_type": f"{event.kind} verdict",
+            "phase": "verdict",
+            "host": event.host,
+            "stream": event.stream,
+            "kind": event.kind,
+            "id": event.id,
+            "verdict": said.verdict,
+            "by": said.by,
+            "comment": said.comment,
+            "time": datetime.datetime.fromtimestamp(said.time, datetime.UTC).isoformat(timespec="milliseconds"),
+            "model_id": said.model_id,
+        }
+    )
 
 
 def as_json(value: Any) -> str:

@@ -20,6 +20,7 @@ from monitor.integrations.mqtt_feed import Feed
 from monitor.integrations.mqtt_link import KEEP_ALIVE_S, Link, Message, read_password, tls_context
 from monitor.integrations.mqtt_payloads import OFFLINE
 from monitor.integrations.mqtt_talk import Talk
+from monitor.integrations.mqtt_verdicts import VerdictDesk
 from monitor.outputs.sink import Sink
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ class MqttSink(Sink):
     Args:
         settings: the settings of MQTT; `broker` must be set.
         host: name of this computer in topics.
+        store_url: of the store whose verdicts are published, and into which those that somebody sends are written;
+            empty: there is none.
         streams: names of all streams that are configured. What an earlier run has left at the broker of other streams
             of this host is removed. Empty: nothing is removed.
         keep_alive_s: as `monitor.integrations.mqtt_link.KEEP_ALIVE_S`.
@@ -43,12 +46,20 @@ class MqttSink(Sink):
     """
 
     def __init__(
-        self, settings: Mqtt, host: str, streams: Collection[str] = (), *, keep_alive_s: int = KEEP_ALIVE_S
+        self,
+        settings: Mqtt,
+        host: str,
+        streams: Collection[str] = (),
+        *,
+        store_url: str = "",
+        keep_alive_s: int = KEEP_ALIVE_S,
     ) -> None:
         _check(settings)
         self._settings, self._keep_alive_s = settings, keep_alive_s
         self._name = f"MQTT broker {settings.broker}:{settings.port}"
         self._feed = Feed(settings, host, streams)
+        if store_url:
+            self._feed.desk = VerdictDesk(store_url, host, self._feed.topics)
         self._failure = ""  # why there is no connection at present
         self._failed_since = 0.0
         self._fault: MonitorError | None = None  # of the program's own code
@@ -99,6 +110,8 @@ class MqttSink(Sink):
         self._closing.set()
         self._thread.join(CLOSE_S + 1.0)
         self._feed.outbox.give_up()
+        if self._feed.desk is not None:
+            self._feed.desk.close()
         if self._thread.is_alive():
             self._failure = self._failure or f"did not finish within {CLOSE_S:g} s"
 

@@ -14,6 +14,7 @@ from monitor.integrations.live_values import LiveValues
 from monitor.integrations.mqtt_feed import Feed
 from monitor.integrations.mqtt_link import Link, Message
 from monitor.integrations.mqtt_payloads import OFFLINE, ONLINE, event_payload, state_payload
+from monitor.integrations.mqtt_verdicts import VerdictDesk
 
 TURN_S = 0.1  # longest time after which a new event or state is noticed
 IN_FLIGHT = 20  # messages that are sent and not yet acknowledged, before a further event is sent
@@ -36,6 +37,7 @@ class Talk:
         self._available: dict[str, str] = {}  # what was published last of the monitor and its streams, by topic
         self._wrong: set[str] = set()  # topics of these at which something else stands now
         self._correct_at = 0.0  # on the monotonic clock
+        self._verdict_sent = False  # whether the first verdict of the queue waits for the broker's acknowledgement
         self._said: dict[str, tuple[State, bool]] = {}  # state, and whether the stream had ended, as last published
         self._due: dict[str, float] = {}  # on the monotonic clock: when the values of streams are published again
 
@@ -49,6 +51,7 @@ class Talk:
         while True:
             closing = self._deadline() < math.inf
             self._publish_events()
+            self._publish_verdicts()
             self._forget_streams()
             self._correct()
             if not self._link.congested:
@@ -62,6 +65,8 @@ class Talk:
     def _greet(self) -> None:
         self._link.subscribe(self._topics.availability)
         self._link.subscribe(self._topics.all_stream_availabilities)
+        if self._feed.desk is not None and self._feed.takes_verdicts:
+            self._link.subscribe(self._topics.verdict, qos=1)
         if self._discovery is not None:
             self._link.subscribe(self._discovery.birth_topic)
         self._say_available(self._topics.availability, ONLINE)
@@ -89,6 +94,23 @@ class Talk:
             topic, payload = self._topics.event(event.stream), event_payload(event, self._feed.host)
             self._link.publish(Message(topic, payload, qos=1, retain=False), partial(outbox.acknowledge, event))
 
+    def _publish_verdicts(self) -> None:
+        """Publishes what somebody said of events, and the answers to it."""
+        desk = self._feed.desk
+        if desk is not None and desk.ready and not self._verdict_sent:
+            self._verdict_sent = True  # one after another; it stays in the queue until the broker has it
+            self._link.publish(desk.ready[0], partial(self._verdict_acknowledged, desk))
+
+    def _verdict_acknowledged(self, desk: VerdictDesk) -> None:
+        desk.ready.popleft()
+        self._verdict_sent = False
+
+    def _take_verdict(self, desk: VerdictDesk, payload: str, *, retained: bool) -> None:
+        if retained:
+            desk.refuse(payload, "it was sent as a retained message, and would be repeated: send it without retain.")
+        else:
+            desk.ask(payload)
+
     def _publish_streams(self, *, last: bool = False) -> None:
         for stream, snapshot in self._feed.latest.items():
             self._publish_stream(stream, snapshot, now=last)
@@ -113,7 +135,9 @@ class Talk:
         received = self._link.received
         while received:
             topic, payload, retained = received.popleft()
-            if self._discovery is not None and topic == self._discovery.birth_topic:
+            if topic == self._topics.verdict and self._feed.desk is not None:
+                self._take_verdict(self._feed.desk, payload, retained=retained)
+            elif self._discovery is not None and topic == self._discovery.birth_topic:
                 if payload == ONLINE:
                     self._say_everything_again()
             elif topic in self._available:

@@ -8,7 +8,7 @@ RESERVED = frozenset("/+#%")  # dividers and wildcards of topics, and the sign t
 
 
 class Topics:
-    """The topics of one monitor: `PREFIX/HOST/availability`, and `PREFIX/HOST/STREAM/…` for each stream.
+    """The topics of one monitor: `PREFIX/HOST/availability`, verdicts, and `PREFIX/HOST/STREAM/…` for each stream.
 
     Args:
         prefix: beginning of all topics; it may have several levels.
@@ -19,6 +19,8 @@ class Topics:
         self._root = f"{prefix}/{as_level(host)}"
         self.availability = f"{self._root}/availability"  # of the monitor
         self.all_stream_availabilities = f"{self._root}/+/availability"
+        self.verdict = f"{self._root}/verdict"  # what somebody says an event was
+        self.verdict_result = f"{self.verdict}/result"  # what came of it
 
     def state(self, stream: str) -> str:
         """The topic of a stream's values."""

@@ -46,6 +46,11 @@ _KINDS = {
         "Check the sound card and its driver.",
     ),
     "gap": ("was not heard for a moment: sound is missing", "was not heard for a moment: sound is missing", ""),
+    "self-test": (
+        "has been monitored less well than at first",
+        "was monitored less well than at first",
+        "Check whether its microphone is covered, moved or damaged.",
+    ),
     "drift": ("has changed slowly: the model has adapted to it", "has changed slowly: the model has adapted to it", ""),
 }  # fmt: skip
 
@@ -105,6 +110,8 @@ def sentence(event: StoredEvent, stage: str, zone: datetime.tzinfo | None = None
 def _details(event: StoredEvent) -> list[str]:
     """How strong it is, why it was reported, and in which frequencies."""
     found: list[str] = []
+    if event.kind == "self-test" and event.note:
+        found.append(f"self-test: {event.note}")
     if event.peak_share is not None and event.peak_share == event.peak_share:  # not NaN
         found.append(f"up to {100 * event.peak_share:.0f} % of its limit")
     if event.cause:

@@ -12,6 +12,9 @@ __all__ = [
     "parquet_log",
     "plots",
     "recording_writer",
+    "rescoring",
+    "score_blocks",
+    "score_history",
     "score_log",
     "sink",
 ]

@@ -9,13 +9,12 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from monitor.bundle.bundle import Bundle
 from monitor.core.events import CAUSES, Event
 from monitor.core.text import band_range, printable
 from monitor.core.thread_pool import limit_torch_to_one_thread
-from monitor.core.types import BoolArray, DoubleArray, FloatArray
+from monitor.core.types import FloatArray
+from monitor.outputs.rescoring import anomalous_frames, contributions_of, rescore, typical_mean
 from monitor.scoring.scorer import rolling_length
 
 BEFORE_S, AFTER_S = 5.0, 3.0  # time that a picture shows before the start and after the end of an anomaly
@@ -70,7 +69,7 @@ def draw_event(bundle: Bundle, excerpt: Excerpt, path: Path) -> bool:
 
 def _write_picture(bundle: Bundle, excerpt: Excerpt, path: Path) -> bool:
     # Imported here because matplotlib takes a second to import, and there is seldom an anomaly.
-    from monitor.outputs.plots import LowerPlot, contributions_of, draw, rescore
+    from monitor.outputs.plots import LowerPlot, draw
 
     event, hop_s = excerpt.event, bundle.config.features.hop_s
     # The limit of a whole recording is not that of the scores in it.
@@ -78,12 +77,10 @@ def _write_picture(bundle: Bundle, excerpt: Excerpt, path: Path) -> bool:
     rescored = rescore(bundle, excerpt.power)
     began = round(event.start_s / hop_s) - excerpt.first
     ended = len(rescored.score) if event.end_s is None else round(event.end_s / hop_s) - excerpt.first
-    index = np.arange(len(rescored.score))
-    inside = (index >= began) & (index < max(ended, began + 1)) & np.isfinite(rescored.score)
-    inside = inside if inside.any() else np.isfinite(rescored.score)
+    inside = anomalous_frames(rescored.score, began, ended)
     if not inside.any():
         return False
-    mean_row = rescored.means[_higher_half(rescored.score, inside)].mean(axis=0, dtype=np.float64)
+    mean_row = typical_mean(rescored, inside)
     skip = min(run_up(bundle) if excerpt.first > 0 else 0, max(began - 1, 0), len(rescored.score) - 1)
     shown = rescored.part(slice(skip, None))
     draw(
@@ -96,12 +93,6 @@ def _write_picture(bundle: Bundle, excerpt: Excerpt, path: Path) -> bool:
         marked=(0.0, *(() if event.end_s is None else (event.end_s - event.start_s,))),
     )  # fmt: skip
     return True
-
-
-def _higher_half(score: DoubleArray, inside: BoolArray) -> BoolArray:
-    """The scores inside that are at least their median, without the rise and the fall of an anomaly: (t,)."""
-    high: BoolArray = inside & (score >= np.median(score[inside]))
-    return high
 
 
 def _title(event: Event, peak: float) -> str:

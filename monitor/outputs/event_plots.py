@@ -47,10 +47,15 @@ class EventPlots(BackgroundSink):
         kept = run_up(bundle) + self._hops(BEFORE_S + SHOWN_S + AFTER_S + SPARE_S)
         self._kept = np.zeros((kept, features.n_mels), np.float32)
         self._first = self._next = 0  # frame numbers of the oldest kept frame, and of the next frame
-        self._ongoing: Event | None = None  # the ongoing anomaly, until its picture is queued
+        # The ongoing anomaly, until its picture is queued, and the model that reported it.
+        self._ongoing: tuple[Event, Bundle] | None = None
         super().__init__(
             str(folder), wait=wait, size=QUEUE_SIZE, amount=lambda count: counted(count, "picture"), close_s=CLOSE_S
         )
+
+    def use_model(self, bundle: Bundle) -> None:
+        """Draws the anomalies that begin from now on with another model."""
+        self._bundle = bundle
 
     def frames(self, first: int, power: FloatArray) -> None:
         """Keeps power mel frames (t, n_mels), and queues the picture of an anomaly that began SHOWN_S ago."""
@@ -61,8 +66,8 @@ class EventPlots(BackgroundSink):
         self._kept[np.arange(start, start + len(newest)) % len(self._kept)] = newest
         self._next = first + len(power)
         self._first = max(self._first, self._next - len(self._kept))
-        if self._ongoing is not None and self._next >= self._hops(self._ongoing.start_s + SHOWN_S):
-            self._queue_picture(self._ongoing)
+        if self._ongoing is not None and self._next >= self._hops(self._ongoing[0].start_s + SHOWN_S):
+            self._queue_picture(*self._ongoing)
 
     def event(self, event: Event) -> None:
         """Notes an anomaly that begins, and queues the picture of one that ends."""
@@ -70,29 +75,29 @@ class EventPlots(BackgroundSink):
             return
         if event.end_s is None:
             if not event.reminders:
-                self._ongoing = event
+                self._ongoing = event, self._bundle
         elif self._ongoing is not None:
-            self._queue_picture(event)
+            self._queue_picture(event, self._ongoing[1])
 
     def close(self) -> None:
         """Draws all queued pictures and that of the ongoing anomaly, and ends the thread."""
         if self._ongoing is not None:
-            self._queue_picture(self._ongoing)
+            self._queue_picture(*self._ongoing)
         super().close()
 
     def _hops(self, seconds: float) -> int:
         return round(seconds / self._hop_s)
 
-    def _queue_picture(self, event: Event) -> None:
-        """Queues the picture of an event with the kept frames around it."""
+    def _queue_picture(self, event: Event, bundle: Bundle) -> None:
+        """Queues the picture of an event with the kept frames around it, as the model hears it."""
         self._ongoing = None
-        first, stop = frames_for(self._bundle, event, self._first, self._next)
+        first, stop = frames_for(bundle, event, self._first, self._next)
         if stop > first:
             power = self._kept[np.arange(first, stop) % len(self._kept)]
-            self._put(lambda: self._draw(Excerpt(event, first, power)))
+            self._put(lambda: self._draw(bundle, Excerpt(event, first, power)))
 
-    def _draw(self, excerpt: Excerpt) -> None:
-        draw_event(self._bundle, excerpt, _free_path(self._folder, excerpt.event))
+    def _draw(self, bundle: Bundle, excerpt: Excerpt) -> None:
+        draw_event(bundle, excerpt, _free_path(self._folder, excerpt.event))
 
 
 def _free_path(folder: Path, event: Event) -> Path:

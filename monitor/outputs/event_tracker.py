@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from monitor.bundle.bundle import Bundle
 from monitor.core.errors import MonitorError
 from monitor.core.events import Event, ScoreRows
 from monitor.core.snapshot import Snapshot
@@ -45,6 +46,10 @@ class EventTracker:
         self._call_sinks(lambda sink: sink.segment(first), new)
         if len(begun):
             self._call_sinks(lambda sink: sink.samples(begun), new)
+
+    def use_model(self, bundle: Bundle) -> None:
+        """Tells the sinks that the stream is scored with another model."""
+        self._call_sinks(lambda sink: sink.use_model(bundle))
 
     def segment(self, first: int) -> None:
         """Tells the sinks that a segment of sound begins with frame `first` of its recording."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from monitor.bundle.bundle import Bundle
 from monitor.core.errors import MonitorError
 from monitor.core.events import Event, ScoreRows
 from monitor.core.snapshot import Snapshot
@@ -44,6 +45,10 @@ class NamedSink(Sink):
     def segment(self, first: int) -> None:
         """Passes the beginning of a segment on."""
         self._sink.segment(first)
+
+    def use_model(self, bundle: Bundle) -> None:
+        """Passes another model on."""
+        self._sink.use_model(bundle)
 
     def samples(self, samples: FloatArray) -> None:
         """Passes samples on."""

@@ -21,10 +21,7 @@ from monitor.core.atomic_io import atomic_file
 from monitor.core.errors import MonitorError
 from monitor.core.types import DoubleArray, FloatArray
 from monitor.features.mel import band_centres
-from monitor.features.windows import windows_of
-from monitor.model.network import ON_CPU
-from monitor.streaming.portion import joined
-from monitor.streaming.score_batch import WINDOWS_AT_ONCE, ScoreBatch
+from monitor.outputs.rescoring import Rescored, averaged
 
 MORE, LESS, INK, RULE = "#d1495b", "#3a7ca5", "#22303c", "#8a97a3"
 STYLE: Any = {
@@ -44,57 +41,6 @@ _TICKS_HZ = (31, 63, 125, 250, 500, 1000, 2000, 4000, 8000, 16000)
 _MIN_SCALE = 0.15  # a full-length contribution bar is at least this share of the threshold
 _DPI = 130
 _COLUMNS = 940  # about the width of a spectrogram in pixels
-
-
-@dataclass(frozen=True, slots=True)
-class Rescored:
-    """The recorded and the reconstructed spectrogram of T mel frames, and their scores, one for each frame.
-
-    Fewer frames than half a window have no window: then all arrays but `recorded` are empty.
-    """
-
-    recorded: FloatArray  # (T, n_mels) in dB; power if features.scale is not "log"
-    reconstructed: FloatArray  # (T, n_mels) in the same unit
-    error: FloatArray  # (T,) reconstruction error of each window
-    score: DoubleArray  # (T,) anomaly score; NaN before the first full mean
-    rows: FloatArray  # (T, row_width) window statistics
-    means: FloatArray  # (T, mean_width) their rolling mean over score.window_s; NaN before the first full mean
-
-    def part(self, frames: slice) -> Rescored:
-        """The results of some of the frames."""
-        return Rescored(
-            self.recorded[frames],
-            self.reconstructed[frames],
-            self.error[frames],
-            self.score[frames],
-            self.rows[frames],
-            self.means[frames],
-        )
-
-
-def rescore(bundle: Bundle, power: FloatArray) -> Rescored:
-    """Scores power mel frames (T, n_mels) as a stream of their own, and reconstructs them."""
-    features, normalization = bundle.config.features, bundle.normalization()
-    batch = ScoreBatch(bundle)
-    [portion], [ending] = batch.push(power[None]).portions(), batch.flush().portions()
-    whole = joined(portion, ending)
-    windows, network = windows_of(normalization(power[None]), features.window_frames)[0], ON_CPU.network(bundle.weights)
-    middle = slice(features.window_frames // 2 * features.n_mels, (features.window_frames // 2 + 1) * features.n_mels)
-    reconstructed = [
-        np.zeros((0, features.n_mels), np.float32),  # because there may be no window
-        *(
-            network(np.ascontiguousarray(windows[start : start + WINDOWS_AT_ONCE]))[:, middle]
-            for start in range(0, len(windows), WINDOWS_AT_ONCE)
-        ),
-    ]
-    return Rescored(
-        normalization.scaled(power),
-        normalization.inverse(np.concatenate(reconstructed)),
-        whole.error,
-        whole.score,
-        whole.rows,
-        whole.means,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +99,8 @@ def draw(
             (middle, rescored.reconstructed, "reconstructed"),
         ):
             image = axes.imshow(
-                _columns(spectrogram).T, "magma", origin="lower", aspect="auto", vmin=low, vmax=high, extent=extent,
-                interpolation="nearest",
+                averaged(spectrogram, _COLUMNS).T, "magma", origin="lower", aspect="auto", vmin=low, vmax=high,
+                extent=extent, interpolation="nearest",
             )  # fmt: skip
             _set_frequency_ticks(axes, band_centres(features))
             axes.set_title(name)
@@ -191,19 +137,6 @@ def drawable(text: str) -> str:
     return "".join(char if char == "\n" or font.get_char_index(ord(char)) else "?" for char in text)
 
 
-def _columns(spectrogram: FloatArray) -> FloatArray:
-    """Averages frames (T, n_mels) to at most _COLUMNS columns, because matplotlib would take far longer.
-
-    Returns:
-        (columns, n_mels).
-    """
-    count = min(len(spectrogram), _COLUMNS)
-    edges = np.arange(count) * len(spectrogram) // count
-    sizes = np.diff(edges, append=len(spectrogram))[:, None]
-    mean: FloatArray = (np.add.reduceat(spectrogram, edges, axis=0) / sizes).astype(np.float32)
-    return mean
-
-
 def _set_frequency_ticks(axes: Axes, centres: FloatArray) -> None:
     """Sets ticks at round frequencies on the y axis, which counts bands from 0 to n_mels; they do not overlap."""
     places: dict[float, str] = {}
@@ -229,18 +162,6 @@ def _draw_contributions(axes: Axes, contribution: FloatArray, threshold: float) 
     axes.set_title("adds to the score")
     axes.text(0.02, 0.98, "missing", transform=axes.transAxes, ha="left", va="top", color=LESS)
     axes.text(0.98, 0.98, "new", transform=axes.transAxes, ha="right", va="top", color=MORE)
-
-
-def contributions_of(bundle: Bundle, mean_row: FloatArray | DoubleArray, *, whole: bool = False) -> FloatArray:
-    """The contribution of each band (n_mels,) to the score of a mean row (mean_width,).
-
-    Args:
-        bundle: the model.
-        mean_row: (mean_width,) mean of window statistics.
-        whole: whether it is the mean over a whole recording, not over score.window_s.
-    """
-    scorer = bundle.scorer()
-    return scorer.contributions(mean_row, float(scorer(mean_row, whole_recordings=whole)), whole_recordings=whole)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from monitor.bundle.bundle import Bundle
 from monitor.core.errors import MonitorError
 from monitor.core.events import Event, ScoreRows
 from monitor.core.snapshot import Snapshot
@@ -34,6 +35,12 @@ class Sink:
         Args:
             first: number of the first mel frame of the segment in its recording. Sample k · hop_length of the segment
                 is the centre of frame `first` + k. The first segment of all begins at 0; sinks are not told of it.
+        """
+
+    def use_model(self, bundle: Bundle) -> None:
+        """The stream is scored with another model from now on, whose frames are the same. Its sound goes on.
+
+        It is called only for sinks that a stream has of its own, with the model that follows the one that they know.
         """
 
     def samples(self, samples: FloatArray) -> None:

@@ -13,12 +13,13 @@ from monitor.dashboard.render.time_grid import STATES, TimeGrid, on_grid
 from monitor.dashboard.widgets.long_term import long
 from monitor.report import details
 from monitor.report.attachments import Attachments
-from monitor.report.details import StoredModel, Verdict
+from monitor.report.details import StoredModel
 from monitor.report.timeline import COLUMNS, timeline
 from monitor.report.trend import WEEK_S, Period, comparison, drift, period, two_weeks
 from monitor.store import queries
 from monitor.store.database import Store
 from monitor.store.records import MinuteValues, StoredEvent, StoredStream
+from monitor.store.verdicts import StoredVerdict, histories
 
 MOST_TOLD = 40  # anomalies of a stream that are told one by one
 MOST_LISTED = 400  # further events of a stream that have a row in a table
@@ -47,7 +48,7 @@ class Section:
     comparison: str
     drift: str
     told: tuple[StoredEvent, ...]  # anomalies, newest first
-    verdicts: Mapping[str, Sequence[Verdict]]
+    verdicts: Mapping[str, Sequence[StoredVerdict]]
     listed: tuple[StoredEvent, ...]  # further events, newest first
     unlisted: str  # how many more there are, in words; empty if none
     models: tuple[StoredModel, ...]
@@ -138,7 +139,7 @@ class Contents:
             comparison=comparison(week, before),
             drift=drift(week, before),
             told=told,
-            verdicts=details.verdicts(self._store, [one.id for one in told]),
+            verdicts=histories(self._store, [one.id for one in told]),
             listed=others[:MOST_LISTED],
             unlisted=counted(more, "further event is", "further events are") if more > 0 else "",
             models=models,

@@ -1,4 +1,4 @@
-"""What the store knows beyond events and minutes: verdicts, models, and short beginnings of ids."""
+"""What the store knows beyond events and minutes: models, and short beginnings of ids."""
 
 from __future__ import annotations
 
@@ -13,17 +13,6 @@ from monitor.store import tables
 from monitor.store.database import Store
 
 SHORTEST_ID = 8  # characters of an id that are always shown
-_AT_ONCE = 500  # ids in one statement
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What somebody said about an event."""
-
-    verdict: str
-    time: float
-    by: str
-    comment: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +24,6 @@ class StoredModel:
     first_seen: float
     limits: Mapping[str, Any]
     calibration: Mapping[str, Any]
-
-
-def verdicts(store: Store, event_ids: Collection[str]) -> dict[str, list[Verdict]]:
-    """The verdicts on events, oldest first, by the id of the event."""
-    table = tables.verdicts.c
-    names = (table.event_id, table.verdict, table.time, table.by, table.comment)
-    made: dict[str, list[Verdict]] = {}
-    ids = list(event_ids)
-    with store.reading() as connection:
-        for start in range(0, len(ids), _AT_ONCE):
-            chosen = sa.select(*names).where(table.event_id.in_(ids[start : start + _AT_ONCE])).order_by(table.id)
-            for row in connection.execute(chosen):
-                made.setdefault(row.event_id, []).append(Verdict(row.verdict, row.time, row.by, row.comment or ""))
-    return made
 
 
 def models(store: Store, stream_id: int) -> list[StoredModel]:

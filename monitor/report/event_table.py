@@ -17,10 +17,10 @@ from monitor.core.text import band_range, printable
 from monitor.dashboard.render.formatting import number
 from monitor.notify.outbox import Delivery
 from monitor.report import event_text as words
-from monitor.report.details import Verdict
 from monitor.store.records import StoredEvent
+from monitor.store.verdicts import StoredVerdict
 
-_TIMES = ("onset", "reported", "ended", "acknowledged", "clip_start")
+_TIMES = ("onset", "reported", "ended", "acknowledged", "verdict_time", "clip_start")
 _STYLES = {"anomaly": "red", "warning": "yellow", "lost": "magenta", "no signal": "magenta", "overloaded": "magenta"}
 _INDENT = "                 "  # below the time, so that a list of events can be scanned by it
 _HEADINGS = ("began", "stream", "what", "how long", "peak", "clip", "id")
@@ -100,7 +100,7 @@ def print_event(
     event: StoredEvent,
     clips: Path,
     deliveries: Sequence[Delivery],
-    verdicts: Sequence[Verdict],
+    verdicts: Sequence[StoredVerdict],
 ) -> None:
     """Prints all that is known of one event, with the paths of its files and its messages.
 
@@ -125,7 +125,7 @@ def print_event(
         ("how long", words.length(event).replace("…", ", until the sound ended")),
         ("peak", f"{words.peak(event)} of the limit" if words.peak(event) else ""),
         ("score", _score(event)),
-        ("why", words.cause(event)),
+        ("why", words.why(event) if event.kind == "self-test" else words.cause(event)),
     ]
     facts += [("" if i else "where", f"{one.change} sound at {band_range(one)}, {100 * one.share:.0f} % of the score")
               for i, one in enumerate(event.bands)]  # fmt: skip
@@ -134,7 +134,7 @@ def print_event(
         ("source", event.source),
         ("model", event.model_id),
         ("reminders", str(event.reminders) if event.reminders else ""),
-        ("clip", str(clips / event.clip) if event.clip else event.note or "none"),
+        ("clip", str(clips / event.clip) if event.clip else _no_clip(event)),
         ("picture", str(clips / event.picture) if event.picture else ""),
         ("note", event.note if event.clip else ""),
         ("kept", "whatever its age" if event.locked else ""),
@@ -143,9 +143,8 @@ def print_event(
         by = f" by {event.acknowledged_by}" if event.acknowledged_by else ""
         facts.append(("acknowledged", f"{moment(event.acknowledged)}{by}"))
     for one in verdicts:
-        facts.append(
-            ("verdict", f"{one.verdict}, {moment(one.time)}, by {one.by}{': ' + one.comment if one.comment else ''}")
-        )
+        comment = f": {one.comment}" if one.comment else ""
+        facts.append(("verdict", f"{one.verdict or 'withdrawn'}, {moment(one.time)}, by {one.by}{comment}"))
     for message in deliveries:
         facts.append(("message", _delivery(message)))
     for name, text in facts:
@@ -176,3 +175,8 @@ def as_json(event: StoredEvent) -> str:
         if isinstance(value, float) and not math.isfinite(value):
             facts[name] = None
     return json.dumps(facts)  # in ASCII, so that it needs no encoding and controls no terminal
+
+
+def _no_clip(event: StoredEvent) -> str:
+    """Why an event has no clip."""
+    return "" if event.kind == "self-test" else event.note or "none"

@@ -48,7 +48,9 @@ def where(event: StoredEvent) -> str:
 
 
 def why(event: StoredEvent) -> str:
-    """Cause and frequencies: sudden: new sound at 2.1-2.8 kHz."""
+    """Cause and frequencies: sudden: new sound at 2.1-2.8 kHz. Of a self-test: what is detected worse."""
+    if event.kind == "self-test":
+        return event.note
     return ": ".join(part for part in (cause(event), where(event)) if part)
 
 

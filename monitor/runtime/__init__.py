@@ -1,9 +1,10 @@
 """Running the monitor: streams with their sources and sinks, the engine's thread, and sessions."""
 
 __all__ = [
+    "batches",
     "builder",
+    "change",
     "engine",
-    "first_snapshot",
     "interruptions",
     "latency",
     "live_streams",
@@ -14,4 +15,5 @@ __all__ = [
     "sink_closer",
     "start_failures",
     "stream_check",
+    "stream_view",
 ]

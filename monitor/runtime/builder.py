@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,12 +12,13 @@ from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import load_bundle
 from monitor.config.loader import SettingsSource
 from monitor.config.schema import Channel, Config
+from monitor.core.errors import BundleError
 from monitor.core.thread_pool import ThreadPool, available_processors
 from monitor.detection.drift import Drift, DriftFile
-from monitor.model.device import listening_device, listening_precision
-from monitor.model.network import Compute
+from monitor.model.device import listening_device
 from monitor.outputs.drift_saver import DriftSaver
 from monitor.outputs.sink import Sink
+from monitor.runtime.batches import Batches
 from monitor.runtime.engine import ACCELERATED, Engine
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.start_failures import StartFailures
@@ -26,7 +26,6 @@ from monitor.sources.device.microphones import Listener, Microphones
 from monitor.sources.device.shared_device import MicrophoneSource
 from monitor.sources.file_replay import FileReplay
 from monitor.sources.source import Source
-from monitor.streaming.stream_batch import StreamBatch
 
 STREAMS_PER_PROCESSOR = 64  # live streams for which one thread suffices
 
@@ -56,6 +55,12 @@ class StreamRequest:
     channel: Channel | None = None  # None: the channel of the training
     files: tuple[Path, ...] = ()  # recordings to replay, instead of a microphone
     alarm: dict[str, object] = field(default_factory=dict)  # settings of the group `alarm` for this stream only
+    version: Path | None = None  # the model that was promoted in place of `model` for this stream
+
+    @property
+    def model_in_force(self) -> Path:
+        """The file of the model that it is scored with."""
+        return self.version or self.model
 
     @property
     def source_name(self) -> str:
@@ -106,7 +111,7 @@ class LoadedRequest:
         if self.config.drift.enabled:
             drift, file = (
                 Drift(self.bundle, self.config.drift),
-                DriftFile.beside(self.request.model, self.bundle, self.request.name),
+                DriftFile.beside(self.request.model_in_force, self.bundle, self.request.name),
             )
             file.load(drift)
             if source.live:
@@ -153,14 +158,25 @@ def load_requests(
     loaded: list[tuple[StreamRequest, Bundle]] = []
     for request in requests:
         with failures.collected(request.name, request.model, request.source_name):
-            if request.model not in bundles:
-                bundles[request.model] = load_bundle(request.model)
-            loaded.append((request, bundles[request.model]))
+            if request.version is not None:
+                try:
+                    loaded.append((request, _loaded(request.version, bundles)))
+                    continue
+                except BundleError as error:
+                    log.warning("%s Until then the configured model is used.", error)
+                    request = replace(request, version=None)
+            loaded.append((request, _loaded(request.model, bundles)))
     failures.check(loaded)
     return [
         LoadedRequest(request, bundle, settings.for_model(bundle.config, str(request.model), request.alarm))
         for request, bundle in loaded
     ]
+
+
+def _loaded(path: Path, bundles: dict[Path, Bundle]) -> Bundle:
+    if path not in bundles:
+        bundles[path] = load_bundle(path)
+    return bundles[path]
 
 
 def file_sources(
@@ -259,28 +275,25 @@ def build_streams(
     Args:
         pool: threads that share the computation.
     """
-    torch_device = listening_device(device)
-    by_model: dict[str, list[int]] = defaultdict(list)  # indices of the plans
-    for index, plan in enumerate(plans):
-        by_model[plan.bundle.model_id or str(id(plan.bundle))].append(index)
-    streams: dict[int, MonitoredStream] = {}
-    for indices in by_model.values():
-        compute = Compute.on(torch_device, listening_precision(precision, len(indices), torch_device))
-        # Several streams are divided between the threads by the engine; a single one is divided by its batch.
-        shared = pool if len(indices) == 1 else None
-        batch = StreamBatch(plans[indices[0]].bundle, len(indices), compute=compute, pool=shared)
-        for number, index in enumerate(indices):
-            plan = plans[index]
-            streams[index] = MonitoredStream(
-                batch, number, plan.source, plan.config, model_name=plan.model_name, name=plan.name,
-                sinks=plan.sinks, drift=plan.drift,
-            )  # fmt: skip
-    return [streams[index] for index in range(len(plans))]
+    places = Batches(device, precision, pool).places([plan.bundle for plan in plans])
+    return [
+        MonitoredStream(
+            *place, plan.source, plan.config, model_name=plan.model_name, name=plan.name, sinks=plan.sinks,
+            drift=plan.drift,
+        )
+        for plan, place in zip(plans, places, strict=True)
+    ]  # fmt: skip
 
 
 def model_name(path: Path, bundle: Bundle) -> str:
-    """The display name of a model: its short name, and its date."""
-    return f"{short_name(path)}, {str(bundle.provenance.get('date', ''))[:10]}"
+    """The display name of a model: its short name, its date, and of one that was made of it which version it is."""
+    return f"{short_name(path)}, {str(bundle.provenance.get('date', ''))[:10]}{version_text(bundle)}"
+
+
+def version_text(bundle: Bundle) -> str:
+    """Which version of a model it is, and since when: ", version 3 of 2026-11-27"; empty if it has no ancestors."""
+    ancestors = bundle.provenance.get("lineage", ())
+    return f", version {len(ancestors) + 1} of {ancestors[-1]['date'][:10]}" if ancestors else ""
 
 
 def short_name(path: Path) -> str:

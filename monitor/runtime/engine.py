@@ -1,24 +1,23 @@
-"""The engine: one thread that collects samples from all streams, and scores those of one model as a batch."""
+"""The engine: one thread that collects samples from all streams, and scores those of one batch together."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Self, TypeVar
 
 import numpy as np
 
-from monitor.config.schema import Config
 from monitor.core.errors import MonitorError
 from monitor.core.snapshot import Snapshot
 from monitor.core.thread_pool import ThreadPool, limit_torch_to_one_thread, single_threaded_blas
 from monitor.core.types import FloatArray
 from monitor.outputs.sink import Sink
+from monitor.runtime.change import Change
 from monitor.runtime.latency import ArrivalPredictor, BusyShare
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.sink_closer import SinkCloser
@@ -33,17 +32,8 @@ ACCELERATED = 2.0  # times real time: a faster stream is not paced, but scored a
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change of an engine that runs. Streams for which it says nothing go on as if there were none."""
-
-    streams: tuple[MonitoredStream, ...]  # all streams from then on, in their order
-    alarms: Mapping[MonitoredStream, Config] = field(default_factory=dict)  # settings of streams whose alarm changes
-    sinks: Mapping[MonitoredStream, Sequence[Sink]] = field(default_factory=dict)  # of streams whose sinks change
-
-
 class Engine:
-    """Scores any number of streams on a thread of its own, those of one model as one batch.
+    """Scores any number of streams on a thread of its own, those of one model as one batch (`monitor.runtime.batches`).
 
     In each turn the engine collects the new samples of every stream, scores them, and passes the results back. The
     samples of a stream in a turn are limited, so that no stream delays the others. A stream that ends or fails is
@@ -126,7 +116,7 @@ class Engine:
         self._commands.append(partial(self._scale_threshold, factor, name))
 
     def change(self, change: Change) -> None:
-        """Adds and removes streams, and changes settings and sinks of others, all between the same two turns.
+        """Adds and removes streams, and changes settings, models and sinks of others, all between the same two turns.
 
         Removed streams end as at the end of their sound. Sinks that no stream uses any more are closed. The caller
         stops the sources of removed streams, and starts those of added ones, so that the engine waits for neither.
@@ -183,6 +173,9 @@ class Engine:
             self._guarded((stream,), partial(stream.change_alarm, config), None)
         for stream, sinks in change.sinks.items():
             stream.use_sinks(sinks)
+        for stream, model in change.models.items():
+            if stream in self._active:
+                self._guarded((stream,), partial(model.apply, stream), None)
         self._active += [one for one in change.streams if one not in self.streams]
         self.streams = change.streams
         self._paced = is_paced(self.streams)

@@ -12,7 +12,7 @@ from monitor.core.errors import MonitorError
 from monitor.core.free_memory import return_free_memory
 from monitor.outputs.sink import Sink
 from monitor.runtime.builder import LoadedRequest, StreamRequest, load_requests, make_plans
-from monitor.runtime.engine import Change
+from monitor.runtime.change import Change
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.output_set import Output, OutputSet
 from monitor.runtime.session import Session
@@ -20,6 +20,7 @@ from monitor.runtime.setting_changes import changed_alarm, changed_outputs, need
 from monitor.runtime.start_failures import StartFailures
 from monitor.sources.device.microphones import Microphones
 from monitor.sources.source import Source
+from monitor.streaming.recent_frames import can_follow
 
 
 class Sources:
@@ -74,8 +75,9 @@ class Prepared:
 class LiveStreams:
     """The streams that a program listens to. When their settings are read again, only what has changed is touched.
 
-    A stream goes on, whatever else changes, if it has the same name, model, microphone and channel: changed settings of
-    its alarm are applied between two scores. Otherwise it ends, and is made anew.
+    A stream goes on, whatever else changes, if it has the same name, microphone and channel, and the same model or one
+    that can follow it (`can_follow`): models and settings of its alarm are changed between two scores. Otherwise it
+    ends, and is made anew.
 
     Args:
         requests: returns the streams in settings.
@@ -100,6 +102,16 @@ class LiveStreams:
         self._requests, self._outputs_of, self._check = requests, outputs, check
         self._sources, self._end_with_first_error = sources or Sources(), end_with_first_error
         self._running: dict[str, Running] = {}
+
+    @property
+    def config(self) -> Config:
+        """The settings in force."""
+        return self._config
+
+    @property
+    def pairs(self) -> list[tuple[StreamRequest, MonitoredStream]]:
+        """The streams that are monitored, each with its description. For any thread."""
+        return [(one.request.request, one.stream) for one in self._running.values()]
 
     def load(self, settings: SettingsSource) -> None:
         """Loads the models, before anything is written. One of several that cannot be loaded is only logged.
@@ -160,14 +172,26 @@ class LiveStreams:
         reasons = {one.request.name: self._reason_to_make(one) for one in loaded}
         new = [one for one in loaded if reasons[one.request.name]]
         kept = [self._going_on(one) for one in loaded if not reasons[one.request.name]]
+        exchanged = [one for one in kept if one.request.bundle.model_id != one.stream.bundle.model_id]
+        names = [one.stream.name for one in exchanged]
         self._sources.require(new)
-        outputs = self.outputs.changed(self._outputs_of(config, list(reasons)), {one.stream.name for one in kept})
+        outputs = self.outputs.changed(
+            self._outputs_of(config, list(reasons)), {one.stream.name for one in kept}, names
+        )
         sources: Sequence[Source] = ()
         try:
             outputs.open_shared()
             sources = self._sources.make(new)
             added = self.session.prepare(make_plans(zip(new, sources, strict=True), outputs.sinks))
-            sinks = {one.stream: found for one in kept if (found := self._changed_sinks(one, outputs)) is not None}
+            plans = {
+                one.stream: one.request.plan(one.stream.source, sinks=outputs.sinks(one.request)) for one in exchanged
+            }
+            models = self.session.model_changes(plans, [one.stream for one in kept])
+            sinks = {
+                one.stream: found
+                for one in kept
+                if one.stream not in plans and (found := self._changed_sinks(one, outputs)) is not None
+            } | {stream: plan.sinks for stream, plan in plans.items()}
         except BaseException:
             _discard(sources, outputs)
             raise
@@ -177,10 +201,13 @@ class LiveStreams:
         alarms = {one.stream: text for one in kept if (text := changed_alarm(self._alarm_of(one), one.alarm))}
         change = Change(
             tuple(one.stream for one in running.values()),
-            {one.stream: one.request.config for one in kept if one.stream in alarms},
+            {one.stream: one.request.config for one in kept if one.stream in alarms and one.stream not in models},
             sinks,
+            models,
         )
-        changed = self._in_words(reasons, {stream.name: text for stream, text in alarms.items()}, config)
+        going_on = [(stream.name, f"model {plan.model_name}, without a gap") for stream, plan in plans.items()]
+        going_on += [(stream.name, text) for stream, text in alarms.items()]
+        changed = self._in_words(reasons, going_on, config)
         restart = needing_restart(self._config, settings.config)
         return Prepared(config, running, tuple(added), outputs, change, tuple(changed), tuple(restart))
 
@@ -203,17 +230,17 @@ class LiveStreams:
         return_free_memory()
         return removed
 
-    def _in_words(self, reasons: Mapping[str, str], alarms: Mapping[str, str], config: Config) -> list[str]:
-        """What changes: streams that are made, those that are removed, alarms, outputs.
+    def _in_words(self, reasons: Mapping[str, str], going_on: Sequence[tuple[str, str]], config: Config) -> list[str]:
+        """What changes: streams that are made, those that are removed, models and alarms, outputs.
 
         Args:
             reasons: why streams are made, by their names; empty for those that go on.
-            alarms: what changes of the alarms of streams, by their names.
+            going_on: names of streams that go on, and what changes.
             config: the settings in force from then on.
         """
         changed = [f"{_of(name)}{reason}" for name, reason in reasons.items() if reason]
         changed += [f"{_of(name)}removed" for name in self._running if name not in reasons]
-        changed += [f"{_of(name)}{text}" for name, text in alarms.items()]
+        changed += [f"{_of(name)}{text}" for name, text in going_on]
         return changed + changed_outputs(self._config, config)
 
     def _reason_to_make(self, one: LoadedRequest) -> str:
@@ -224,7 +251,10 @@ class LiveStreams:
         before = was.request
         reasons = [
             ("had ended", was.stream.ended),
-            ("another model", one.bundle.model_id != before.bundle.model_id),
+            (
+                "a model with other features",
+                one.bundle.model_id != before.bundle.model_id and not can_follow(one.bundle, before.bundle),
+            ),
             ("another microphone", one.listener.settings.device != before.listener.settings.device),
             ("another channel", one.channel != before.channel),
         ]
@@ -232,8 +262,10 @@ class LiveStreams:
         return f"{', '.join(found)}, begins anew" if found else ""
 
     def _going_on(self, one: LoadedRequest) -> Running:
-        """A stream that goes on, with the model that is in memory already."""
+        """A stream that goes on, if its model is the same with the one that is in memory already."""
         was = self._running[one.request.name]
+        if one.bundle.model_id != was.request.bundle.model_id:
+            return Running(one, was.stream)
         return Running(replace(one, bundle=was.request.bundle), was.stream)
 
     def _alarm_of(self, one: Running) -> Alarm:

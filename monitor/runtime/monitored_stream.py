@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import weakref
 from collections import deque
@@ -17,28 +18,28 @@ from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
 from monitor.core.errors import MonitorError, RecordingsLeftOut
 from monitor.core.events import Event, State
+from monitor.core.snapshot import Snapshot
 from monitor.core.types import FloatArray
 from monitor.detection.detector import Detector
 from monitor.detection.drift import Drift
 from monitor.detection.recording import Recording, RecordingResult
-from monitor.detection.sensitivity import false_alarms, limit_note
 from monitor.outputs.event_tracker import EventTracker
 from monitor.outputs.sink import Sink
-from monitor.runtime.first_snapshot import first_snapshot
 from monitor.runtime.interruptions import InterruptionEvents, Moment
 from monitor.runtime.latency import Latencies
+from monitor.runtime.stream_view import StreamView
 from monitor.sources.gap_detector import Interruption
 from monitor.sources.preprocess import Preprocessor
 from monitor.sources.source import Mark, Source
 from monitor.sources.stream_health import StreamHealth
 from monitor.streaming.hops import HopCutter
 from monitor.streaming.portion import Portion
+from monitor.streaming.recent_frames import RecentFrames, frames_to_hear_again
 from monitor.streaming.stream_batch import StreamBatch
 
 LIVE_CHUNK_S = 0.5  # most sound collected at once up to twice real time: short, so that the dashboard is up to date
 FAST_CHUNK_S = 4.0  # most sound collected at once in a faster replay
 DELIVERY_S = 0.0003  # after so long without a further block, a delivery of the device is complete
-SPREAD_S = 2.0  # time between two updates of the latency statistics
 _NO_HOPS = np.zeros(0, np.float32)
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ log = logging.getLogger(__name__)
 class MonitoredStream:
     """Monitors one source with one model. It has no thread: `monitor.runtime.engine.Engine` calls its methods.
 
-    `latest` is the newest snapshot. No method blocks, unless a sink waits (`BackgroundSink` with `wait`). At the end
+    No method blocks, unless a sink waits (`BackgroundSink` with `wait`). At the end
     `captured` equals `scored` + `discarded`, in samples of the source.
 
     Args:
@@ -73,19 +74,17 @@ class MonitoredStream:
         sinks: Sequence[Sink] = (),
         drift: Drift | None = None,
     ) -> None:
-        bundle, features = batch.bundle, batch.bundle.config.features
+        bundle = batch.bundle_of(number)
+        features = bundle.config.features
         self.batch, self.number, self.source, self.name = batch, number, source, name
         self.sinks = tuple(sinks)
         self.ended = False  # whether the source has ended or the stream has failed
-        self.processing = Latencies()  # from the arrival of a window's last sample to the end of alarm and sinks
         self._config = config
         self._error: MonitorError | None = None
         self._hop_s, self._rate = features.hop_s, features.sample_rate
         self._scored_before = self._discarded_before = 0  # samples of earlier rings, before the source was reopened
         self._attach_ring()
         self._health = StreamHealth(source, self._preprocessor) if source.live else None
-        self._began = time.monotonic()
-        self._spread, self._spread_at = self.processing.spread(), 0.0
         self._samples, self._cutter = 0, HopCutter(features.hop_length)  # of the current recording
         self._open = True  # whether the current recording has not ended
         self._tracker = EventTracker(sinks)
@@ -98,12 +97,30 @@ class MonitoredStream:
             wall_time=(lambda position_s: stream._captured_at(position_s)) if source.live else None,
         )  # fmt: skip
         self._detector.begin(Recording(source.name))
-        self.latest = first_snapshot(self._detector, source, bundle, config, model_name=model_name, stream=name)
+        self._view = StreamView(self._detector, source, bundle, config, model_name=model_name, stream=name)
+        # Of a source that is faster than any clock there is nobody to exchange its model while it runs.
+        self._recent: RecentFrames | None = None
+        if math.isfinite(source.speed):
+            self._recent = RecentFrames(frames_to_hear_again(bundle), features.n_mels)
+
+    @property
+    def latest(self) -> Snapshot:
+        """The newest snapshot."""
+        return self._view.latest
+
+    def show_note(self, note: str) -> None:
+        """Shows what is done with the model at present, in a few words; "" for nothing. For any thread."""
+        self._view.note = note
+
+    @property
+    def processing(self) -> Latencies:
+        """The time from the arrival of a window's last sample to the end of alarm and sinks."""
+        return self._view.processing
 
     @property
     def bundle(self) -> Bundle:
         """The model."""
-        return self.batch.bundle
+        return self.batch.bundle_of(self.number)
 
     @property
     def error(self) -> MonitorError | None:
@@ -148,24 +165,46 @@ class MonitoredStream:
     def scale_threshold(self, factor: float) -> None:
         """Multiplies the thresholds by a factor, until the settings of the alarm change or the run ends."""
         self._detector.scale_threshold(factor)
-        self._note_limits()
+        self._view.note_limits(self.bundle, self._config)
 
     def change_alarm(self, config: Config) -> None:
         """Goes on with the settings of the group `alarm` in `config`, without a gap, from the next decision on."""
         self._config = config
         self._detector.change_alarm(config.alarm)
-        self._note_limits()
+        self._view.note_limits(self.bundle, config)
+
+    def use_model(
+        self, batch: StreamBatch, number: int, config: Config, *, model_name: str, drift: Drift | None = None
+    ) -> None:
+        """Goes on with another model, without a gap: arguments as for the class.
+
+        Every sample is scored, by the one model or the other: the next score is what it would be if the new model had
+        listened from the beginning. The recording, its history, and an ongoing anomaly go on.
+
+        Args:
+            batch: a batch whose model can follow the present one (`can_follow`).
+
+        Raises:
+            ValueError: if the source is faster than any clock, so that nothing is kept of what was heard.
+        """
+        if self._recent is None:
+            raise ValueError(f"{self.source.name}: nothing is kept of what was heard")
+        self._detector.decide()  # on what the present model has scored
+        batch.take_over(number, self.batch, self.number, self._recent)
+        bundle = batch.bundle_of(number)
+        kept = RecentFrames(frames_to_hear_again(bundle), self._recent.n_mels)
+        kept.push(self._recent.newest())
+        self._recent = kept
+        self.batch, self.number, self._config = batch, number, config
+        self._detector.use_model(bundle, config, batch, number, drift=drift)
+        self._view.note_model(bundle, config, model_name)
+        self._tracker.use_model(bundle)
 
     def use_sinks(self, sinks: Sequence[Sink]) -> None:
         """Passes everything on to these sinks from now on."""
         self.sinks = tuple(sinks)
         begun = self._cutter.remainder
         self._tracker.use_sinks(sinks, self._frame_at(self._samples - len(begun)), begun)
-
-    def _note_limits(self) -> None:
-        limits = self._detector.limits_in_force
-        note, means = limit_note(self.bundle, self._config.alarm, limits), false_alarms(self.bundle, limits)
-        self.latest = replace(self.latest, threshold_note=note, false_alarms=means)
 
     def collect(self) -> FloatArray:
         """Checks the source, and takes its new samples.
@@ -198,6 +237,8 @@ class MonitoredStream:
 
     def process(self, portion: Portion) -> None:
         """Passes the portion of the hops that were collected last to the detector."""
+        if self._recent is not None:
+            self._recent.push(portion.frames)
         if self._detector.push(portion):
             self.processing.add(time.monotonic() - self._arrived)
         self._check_silence()
@@ -234,51 +275,20 @@ class MonitoredStream:
             load: share of time that the engine is busy, 0 to 1.
             finished: whether the stream has ended.
         """
-        detector = self._detector
+        detector, health = self._detector, self._health
         detector.decide()
-        now = time.monotonic()
-        state = self._health.state if self._health is not None else None
-        if state is not None and self._health is not None and self._health.open is not None:
-            detector.advance(self._samples / self._rate + now - self._health.open.began)
-        first_slot, error_history, score_history, spectrogram = detector.timeline.view()
-        share_history, lasting_history = detector.timeline.levels()
+        if health is not None and health.open is not None:
+            detector.advance(self._samples / self._rate + time.monotonic() - health.open.began)
+        state = health.state if health is not None else None
         failure = str(self.error) if finished and self.error else ""
         broke_off = not isinstance(self.error, RecordingsLeftOut)
-        if now - self._spread_at > SPREAD_S:
-            self._spread_at, self._spread = now, self.processing.spread()
-        self.latest = replace(
-            self.latest,
-            state=State.LOST if failure and broke_off else state or self._state_of(detector),
-            source=detector.recording.name,
-            threshold=detector.threshold,
-            error_threshold=detector.error_threshold,
-            error=detector.last[0],
-            score=detector.last[1],
-            share_of_limit=detector.share_of_limit,
-            level_dbfs=self._level.rms_dbfs,
-            peak_dbfs=self._level.peak_dbfs,
-            position_s=self._samples / self._rate,
-            duration_s=detector.recording.duration_s,
-            uptime_s=now - self._began,
-            load=load,
-            lost_s=self._interruptions.lost_s,
-            first_slot=first_slot,
-            error_history=error_history,
-            score_history=score_history,
-            share_history=share_history,
-            lasting_history=lasting_history,
-            spectrogram=spectrogram,
-            band_contribution=detector.band_contribution(),
-            lasting_sum=detector.lasting_sum,
-            events=self._tracker.current(detector.anomaly),
-            anomalies=self.anomalies,
-            processing_s=self._spread.median,
-            processing_p99_s=self._spread.p99,
-            finished=finished,
+        snapshot = self._view.update(
+            State.LOST if failure and broke_off else state or self._state_of(detector),
+            level=self._level, position_s=self._samples / self._rate, lost_s=self._interruptions.lost_s,
+            events=self._tracker.current(detector.anomaly), sinks=self.sinks, load=load, finished=finished,
             failure=failure,
-            outputs=tuple(trouble for sink in self.sinks if (trouble := sink.trouble)),
-        )
-        self._tracker.snapshot(self.latest)
+        )  # fmt: skip
+        self._tracker.snapshot(snapshot)
 
     def _state_of(self, detector: Detector) -> State:
         overloaded = self._interruptions.overloaded and detector.state is not State.ANOMALY
@@ -329,6 +339,7 @@ class MonitoredStream:
         if len(hops):
             self._detector.push(self._push(hops))
         self._detector.push(self.batch.flush(self.number, self._cutter.remainder))
+        self._forget_frames()
         self._detector.end(self._samples / self._rate)
 
     def _attach_ring(self) -> None:
@@ -372,10 +383,15 @@ class MonitoredStream:
         """Restarts everything that depends on earlier samples, so that no score spans a gap."""
         self._detector.interrupt()
         self.batch.reset((self.number,))
+        self._forget_frames()
         self._preprocessor.reset()
         self._cutter.reset()
         # Silence is known to be over only when some sound after it has been passed on: that is a segment, too.
         self._begin_segment()
+
+    def _forget_frames(self) -> None:
+        if self._recent is not None:
+            self._recent.reset()
 
     def _begin_segment(self) -> None:
         """Tells the sinks that the next samples do not continue those so far."""

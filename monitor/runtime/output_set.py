@@ -27,6 +27,7 @@ class StreamOutput:
     name: str
     settings: object
     make: Callable[[LoadedRequest], Sequence[Sink]]
+    of_model: bool = False  # whether it is made anew for a stream that goes on with another model
 
 
 Output = SharedOutput | StreamOutput
@@ -69,12 +70,13 @@ class OutputSet:
             found += self._sinks[key]
         return found
 
-    def changed(self, outputs: Sequence[Output], kept: Collection[str]) -> OutputSet:
+    def changed(self, outputs: Sequence[Output], kept: Collection[str], other_model: Collection[str] = ()) -> OutputSet:
         """Other outputs, with the sinks of those whose settings are the same. This set does not change.
 
         Args:
             outputs: the outputs from now on.
             kept: names of the streams that go on. Other streams get new sinks, because theirs have ended.
+            other_model: names of those among them that go on with another model.
         """
         before = {output.name: output for output in self._outputs}
         changed = OutputSet(outputs)
@@ -85,10 +87,12 @@ class OutputSet:
             and type(old) is type(output)
             and old.settings == output.settings
         }
+        of_model = {output.name for output in outputs if isinstance(output, StreamOutput) and output.of_model}
         changed._sinks = {
             (name, stream): sinks
             for (name, stream), sinks in self._sinks.items()
             if name in same and (stream is None or stream in kept)
+            if not (name in of_model and stream in other_model)
         }
         changed._taken_over = dict(changed._sinks)
         return changed

@@ -9,14 +9,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 
 from monitor.core.errors import MonitorError
 from monitor.core.snapshot import Snapshot
 from monitor.core.thread_pool import single_threaded_blas
+from monitor.runtime.batches import Batches
 from monitor.runtime.builder import StreamPlan, build_engine, build_streams
-from monitor.runtime.engine import Change, is_paced, stop_sources
+from monitor.runtime.change import Change, ModelChange
+from monitor.runtime.engine import is_paced, stop_sources
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.start_failures import StartFailures
 
@@ -92,6 +94,23 @@ class Session:
     def prepare(self, plans: Sequence[StreamPlan]) -> list[MonitoredStream]:
         """The streams of plans, ready to be added by `change`. Their sources are not started."""
         return build_streams(plans, device=self._device, precision=self._precision, pool=self.engine.pool)
+
+    def model_changes(
+        self, plans: Mapping[MonitoredStream, StreamPlan], going_on: Sequence[MonitoredStream]
+    ) -> dict[MonitoredStream, ModelChange]:
+        """How streams of the session get the models of these plans, in batches with other streams of these models.
+
+        Args:
+            plans: of the streams that get another model.
+            going_on: those and all others that are not removed.
+        """
+        used = [(stream.batch, stream.number) for stream in going_on]
+        batches = Batches(self._device, self._precision, self.engine.pool)
+        places = batches.places([plan.bundle for plan in plans.values()], used)
+        return {
+            stream: ModelChange(*place, plan.config, plan.model_name, plan.drift)
+            for (stream, plan), place in zip(plans.items(), places, strict=True)
+        }
 
     def change(self, change: Change) -> None:
         """Changes the streams of the running session; may be called on any thread but the engine's.

@@ -17,7 +17,8 @@ FIXED: dict[str, tuple[str, ...] | None] = {  # None: all settings of the group
     "state": None,
     "store": None,
 }
-OUTPUTS = ("clips", "notify", "mqtt", "metrics")  # groups that outputs are made from
+# Groups that outputs are made from, or what is done beside the monitoring.
+OUTPUTS = ("clips", "normal", "notify", "mqtt", "metrics", "commissioning", "selftest")
 
 
 def with_fixed(before: Config, after: Config) -> Config:

@@ -153,10 +153,13 @@ class Scorer:
         shares = self.shares(means, whole_recordings=whole_recordings, stream=stream)
         return signed_contributions(*shares, np.asarray(score))
 
-    def recentre(self, offsets: Mapping[str, DoubleArray], stream: int) -> None:
-        """Sets the centres of one stream to the model's centres plus an offset (p,) for each part, by its name."""
+    def recentre(self, offsets: Mapping[str, DoubleArray] | None, stream: int) -> None:
+        """Sets the centres of one stream to the model's centres plus an offset (p,) for each part, by its name.
+
+        None: to the model's centres.
+        """
         for part, host, device in zip(self.parts, self._shifts, self._shifts_on_device, strict=True):
-            host[stream] = offsets[part.name]
+            host[stream] = 0.0 if offsets is None else offsets[part.name]
             if device is not host:
                 device[stream] = self._backend.upload(host[stream])
 

@@ -1,7 +1,10 @@
 """Running unattended: the state folder, the status socket, systemd, and settings that change while it runs."""
 
 __all__ = [
+    "commissioning",
     "disk_space",
+    "low_priority",
+    "nightly",
     "reload",
     "socket_file",
     "socket_server",
@@ -14,4 +17,5 @@ __all__ = [
     "systemd_notify",
     "systemd_sink",
     "systemd_unit",
+    "upkeep",
 ]

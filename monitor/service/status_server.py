@@ -6,6 +6,8 @@ or a list of them) and `code` (an exit code) means that the request was refused.
     {"command": "status"}      everything: `streams`, `outputs`, `disks`, `deliveries`, …
     {"command": "snapshots"}   `time` and `streams` only; with "spectrum": true also the newest spectrum of each
     {"command": "follow"}      the same again and again, every `every_s` seconds (default 1), until the client ends
+    {"command": "recent"}      of one `stream`: its live values, and in `slots` its last minute, or what is newer
+                               than slot `after` (`monitor.service.status_values.recent_slots`)
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from monitor.service.socket_file import NAME
 from monitor.service.socket_server import SocketServer, refusal
 from monitor.service.status_facts import SlowFacts
 from monitor.service.status_progress import HUNG_S, ScoringProgress
-from monitor.service.status_values import number, stream_values
+from monitor.service.status_values import number, recent_slots, stream_values
 
 FASTEST_S, SLOWEST_S = 0.1, 3600.0  # seconds between two lines of `follow`
 
@@ -36,6 +38,12 @@ Request = dict[str, Any]
 Command = Callable[[Request], Mapping[str, Any]]
 
 log = logging.getLogger(__name__)
+
+
+class StatusRequestError(MonitorError):
+    """A request of the status socket that cannot be answered as it is."""
+
+    exit_code = EXIT_USAGE
 
 
 class StatusServer(Sink):
@@ -132,6 +140,20 @@ class StatusServer(Sink):
         snapshots = list(self._snapshots.copy().values())
         return {"time": round(time.time(), 3), "streams": [self._values(one, spectrum=spectrum) for one in snapshots]}
 
+    def recent(self, request: Request) -> dict[str, Any]:
+        """The live values of one stream, and its last minute, or what of it is new.
+
+        Raises:
+            StatusRequestError: if the request is none, or there is no such stream.
+        """
+        name, after = request.get("stream"), request.get("after", -1)
+        if not isinstance(name, str) or type(after) is not int:
+            raise StatusRequestError('give "stream", the name of a stream, and "after", the number of a slot, if any')
+        if (snapshot := self._snapshots.get(name)) is None:
+            raise StatusRequestError(f"there is no stream {name!r}")
+        values = self._values(snapshot, spectrum=False)
+        return {"time": round(time.time(), 3), "values": values, "slots": recent_slots(snapshot, after)}
+
     def _values(self, snapshot: Snapshot, *, spectrum: bool) -> dict[str, Any]:
         name = snapshot.stream
         return {
@@ -164,6 +186,7 @@ class StatusServer(Sink):
             **self.commands,
             "status": lambda _: self.status(),
             "snapshots": self.live_values,
+            "recent": self.recent,
         }
         if command not in known:
             return refusal(f"there is no command {command!r}: use one of {', '.join([*known, 'follow'])}", EXIT_USAGE)

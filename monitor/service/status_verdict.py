@@ -131,6 +131,8 @@ def _line(problems: Sequence[Problem], streams: Sequence[Status], disks: Sequenc
     elif quiet:
         counts = Counter(one["state"] for one in quiet).most_common()
         parts.append(f"of {len(streams)} streams " + ", ".join(f"{count} {state}" for state, count in counts))
+        for note, count in Counter(one["note"] for one in quiet if one.get("note")).items():
+            parts.append(f"{count} {note}")
     text = printable("; ".join(parts)).replace("|", "/")  # a bar begins the performance data
     data = " ".join([*map(_share_data, streams), *map(_disk_data, disks)])
     return f"{WORDS[code]} - {text}{f' | {data}' if data else ''}"
@@ -141,7 +143,8 @@ def _single(stream: Status) -> str:
     parts = [" ".join(filter(None, (stream["stream"], stream["state"])))]
     parts += [] if share is None else [f"{100 * share:.0f} % of the limit"]
     parts += [] if scored is None else [f"scored {scored:.0f} s ago"]
-    return ", ".join([*parts, f"model {stream['model']}"])
+    note = stream.get("note")
+    return ", ".join([*parts, f"model {stream['model']}", *([note] if note else [])])
 
 
 def _share_data(stream: Status) -> str:

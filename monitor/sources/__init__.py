@@ -8,7 +8,9 @@ __all__ = [
     "overload",
     "paced",
     "preprocess",
+    "recording_plan",
     "recording_session",
     "source",
+    "spread_recording",
     "stream_health",
 ]

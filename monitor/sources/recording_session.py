@@ -6,7 +6,7 @@ import datetime
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +34,16 @@ log = logging.getLogger(__name__)
 
 
 def capture_pieces(
-    settings: Audio, sample_rate: int, channel: Channel, minutes: float, show: ShowLevel
-) -> Iterator[FloatArray]:
-    """Yields pieces (n,) of ten seconds without gaps. A piece with a gap is recorded again.
+    settings: Audio,
+    sample_rate: int,
+    channel: Channel,
+    minutes: float,
+    show: ShowLevel,
+    *,
+    lead_s: float = 0.0,
+    piece_s: float = PIECE_S,
+) -> Generator[FloatArray]:
+    """Yields pieces (n,) of ten seconds, or `piece_s`, without gaps. A piece with a gap is recorded again.
 
     Args:
         settings: the settings of the microphone.
@@ -44,14 +51,16 @@ def capture_pieces(
         channel: channel of the microphone, or "mix" for the mean of all.
         minutes: total length of the pieces; there is at least one piece.
         show: called several times a second, with the seconds recorded so far and the level meter.
+        lead_s: seconds at the beginning that are not recorded, because many microphones begin with a click.
+        piece_s: length of a piece.
 
     Raises:
         SourceLost: if there is no such microphone, or it stops.
         MonitorError: if the microphone cannot record with these settings.
     """
     source = MicrophoneSource(Microphone(settings, sample_rate, [channel], end_when_lost=True), channel)
-    size = round(PIECE_S * sample_rate)
-    wanted = max(1, round(minutes * 60 / PIECE_S))
+    size, skipped = round(piece_s * sample_rate), round(lead_s * sample_rate)
+    wanted = max(1, round(minutes * 60 / piece_s))
     done = filled = 0
     buffer = np.zeros(size, np.float32)
     preprocessor = _preprocessor(source, sample_rate)
@@ -65,7 +74,7 @@ def capture_pieces(
                 preprocessor = _preprocessor(source, sample_rate)
                 health, meter = StreamHealth(source, preprocessor), LevelMeter(source.sample_rate)
             if any(one.ended is not None for one in health.check(time.monotonic())):
-                log.warning("Some sound was lost: the current recording of ten seconds starts again.")
+                log.warning("Some sound was lost: the current recording of %g s starts again.", piece_s)
                 preprocessor.reset()
                 filled = 0
             if health.lost:
@@ -76,7 +85,8 @@ def capture_pieces(
             chunk = preprocessor.take(limit)
             if len(chunk.captured):
                 meter.push(chunk.captured)
-            rest = chunk.samples
+            rest = chunk.samples[skipped:]
+            skipped = max(0, skipped - len(chunk.samples))
             while len(rest):
                 part = rest[: size - filled]
                 buffer[filled : filled + len(part)] = part
@@ -86,7 +96,7 @@ def capture_pieces(
                     yield buffer.copy()
                     if done == wanted:
                         break
-            show(done * PIECE_S + filled / sample_rate, meter)
+            show(done * piece_s + filled / sample_rate, meter)
             time.sleep(_POLL_S)
     finally:
         source.stop()
@@ -122,11 +132,15 @@ def record_files(
             raise DataError(f"There is no sound to learn from: {defect.advice}")
         if defect is not None:
             log.warning("%s: %s", path.name, defect.advice)
-        yield _write_new(path, piece, sample_rate)
+        yield write_recording(path, piece, sample_rate)
 
 
-def _write_new(path: Path, piece: FloatArray, sample_rate: int) -> Path:
-    """Writes a recording under this name or, if it is taken, with a number added to it; returns the name."""
+def write_recording(path: Path, piece: FloatArray, sample_rate: int) -> Path:
+    """Writes samples (n,) as a 16-bit file under this name or, if it is taken, with a number added; returns the name.
+
+    Raises:
+        MonitorError: if it cannot be written.
+    """
     stem = path.stem
     for number in itertools.count(2):
         try:

@@ -2,7 +2,10 @@
 
 __all__ = [
     "audit",
+    "calendar_days",
     "database",
+    "event_lock",
+    "event_search",
     "location",
     "lock",
     "migrations",
@@ -14,8 +17,10 @@ __all__ = [
     "retention",
     "rows",
     "running_values",
+    "selftests",
     "share_history",
     "tables",
+    "verdicts",
     "warning_events",
     "writer",
 ]

@@ -30,7 +30,8 @@ class StoreError(MonitorError):
 
     Args:
         message: the sentence for the user.
-        rejected: whether the database refuses what is written, whatever its state: trying again is useless.
+        rejected: whether the database is well, but refuses what is written, or has not what is asked for: trying again
+            is useless.
     """
 
     def __init__(self, message: str, *, rejected: bool = False) -> None:

@@ -57,3 +57,18 @@ def clips_folder(config: Config) -> Path:
 def host_name(config: Config) -> str:
     """The name of this computer in the store and in messages."""
     return config.state.host or platform.node()[:60] or "localhost"
+
+
+def normal_folder(config: Config) -> Path:
+    """The folder of normal sound, with a folder for each stream (`core.text.stream_folder` of its name)."""
+    return state_folder(config) / "normal"
+
+
+def models_folder(config: Config) -> Path:
+    """The folder of the models that were made of others while the monitor ran, with a folder for each stream."""
+    return state_folder(config) / "models"
+
+
+def scores_folder(config: Config) -> Path:
+    """The folder of the scores of each decision, with a folder for each stream."""
+    return state_folder(config) / "scores"

@@ -7,13 +7,20 @@ from collections.abc import Callable, Mapping
 import sqlalchemy as sa
 
 from monitor.core.errors import MonitorError
-from monitor.store.tables import SCHEMA_VERSION, metadata, store_schema
+from monitor.store.tables import SCHEMA_VERSION, metadata, selftests, sessions, store_schema, users
 
 Step = Callable[[sa.Connection], None]
 
+
+def _to_2(connection: sa.Connection) -> None:
+    """Verdicts know the model; self-tests, and the users of the page."""
+    connection.exec_driver_sql("ALTER TABLE verdicts ADD COLUMN model_id VARCHAR(64)")
+    metadata.create_all(connection, tables=[selftests, users, sessions], checkfirst=False)
+
+
 # The step from each version to the next. When the tables change: raise SCHEMA_VERSION, and add the statements that
 # change a store of the version before, such as {1: lambda connection: connection.exec_driver_sql("ALTER TABLE …")}.
-STEPS: dict[int, Step] = {}
+STEPS: dict[int, Step] = {1: _to_2}
 
 ADVISORY_LOCK = 0x6D6F6E69  # "moni": only one process at a time changes the tables of a PostgreSQL database
 

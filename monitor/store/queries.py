@@ -11,6 +11,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from monitor.core.events import Band
+from monitor.core.text import printable, shortened
 from monitor.core.types import DoubleArray
 from monitor.store.database import Store, StoreError
 from monitor.store.minute_row import MINUTE_S, STATES
@@ -18,25 +19,28 @@ from monitor.store.records import MinuteValues, StoredEvent, StoredStream
 from monitor.store.tables import events as events_table
 from monitor.store.tables import minutes as minutes_table
 from monitor.store.tables import streams as streams_table
-from monitor.store.tables import verdicts
+from monitor.store.tables import verdicts as verdicts_table
+from monitor.store.verdicts import IS_NEWEST
 
 MEANS = ("error_mean", "score_mean", "share_mean", "level")
 HIGHEST = ("error_max", "score_max", "share_max")
 UNITS = {"share_mean": 1e-3, "share_max": 1e-3, "level": 0.1}  # of the stored whole numbers
 
-# The newest verdict of each event.
-_VERDICT = (
-    sa.select(verdicts.c.verdict)
-    .where(verdicts.c.event_id == events_table.c.id)
-    .order_by(verdicts.c.id.desc())
-    .limit(1)
-    .correlate(events_table)
-    .scalar_subquery()
+# All events, with the names of their streams and their newest verdicts.
+EVENTS = (
+    sa.select(
+        events_table,
+        streams_table.c.host,
+        streams_table.c.name.label("stream"),
+        verdicts_table.c.verdict,
+        verdicts_table.c.time.label("verdict_time"),
+        verdicts_table.c.by.label("verdict_by"),
+        verdicts_table.c.comment.label("verdict_comment"),
+    )
+    .join(streams_table)
+    .outerjoin(verdicts_table, IS_NEWEST)
 )
-_EVENTS = sa.select(
-    events_table, streams_table.c.host, streams_table.c.name.label("stream"), _VERDICT.label("verdict")
-).join(streams_table)
-_EVENT = _EVENTS.where(events_table.c.id == sa.bindparam("event_id"))
+_EVENT = EVENTS.where(events_table.c.id == sa.bindparam("event_id"))
 
 
 def streams(store: Store) -> list[StoredStream]:
@@ -54,6 +58,7 @@ def events(
     until: float | None = None,
     streams: Sequence[int] = (),
     kinds: Sequence[str] = (),
+    verdicts: Sequence[str] | None = None,
     limit: int | None = None,
     newest_first: bool = True,
 ) -> list[StoredEvent]:
@@ -64,10 +69,11 @@ def events(
         since, until: Unix times; an event is taken if a part of it is between them.
         streams: ids of streams; empty: all.
         kinds: kinds of events; empty: all.
+        verdicts: newest verdicts ("": none); None: all.
         limit: the largest number of events, the first ones in this order.
         newest_first: the order.
     """
-    chosen = _EVENTS
+    chosen = EVENTS
     if since is not None:
         chosen = chosen.where(sa.or_(events_table.c.ended.is_(None), events_table.c.ended >= since))
     if until is not None:
@@ -76,10 +82,12 @@ def events(
         chosen = chosen.where(events_table.c.stream_id.in_(streams))
     if kinds:
         chosen = chosen.where(events_table.c.kind.in_(kinds))
+    if verdicts is not None:
+        chosen = chosen.where(sa.func.coalesce(verdicts_table.c.verdict, "").in_(verdicts))
     order = (events_table.c.onset, events_table.c.id)
     chosen = chosen.order_by(*(column.desc() if newest_first else column for column in order)).limit(limit)
     with store.reading() as connection:
-        return [_event(row) for row in connection.execute(chosen).mappings()]
+        return [event_of_row(row) for row in connection.execute(chosen).mappings()]
 
 
 def event(store: Store, id_or_beginning: str) -> StoredEvent:
@@ -92,25 +100,30 @@ def event(store: Store, id_or_beginning: str) -> StoredEvent:
     found: list[StoredEvent] = []
     if re.fullmatch(r"[0-9a-f-]{1,36}", beginning):  # no other characters are in ids; % would stand for any text
         with store.reading() as connection:
-            chosen = _EVENTS.where(events_table.c.id.startswith(beginning)).limit(2)
-            found = [_event(row) for row in connection.execute(chosen).mappings()]
+            chosen = EVENTS.where(events_table.c.id.startswith(beginning)).limit(2)
+            found = [event_of_row(row) for row in connection.execute(chosen).mappings()]
     if not found:
-        raise StoreError(f"{store.name}: there is no event {id_or_beginning}: `monitor events` shows those that are.")
+        named = printable(shortened(id_or_beginning))
+        raise StoreError(
+            f"{store.name}: there is no event {named}: `monitor events` shows those that are.", rejected=True
+        )
     if len(found) > 1:
-        raise StoreError(f"{store.name}: several events begin with {id_or_beginning}: give more of the id.")
+        raise StoreError(
+            f"{store.name}: several events begin with {id_or_beginning}: give more of the id.", rejected=True
+        )
     return found[0]
 
 
 def event_in(connection: sa.Connection, event_id: str) -> StoredEvent | None:
     """The event with an id as a transaction sees it; None if there is none."""
     row = connection.execute(_EVENT, {"event_id": event_id}).mappings().first()
-    return None if row is None else _event(row)
+    return None if row is None else event_of_row(row)
 
 
 def open_events_in(connection: sa.Connection, host: str) -> list[StoredEvent]:
     """The events of a host that have not ended, as a transaction sees them."""
-    chosen = _EVENTS.where(events_table.c.ended.is_(None), streams_table.c.host == host)
-    return [_event(row) for row in connection.execute(chosen).mappings()]
+    chosen = EVENTS.where(events_table.c.ended.is_(None), streams_table.c.host == host)
+    return [event_of_row(row) for row in connection.execute(chosen).mappings()]
 
 
 def minutes(store: Store, stream_id: int, *, since: float, until: float, step_s: float = MINUTE_S) -> MinuteValues:
@@ -163,9 +176,12 @@ def _of_steps(per_step: int) -> sa.Select[Any]:
     )
 
 
-def _event(row: sa.RowMapping) -> StoredEvent:
+def event_of_row(row: sa.RowMapping) -> StoredEvent:
+    """The event of a row of `EVENTS`."""
     values = {name: row[name] for name in StoredEvent.__slots__}
-    for name in ("cause", "model_id", "source", "acknowledged_by", "verdict", "clip", "picture", "note"):
+    if not values["verdict"]:  # there is none, or it was withdrawn
+        values |= {"verdict": "", "verdict_time": None, "verdict_by": "", "verdict_comment": ""}
+    for name in ("cause", "model_id", "source", "acknowledged_by", "verdict_comment", "clip", "picture", "note"):
         values[name] = values[name] or ""
     for name in ("start_s", "lost_samples"):
         values[name] = values[name] or 0

@@ -48,7 +48,10 @@ class StoredEvent:
     acknowledged: float | None = None
     acknowledged_by: str = ""
     locked: bool = False
-    verdict: str = ""  # the newest
+    verdict: str = ""  # the newest; the next three belong to it
+    verdict_time: float | None = None
+    verdict_by: str = ""
+    verdict_comment: str = ""
     clip: str = ""  # paths relative to the folder of clips
     picture: str = ""
     clip_start: float | None = None

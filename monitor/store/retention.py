@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from monitor.config.plant import Store as StoreSettings
 from monitor.store.database import Store
 from monitor.store.minute_row import MINUTE_S
-from monitor.store.tables import events, minutes, streams, verdicts
+from monitor.store.tables import events, minutes, streams
+from monitor.store.verdicts import HAS_VERDICT
 
 DAY_S = 86_400.0
 MANY_MINUTES = 5000  # of one stream, deleted in one transaction
@@ -17,7 +18,7 @@ MANY_EVENTS = 500
 PAGES = 2000  # free pages of a file that are given back to the disk after each transaction
 STEP_S = 6 * 3600.0  # so much time of minute values is deleted at once if a file is too large
 
-KEPT = sa.or_(events.c.locked, sa.exists().where(verdicts.c.event_id == events.c.id))  # what people want to keep
+KEPT = sa.or_(events.c.locked, HAS_VERDICT)  # what people want to keep
 
 
 @dataclass(frozen=True, slots=True)

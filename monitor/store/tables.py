@@ -25,7 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1  # of these tables; `monitor.store.migrations` brings an older store to it
+SCHEMA_VERSION = 2  # of these tables; `monitor.store.migrations` brings an older store to it
 
 
 class UtcTime(TypeDecorator[float]):
@@ -122,7 +122,43 @@ verdicts = Table(
     Column("time", UtcTime, nullable=False),
     Column("by", Text, nullable=False),
     Column("comment", Text),
+    Column("model_id", String(64)),  # of the bundle that reported the event
     Index("verdicts_by_event", "event_id"),
+)
+
+# How loud a known fault has to be, relative to normal sound, to be reported: a row for each fault of a self-test.
+selftests = Table(
+    "selftests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("stream_id", ForeignKey("streams.id"), nullable=False),
+    Column("time", UtcTime, nullable=False),  # the same for all faults of a run
+    Column("model_id", String(64)),
+    Column("fault", String(40), nullable=False),  # "clicks", "squeal", "imbalance", "missing harmonic"
+    Column("level_db", Float),  # the lowest level at which it was reported; null: at none that was tried
+    Column("delay_s", Float),  # from its onset to its report at that level, the median
+    Column("facts", JSON, nullable=False),  # each level with the share reported and the delay, and on what sound
+    Index("selftests_by_stream", "stream_id", "time"),
+)
+
+# Who may use the page.
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(60), primary_key=True),
+    Column("role", String(12), nullable=False),  # "viewer", "operator" or "admin"
+    Column("password", Text),  # hashed, with salt and parameters; null: known to a proxy only
+    Column("changed", UtcTime, nullable=False),
+)
+
+# Logins to the page that have not ended.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token", String(64), primary_key=True),  # SHA-256 of the secret in the browser's cookie
+    Column("user", String(60), nullable=False),
+    Column("began", UtcTime, nullable=False),
+    Column("used", UtcTime, nullable=False),
 )
 
 deliveries = Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from monitor.config.schema import Features
-from monitor.core.array_backend import NUMPY, ArrayBackend
+from monitor.core.array_backend import NUMPY, ArrayBackend, to_numpy
 from monitor.core.thread_pool import ThreadPool
 from monitor.core.types import Array, FloatArray, IndexArray
 from monitor.features.mel import MelTransform
@@ -40,6 +40,12 @@ class FrameBatch:
         """Restarts these streams (n,): their next sample is their first."""
         self.hops[streams] = 0
         self._last_samples[self._backend.upload(streams)] = 0.0
+
+    def take_over(self, stream: int, other: FrameBatch, other_stream: int) -> None:
+        """Makes a stream go on where a stream of another batch with the same settings is."""
+        self.hops[stream] = other.hops[other_stream]
+        last = to_numpy(other._last_samples[other_stream : other_stream + 1])
+        self._last_samples[self._backend.upload(np.array([stream]))] = self._backend.upload(last.copy())
 
     def push(self, samples: Array, streams: IndexArray, out: Array) -> None:
         """Adds the next k hops of n streams, and computes one frame for each hop.

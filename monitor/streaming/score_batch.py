@@ -15,18 +15,21 @@ from monitor.model.network import ON_CPU, Compute
 from monitor.scoring.rhythm import RhythmTracker
 from monitor.scoring.rolling_rows import RollingRows
 from monitor.scoring.row_layout import RowLayout
-from monitor.scoring.scorer import rolling_length
+from monitor.scoring.scorer import Scorer, rolling_length
 from monitor.scoring.window_stats import WindowStats
 from monitor.streaming.portion import BatchResult
 
 # Windows that the network computes at once: more would not fit into a processor's cache, fewer would not keep a GPU
 # busy.
 WINDOWS_AT_ONCE, GPU_WINDOWS_AT_ONCE = 256, 2**15
+_FIRST = np.zeros(1, np.int64)  # the only stream
 MIN_SHARED_WINDOWS = 128  # fewer windows are computed by one thread: sharing them would cost more than it gains
 
 
 class ScoreBatch:
-    """Scores the frames of `streams` streams of one model, and keeps the state of each: last frames and rolling means.
+    """Scores the frames of `streams` streams, and keeps the state of each: last frames and rolling means.
+
+    All have one model, or models of the same `front`: the computation up to the mean rows is shared.
 
     Several threads may push at the same time, if they push different streams.
 
@@ -56,6 +59,7 @@ class ScoreBatch:
         self._normalization = bundle.normalization(backend)
         self._network = compute.network(bundle.weights)
         self.scorer = bundle.scorer(streams=streams, backend=backend)
+        self._own: dict[int, Scorer] = {}  # of the streams whose model is another one, with one stream each
         self._windows_at_once = WINDOWS_AT_ONCE if backend.in_host_memory else GPU_WINDOWS_AT_ONCE
         shape = (streams, config.features.window_frames - 1, config.features.n_mels)
         self._last_frames = backend.upload(np.zeros(shape, np.float32))  # normalized
@@ -86,9 +90,43 @@ class ScoreBatch:
         if self._rhythm is not None:
             self._rhythm.reset(streams)
 
-    def recentre(self, offsets: Mapping[str, DoubleArray], stream: int) -> None:
-        """Sets the centres of one stream to the model's centres plus an offset (p,) for each part, by its name."""
-        self.scorer.recentre(offsets, stream)
+    def listen_again(self, frames: FloatArray, first: int, stream: int) -> None:
+        """Restarts a stream, and brings it to where it would be if it had been scored from its beginning.
+
+        Args:
+            frames: (t, n_mels) its last power mel frames: all, or at least `frames_to_hear_again`.
+            first: number of the first one; negative if no frame is complete yet.
+            stream: number of the stream.
+        """
+        which, before = np.array([stream]), self._last_frames.shape[1]
+        self.reset(which, first)
+        if first > 0:  # the first windows would contain what is not known
+            known = self._normalization(self._backend.upload(frames[None, :before].copy()))
+            self._last_frames[self._backend.upload(which)] = known
+            self.position[stream] += before
+            frames = frames[before:]
+        if len(frames):
+            self.push(frames[None], which)
+
+    def use(self, bundle: Bundle | None, stream: int) -> None:
+        """Scores a stream that is not in use with another model of the same `front`; None: with that of the batch."""
+        if bundle is None:
+            self._own.pop(stream, None)
+        else:
+            self._own[stream] = bundle.scorer(streams=1, backend=self._backend)
+
+    def scorer_of(self, stream: int) -> tuple[Scorer, int]:
+        """The scorer of a stream, and the number of the stream in it."""
+        own = self._own.get(stream)
+        return (self.scorer, stream) if own is None else (own, 0)
+
+    def recentre(self, offsets: Mapping[str, DoubleArray] | None, stream: int) -> None:
+        """Sets the centres of one stream to the model's centres plus an offset (p,) for each part, by its name.
+
+        None: to the model's centres.
+        """
+        scorer, number = self.scorer_of(stream)
+        scorer.recentre(offsets, number)
 
     def push(self, frames: FloatArray, streams: IndexArray | None = None) -> BatchResult:
         """Scores the next k frames of n streams.
@@ -177,9 +215,17 @@ class ScoreBatch:
         if int(position.min()) < first_mean:
             too_early = position[:, None] + np.arange(count) < first_mean
             means[backend.upload(too_early)] = np.nan
-        score[:] = self.scorer(means, streams=streams)
+        self._write_scores(means, streams, score)
         for computed, values in zip((rows, means, score), host, strict=True):
             backend.download(computed, values)
+
+    def _write_scores(self, means: Array, streams: IndexArray, score: Array) -> None:
+        """Computes the scores of mean rows (n, k, mean_width) into `score` (n, k), of each stream with its model."""
+        own = [(row, found) for row, stream in enumerate(streams.tolist()) if (found := self._own.get(stream))]
+        if len(own) < len(streams):
+            score[:] = self.scorer(means, streams=streams)
+        for row, scorer in own:
+            score[row : row + 1] = scorer(means[row : row + 1], streams=_FIRST)
 
     def _mirror_starts(self, frames: Array, position: IndexArray, count: int) -> None:
         """Pads the start of each stream that has now received W / 2 frames: mirrors these before frame 0.

@@ -1,4 +1,4 @@
-"""Batches of streams of one model, from samples to anomaly scores: the only implementation of a stream.
+"""Batches of streams, from samples to anomaly scores: the only implementation of a stream.
 
 Costly steps are computed for many streams in one call. A single stream is a batch of one.
 """
@@ -17,6 +17,7 @@ from monitor.model.network import ON_CPU, Compute
 from monitor.scoring.row_layout import RowLayout
 from monitor.streaming.frame_batch import FrameBatch
 from monitor.streaming.portion import BatchResult, Portion, joined
+from monitor.streaming.recent_frames import RecentFrames
 from monitor.streaming.score_batch import ScoreBatch
 
 # Hops of all streams together that are computed at once: more would not fit into a processor's cache, fewer would not
@@ -26,7 +27,9 @@ HOPS_PER_STREAM = 50  # hops of each stream that are computed at once on a proce
 
 
 class StreamBatch:
-    """Scores the samples of `streams` streams of one model. Streams start, pause and end independently of each other.
+    """Scores the samples of `streams` streams. They start, pause and end independently of each other.
+
+    All have one model, unless `use` gives one of them another that differs only in what it takes for normal.
 
     Frames and scores do not depend on how the samples of a stream are divided into pushes. Several threads may push at
     the same time, if they push different streams.
@@ -47,6 +50,7 @@ class StreamBatch:
         pool: ThreadPool | None = None,
     ) -> None:
         self.bundle = bundle
+        self._own: dict[int, Bundle] = {}  # of the streams with other models
         self._hop = bundle.config.features.hop_length
         self._backend = compute.backend
         on_host = self._backend.in_host_memory
@@ -74,6 +78,43 @@ class StreamBatch:
         """Sets the centres of one stream to the model's centres plus an offset (p,) for each part, by its name."""
         self._scores.recentre(offsets, stream)
 
+    def use(self, bundle: Bundle, stream: int) -> None:
+        """Gives a stream that is not in use a model; its centres are those of the model.
+
+        Args:
+            bundle: the model of the batch, or one of the same `front`.
+            stream: number of the stream.
+        """
+        same = bundle is self.bundle or (bundle.model_id == self.bundle.model_id != "")
+        self._scores.use(None if same else bundle, stream)
+        self._scores.recentre(None, stream)
+        if same:
+            self._own.pop(stream, None)
+        else:
+            self._own[stream] = bundle
+
+    def bundle_of(self, stream: int) -> Bundle:
+        """The model of a stream."""
+        return self._own.get(stream, self.bundle)
+
+    def take_over(self, stream: int, other: StreamBatch, other_stream: int, recent: RecentFrames) -> None:
+        """Makes a stream go on where a stream of another batch is, as if it had been in this one from its beginning.
+
+        Its centres are those of the model. The other stream may not be pushed afterwards.
+
+        Args:
+            stream: number of the stream, which is not in use.
+            other: a batch of a model for which `can_follow` holds.
+            other_stream: number of the stream in it.
+            recent: the last frames of that stream, as many as `frames_to_hear_again` says. If only this batch's model
+                has a rhythm, they may be fewer; then the interval that ends with the next impulse is not known.
+        """
+        self._frames.take_over(stream, other._frames, other_stream)
+        frames = recent.newest()
+        position = int(self._frames.hops[stream]) - self._frames.delay
+        self._scores.listen_again(frames, position - len(frames), stream)
+        self._scores.recentre(None, stream)
+
     def contributions(
         self, mean_rows: FloatArray | DoubleArray, scores: DoubleArray | float, stream: int
     ) -> FloatArray:
@@ -81,11 +122,13 @@ class StreamBatch:
 
         As `monitor.scoring.scorer.Scorer.contributions`.
         """
-        return self._scores.scorer.contributions(mean_rows, scores, stream=stream)
+        scorer, number = self._scores.scorer_of(stream)
+        return scorer.contributions(mean_rows, scores, stream=number)
 
     def shares(self, mean_row: FloatArray | DoubleArray, stream: int) -> tuple[DoubleArray, DoubleArray]:
         """The share of each band in the score of one stream's mean row: as `monitor.scoring.scorer.Scorer.shares`."""
-        return self._scores.scorer.shares(mean_row, stream=stream)
+        scorer, number = self._scores.scorer_of(stream)
+        return scorer.shares(mean_row, stream=number)
 
     def push(self, samples: FloatArray, streams: IndexArray | Sequence[int]) -> BatchResult:
         """Scores the next k hops of n streams. The other streams do not change.

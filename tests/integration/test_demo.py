@@ -13,6 +13,8 @@ from monitor.core.errors import EXIT_ANOMALY, EXIT_OK, EXIT_USAGE
 from train.demo.demo import ONSET_S, RAMP_S, record
 from train.demo.machine import FAULTS, Machine, MachineSound
 
+pytestmark = pytest.mark.long
+
 RATE = 16000
 SMALL = ("--set", "model.hidden=[64,32]", "--set", "model.bottleneck=16")  # trains in seconds
 REPLAY = ("--speed=max", "--headless", "--fail-on-anomaly")

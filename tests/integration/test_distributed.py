@@ -19,6 +19,8 @@ from support import two_processes
 from support.recordings import RememberedProgress, write_recording
 from train.commands.train import BUNDLE_FILE, CHECKPOINT_FILE, train
 
+pytestmark = pytest.mark.long
+
 TOO_LITTLE_SOUND = EXIT_FAILURE  # the model is written, but the first process says not to rely on it
 
 

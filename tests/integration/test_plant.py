@@ -32,7 +32,10 @@ from support.virtual_microphone import VirtualMicrophone, why_not
 from support.webhook import Receiver
 from train.demo.machine import Machine, MachineSound
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a virtual microphone")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a virtual microphone"),
+]
 WAIT_S = 120.0
 ONSET_S, SOUND_S = 8.0, 60.0
 

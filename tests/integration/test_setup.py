@@ -23,6 +23,8 @@ from support.builders import RATE, noise, write_sound
 from support.listening import wait_until
 from support.virtual_microphone import VirtualMicrophone, why_not
 
+pytestmark = pytest.mark.long
+
 WAIT_S = 240.0
 QUICK = ("train.epochs=1", "model.hidden=[16,8]", "model.bottleneck=4", "alarm.threshold=1e9")
 SETTINGS = tuple(f"--set={one}" for one in QUICK)
@@ -112,6 +114,7 @@ def test_a_setup_goes_on_where_it_was_stopped_and_recordings_that_are_there_are_
     [stream] = config.streams
     assert (stream.name, stream.device, stream.bundle) == ("Pump 3", "testmic", done.folder / "model.safetensors")
     assert config.state.folder == done.folder / "state"
+    assert config.commissioning.days == 7
     unit = (done.folder / "monitor-pump-3.service").read_text()
     assert "\nUser=anna\n" in unit
     assert f"\nWorkingDirectory={done.folder}\n" in unit

@@ -20,6 +20,8 @@ from train.commands.suite import evaluate_suite
 from train.evaluation.suite_file import read_suite
 from train.fitting.checkpoint import Epoch
 
+pytestmark = pytest.mark.long
+
 SUITE = """\
 out: results
 seeds: 3

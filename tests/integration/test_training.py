@@ -29,6 +29,8 @@ from train.commands.train import BUNDLE_FILE, CHECKPOINT_FILE, train
 from train.data import feature_cache
 from train.fitting.checkpoint import Epoch
 
+pytestmark = pytest.mark.long
+
 # The command line, killed by the system behind the checkpoint of its second epoch.
 KILLED = """
 import os, signal, sys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
@@ -54,6 +55,82 @@ class Page:
         self.call("Page.navigate", url=file.resolve().as_uri())
         while not self.loaded:
             self._next()
+
+    def go(self, url: str) -> None:
+        """Opens an address, and waits until it is loaded."""
+        self.loaded = False
+        self.call("Page.navigate", url=url)
+        while not self.loaded:
+            self._next()
+
+    def wait(self, expression: str, what: str = "") -> None:
+        """Waits until an expression is true in the page, also over a change of pages."""
+        end = time.monotonic() + _LONGEST_S
+        while True:
+            try:
+                if self.value(expression):
+                    return
+            except AssertionError as error:  # a page that is being left, or not made yet
+                if "browser" in str(error):
+                    raise
+            assert time.monotonic() < end, what or expression
+            time.sleep(0.02)
+
+    def text(self) -> str:
+        """What can be read on the page."""
+        return str(self.value("document.body.innerText"))
+
+    def size(self, width: int, height: int, *, phone: bool = False) -> None:
+        """Gives the page the size of a screen."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if phone else 1,
+            mobile=phone,
+        )  # fmt: skip
+
+    def dark(self, dark: bool) -> None:
+        """Makes the browser prefer dark or light pages."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def press(self, *keys: str) -> None:
+        """Presses keys one after another: characters, or names such as Tab, Enter, ArrowDown, Shift+Tab."""
+        for key in keys:
+            name = key.removeprefix("Shift+")
+            text = {"Enter": "\r", "Space": " "}.get(name, name if len(name) == 1 else "")
+            code = {"Tab": 9, "Enter": 13, "Escape": 27, "Space": 32, "End": 35, "Home": 36, "ArrowLeft": 37,
+                    "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}.get(name, ord(name[0].upper()))  # fmt: skip
+            values = {"key": " " if name == "Space" else name, "windowsVirtualKeyCode": code}
+            values["modifiers"] = 8 if key.startswith("Shift+") else 0
+            self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **values)
+            self.call("Input.dispatchKeyEvent", type="keyUp", **values)
+
+    def type(self, text: str) -> None:
+        """Types a text into the field that has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def click(self, selector: str) -> None:
+        """Clicks in the middle of the first element that a selector finds, as a mouse does."""
+        found = self.value(
+            f"(() => {{ const one = document.querySelector({json.dumps(selector)});"
+            " one.scrollIntoView({block: 'nearest'}); const box = one.getBoundingClientRect();"
+            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=found[0], y=found[1], button="left", clickCount=1)
+
+    def log_in(self, url: str, name: str, password: str) -> None:
+        """Opens an address, and logs in on the page that asks for it."""
+        self.go(url)
+        self.wait("document.querySelector('input[name=password]') !== null", "the login page")
+        self.value(f"document.querySelector('input[name=name]').value = {json.dumps(name)}")
+        self.value("document.querySelector('input[name=password]').focus()")
+        self.type(password)
+        self.press("Enter")
+        self.wait("document.getElementById('main') !== null", "the page after the login")
+
+    def screenshot(self, file: Path) -> None:
+        """Writes what can be seen as a PNG file."""
+        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def value(self, expression: str) -> Any:
         """The value of an expression in the page; a promise is waited for."""

@@ -109,6 +109,6 @@ def _minute_rows(stream_id: int, values: MinuteValues) -> Iterator[dict[str, obj
 
 def _event_row(event: StoredEvent, stream_id: int) -> dict[str, object]:
     row = dataclasses.asdict(event)
-    for name in ("host", "stream", "verdict"):
+    for name in ("host", "stream", "verdict", "verdict_time", "verdict_by", "verdict_comment"):
         del row[name]
     return {**row, "stream_id": stream_id, "bands": [dataclasses.asdict(band) for band in event.bands]}

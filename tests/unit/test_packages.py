@@ -25,3 +25,5 @@ def test_a_package_has_a_sentence_and_lists_its_modules_in_order(name: str) -> N
     modules = [found.name for found in pkgutil.iter_modules(package.__path__)]
     assert package.__all__ == sorted(package.__all__)
     assert set(modules) <= set(package.__all__) or not set(modules) & set(package.__all__), "all modules, or functions"
+    gone = [one for one in package.__all__ if one not in modules and not hasattr(package, one)]
+    assert not gone, "what is listed, but is not there any more"

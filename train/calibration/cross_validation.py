@@ -25,6 +25,7 @@ FOLDS = 5  # of the cross-validation
 # on all. How much larger is found with mixed folds, of FOLDS and of many more.
 MANY_FOLDS = 20
 FEW_PIECES = 5  # with fewer, means over score.window_s are fitted
+NO_FOLD = -1  # of recordings that each fold is fitted on
 SAME_MODE = 0.95  # share of the time in one mode, from which on sound counts as of this mode
 NAMES = ("decisions", "wholes", "cuts")  # fields of observations that are scored
 KINDS = (0, 1, 1)  # the row of `log_distance` of each: means over score.window_s, or over whole recordings
@@ -67,11 +68,20 @@ class Logs:
 
 
 class CrossValidation:
-    """Fits parts on recordings, and scores those of each fold by what was fitted on the others."""
+    """Fits parts on recordings, and scores those of each fold by what was fitted on the others.
 
-    def __init__(self, recordings: Sequence[Observation], config: Config, layout: RowLayout) -> None:
+    Args:
+        recordings: that are fitted on, and scored.
+        config: settings of the model.
+        layout: of the mean rows.
+        also: recordings that each fold is fitted on as well, and that are not scored.
+    """
+
+    def __init__(
+        self, recordings: Sequence[Observation], config: Config, layout: RowLayout, also: Sequence[Observation] = ()
+    ) -> None:
         self.observed, sessions = _divide_long(recordings)
-        self._config, self._layout = config, layout
+        self._config, self._layout, self._also = config, layout, also
         self._folds = blocked_folds(sessions, [o.seconds for o in self.observed], FOLDS)
         self._one_session = not sessions.known or sessions.count == 1
         self.trained = np.array([o.trained for o in self.observed])
@@ -103,9 +113,16 @@ class CrossValidation:
         return Logs(found, self._owners)
 
     def _observations(self, part: ScorePart) -> tuple[DoubleArray, IndexArray]:
-        """The mean rows (n, mean_width) that a part is fitted on, and the recording (n,) that each belongs to."""
+        """The mean rows (n, mean_width) that a part is fitted on, and the recording (n,) that each belongs to.
+
+        The recordings that are not scored have the number NO_FOLD.
+        """
         for name in ("pieces", "fine"):
             means, owner = rows_of(self.observed, name), owners_of(self.observed, name)
+            if self._also:
+                more = rows_of(self._also, name)
+                means = np.concatenate((means, more))
+                owner = np.concatenate((owner, np.full(len(more), NO_FOLD)))
             known = ~np.isnan(means[:, self._layout.columns(part)]).any(axis=1)
             means, owner = means[known], owner[known]
             if len(means) >= FEW_PIECES and self._is_in_each_mode(means):
@@ -129,6 +146,8 @@ class CrossValidation:
         wanted = self._config.score.shrinkage
         if wanted != "auto":
             return wanted
+        scored = owner != NO_FOLD
+        means, owner = means[scored], owner[scored]
         columns, by_mode = means[:, self._layout.columns(part)], self._by_mode(means, modes)
         counts = [np.count_nonzero(own) for own in by_mode]
         if self._one_session and min(counts) >= OBSERVATIONS_PER_DIMENSION * columns.shape[1]:
@@ -155,9 +174,8 @@ class CrossValidation:
     ) -> list[Reference]:
         """For each fold, the reference distribution fitted on the mean rows of the others."""
         modes = self._modes_of(part)
-        return [
-            self._fitted(part, means[folds[owner] != fold], means, modes, shrinkage) for fold in range(folds.max() + 1)
-        ]
+        fold_of = np.where(owner == NO_FOLD, NO_FOLD, folds[owner])
+        return [self._fitted(part, means[fold_of != fold], means, modes, shrinkage) for fold in range(folds.max() + 1)]
 
     def _effect_of_size(self, part: ScorePart, means: DoubleArray, owner: IndexArray, shrinkage: float | str) -> float:
         """By how much the mean of ln d² is higher because references are fitted on FOLDS - 1 of FOLDS folds only.

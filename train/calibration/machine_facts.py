@@ -18,7 +18,7 @@ from monitor.scoring.row_layout import RowLayout
 from monitor.scoring.score_parts import PEAKS
 from monitor.scoring.scorer import rolling_length
 from train.calibration.cross_validation import FOLDS, SAME_MODE
-from train.calibration.mode_finder import find_modes
+from train.calibration.mode_finder import LEAST_S, find_modes
 from train.calibration.normal_pool import rows_of
 from train.calibration.observations import Observation
 from train.calibration.rhythm_finder import FoundRhythm, find_rhythm
@@ -32,8 +32,15 @@ FEW = 5  # recordings, or parts of them, with fewer of which this cannot be told
 PART_S = 60.0  # duration of the parts of long recordings
 
 
-def learn_machine(bundle: Bundle, recordings: Sequence[Frames]) -> tuple[Bundle, FoundRhythm | None]:
+def learn_machine(
+    bundle: Bundle, recordings: Sequence[Frames], *, least_mode_s: float = LEAST_S
+) -> tuple[Bundle, FoundRhythm | None]:
     """Finds the modes and the rhythm of a machine in normal recordings.
+
+    Args:
+        bundle: has the settings, and the normalization of the network's input.
+        recordings: normal recordings.
+        least_mode_s: of sound in each mode, in seconds.
 
     Returns:
         the bundle with modes, rhythm and placeholders of all reference distributions, so that all statistics that these
@@ -46,7 +53,7 @@ def learn_machine(bundle: Bundle, recordings: Sequence[Frames]) -> tuple[Bundle,
     if RowLayout.of(config).has_levels:
         if score.modes != 1:
             wanted = None if score.modes == "auto" else int(score.modes)
-            modes = find_modes(recordings, features, normalization, wanted)
+            modes = find_modes(recordings, features, normalization, wanted, least_s=least_mode_s)
         if score.impulses == "auto" and modes is None:
             parts, folds = _parts(recordings, features.hop_s)
             found = find_rhythm(parts, features, normalization, folds)

@@ -24,7 +24,12 @@ MOST_PIECES = 5000  # that are grouped
 
 
 def find_modes(
-    recordings: Sequence[Frames], features: Features, normalization: Normalization, wanted: int | None = None
+    recordings: Sequence[Frames],
+    features: Features,
+    normalization: Normalization,
+    wanted: int | None = None,
+    *,
+    least_s: float = LEAST_S,
 ) -> OperatingModes | None:
     """The operating modes in normal recordings; None if there is only one.
 
@@ -36,12 +41,13 @@ def find_modes(
         features: settings of the frames.
         normalization: of the network's input.
         wanted: number of modes; None: as many as are clearly apart.
+        least_s: of sound in each mode, in seconds.
     """
     frames = max(1, round(PIECE_S / features.hop_s))
     spectra = [_mean_spectra(recording, frames, normalization) for recording in recordings]
     together = np.concatenate(spectra)
     steps = np.concatenate([np.diff(one, axis=0) for one in spectra])
-    least = max(LEAST_S / PIECE_S, LEAST_SHARE * len(together))
+    least = max(least_s / PIECE_S, LEAST_SHARE * len(together))
     if len(together) < 2 * least or not len(steps):
         return None
     deviation = _deviation(steps)

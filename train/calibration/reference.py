@@ -37,6 +37,8 @@ def fit_references(
     config: Config,
     layout: RowLayout | None = None,
     rhythm: FoundRhythm | None = None,
+    *,
+    also: Sequence[Observation] = (),
 ) -> FittedReferences:
     """Fits a reference distribution for each score part on all recordings, and scores these by cross-validation.
 
@@ -51,6 +53,8 @@ def fit_references(
         config: settings of the model.
         layout: of the mean rows; None: that of `config`.
         rhythm: of the machine, if it has one.
+        also: normal recordings that references are fitted to as well, but that are not scored: of a rare kind, so
+            that cross-validation would take them for anomalies. One that is given several times weighs more.
 
     Returns:
         the reference distributions by the name of the part, the rhythm, and the scores of the recordings.
@@ -63,7 +67,7 @@ def fit_references(
         wholes, cuts = (rows_of(recordings, name)[:, error_columns(config)].mean(axis=1) for name in ("wholes", "cuts"))
         pool = pool_of(errors_of(recordings, config), wholes, recordings, config, cuts)
         return FittedReferences({}, None, pool)
-    fitting = CrossValidation(recordings, config, layout)
+    fitting = CrossValidation(recordings, config, layout, also)
     references: dict[str, Reference] = {}
     logs: list[Logs] = []
     trust = min(1.0, sum(o.seconds for o in recordings) / NETWORK_S)

@@ -104,16 +104,16 @@ def calibrate_new(
     bundle = replace(bundle, usual_band_error=usual_band_error(held, config.features.n_mels))
     if config.score.kind == "error":
         bundle = replace(bundle, references={})
-        pool = _with_max_scores(bundle, held_out, device, scores_by(bundle, held))
+        pool = with_max_scores(bundle, held_out, device, scores_by(bundle, held))
         return with_thresholds(bundle, pool, len(held))
     observed = [*observe(bundle, training, device, trained=True, with_cuts=True), *held]
     bundle = with_usual_sound(bundle, observed)
     fitted = fit_references(observed, config, bundle.layout, rhythm)
     bundle = replace(bundle, references=fitted.references, rhythm=fitted.rhythm)
-    bundle = _with_sessions(bundle, [*training, *held_out])
+    bundle = with_sessions(bundle, [*training, *held_out])
     # Errors of training recordings are too low, and a single number cannot correct them: use held-out ones only.
     pool = replace(fitted.pool, errors=errors_of(held, config))
-    return with_thresholds(bundle, _with_max_scores(bundle, held_out, device, pool), len(observed))
+    return with_thresholds(bundle, with_max_scores(bundle, held_out, device, pool), len(observed))
 
 
 def recalibrate(
@@ -130,7 +130,7 @@ def recalibrate(
     Raises:
         DataError: if there is too little sound.
     """
-    bundle = _with_sessions(bundle, recordings)
+    bundle = with_sessions(bundle, recordings)
     relearn = relearn and bundle.config.score.kind != "error"
     rhythm = None
     if relearn:
@@ -149,7 +149,7 @@ def recalibrate(
         bundle = replace(bundle, references=fitted.references, rhythm=fitted.rhythm, usual_band_error=usual)
     else:
         pool = scores_by(bundle, observed)
-    return with_thresholds(bundle, _with_max_scores(bundle, recordings, device, pool), len(recordings))
+    return with_thresholds(bundle, with_max_scores(bundle, recordings, device, pool), len(recordings))
 
 
 def with_thresholds(bundle: Bundle, pool: NormalPool, recordings: int) -> Bundle:
@@ -206,7 +206,7 @@ def with_thresholds(bundle: Bundle, pool: NormalPool, recordings: int) -> Bundle
     return replace(bundle, thresholds=found, normal_scores=normal_scores)
 
 
-def _with_sessions(bundle: Bundle, recordings: Sequence[Frames]) -> Bundle:
+def with_sessions(bundle: Bundle, recordings: Sequence[Frames]) -> Bundle:
     """The bundle with the facts of the sessions of its normal sound in its provenance."""
     sessions = sessions_of_frames(recordings, bundle.config.features.hop_s)
     return replace(bundle, provenance=bundle.provenance | {"sessions": sessions.facts()})
@@ -239,7 +239,7 @@ def _sample(recordings: Sequence[Frames], config: Config) -> Sequence[Frames]:
     return [recordings[i] for i in sorted(chosen)]
 
 
-def _with_max_scores(
+def with_max_scores(
     bundle: Bundle, recordings: Sequence[Frames], device: torch.device | str, pool: NormalPool
 ) -> NormalPool:
     """The pool; if `score.recording` is `max`, with the highest window scores as the scores of whole recordings."""

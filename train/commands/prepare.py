@@ -113,7 +113,7 @@ def prepare(config: Config, data: Path, progress: Progress) -> Prepared:
             f"score.cut_frames is {config.score.cut_frames}, at both ends, and no recording is longer than that: "
             "make it smaller."
         )
-    training, held_out = _split_frames(normal, config)
+    training, held_out = split_frames(normal, config)
     test = [(f, False) for f in reader.read(found.test_normal)] + [(f, True) for f in reader.read(found.test_anomaly)]
     if not any(not anomaly for _, anomaly in test):
         # Held-out recordings are the only normal ones that the model was not trained on.
@@ -138,7 +138,7 @@ def without_copies(recordings: list[Frames]) -> list[Frames]:
     return list(first.values())
 
 
-def _split_frames(normal: list[Frames], config: Config) -> tuple[list[Frames], list[Frames]]:
+def split_frames(normal: list[Frames], config: Config) -> tuple[list[Frames], list[Frames]]:
     """Splits recordings into training and held-out ones; of a single recording the end is held out."""
     if len(normal) > 1:
         seconds = [len(frames.power) * config.features.hop_s for frames in normal]

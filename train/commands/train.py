@@ -8,7 +8,7 @@ import json
 import logging
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,16 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 HELD_OUT_WINDOWS = 100_000  # windows that the held-out loss is computed on, enough for a steady loss
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedNetwork:
+    """A trained autoencoder, and how its training went."""
+
+    model: Autoencoder
+    mean: FloatArray  # (n_mels,) by which its input is standardized, with the deviation
+    deviation: FloatArray
+    history: Sequence[Epoch]
 
 
 def train(
@@ -117,7 +127,47 @@ def _train(
     resume: bool,
 ) -> dict[str, Any]:
     """Trains the model, and writes the results in the first process; the arguments and the result are `train`'s."""
-    checkpoint = out / CHECKPOINT_FILE
+    fitted = fit_network(config, prepared, out / CHECKPOINT_FILE, progress, group, device, resume=resume)
+    if not group.first:
+        return {}
+    history = fitted.history
+    bundle, files = _bundle(config, prepared, fitted, device)
+    bundle = save_over(bundle, out / BUNDLE_FILE)
+    lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in history)
+    write_atomically(out / "history.jsonl", lines.encode())
+    found = metrics(bundle, files) | {
+        "held_out_loss": history[-1].held_out_loss,
+        "train_recordings": len(prepared.training),
+        "held_out_recordings": len(prepared.held_out),
+        "normal_seconds": _seconds([*prepared.training, *prepared.held_out], config),
+    }
+    write_json(out / "metrics.json", found)
+    plots.loss_over_epochs(history, out / "loss.png")
+    plots.evaluation_plots(bundle, files, found, out)
+    return found
+
+
+def fit_network(
+    config: Config,
+    prepared: Prepared,
+    checkpoint: Path,
+    progress: Progress,
+    group: ProcessGroup,
+    device: torch.device,
+    *,
+    resume: bool = False,
+) -> FittedNetwork:
+    """Trains an autoencoder.
+
+    Args:
+        config: settings of the model and the training.
+        prepared: the recordings.
+        checkpoint: file of the training so far.
+        progress: shows the progress.
+        group: the processes that train together.
+        device: where to compute.
+        resume: whether to resume from the checkpoint.
+    """
     mean, deviation = standardization(prepared.training, config)
     normalization = Normalization(config.features, mean, deviation, TorchBackend(device))
     sharers = group.local_size
@@ -150,36 +200,26 @@ def _train(
         on_step=lambda epoch, share, loss: progress.step(epoch, config.train.epochs, share, loss),
         on_epoch=lambda epoch: progress.epoch(epoch, config.train.epochs),
     )
-    if not group.first:
-        return {}
-    bundle, files = _bundle(config, prepared, model, device, mean, deviation, history)
-    bundle = save_over(bundle, out / BUNDLE_FILE)
-    lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in history)
-    write_atomically(out / "history.jsonl", lines.encode())
-    found = metrics(bundle, files) | {
-        "held_out_loss": history[-1].held_out_loss,
-        "train_recordings": len(prepared.training),
-        "held_out_recordings": len(prepared.held_out),
-        "normal_seconds": _seconds([*prepared.training, *prepared.held_out], config),
-    }
-    write_json(out / "metrics.json", found)
-    plots.loss_over_epochs(history, out / "loss.png")
-    plots.evaluation_plots(bundle, files, found, out)
-    return found
+    return FittedNetwork(model, mean, deviation, history)
 
 
 def _bundle(
-    config: Config,
-    prepared: Prepared,
-    model: Autoencoder,
-    device: torch.device,
-    mean: FloatArray,
-    deviation: FloatArray,
-    history: Sequence[Epoch],
+    config: Config, prepared: Prepared, fitted: FittedNetwork, device: torch.device
 ) -> tuple[Bundle, list[Labelled]]:
     """Calibrates the trained model; returns its bundle, and the scored test recordings."""
+    bundle = uncalibrated(config, prepared, fitted)
+    bundle = calibrate_new(bundle, prepared.training, prepared.held_out, device)
+    files = labelled(bundle, prepared.found, prepared.test, device)
+    if config.calibration.method == "labelled":
+        bundle = labelled_threshold(bundle, files)
+    return bundle, files
+
+
+def uncalibrated(config: Config, prepared: Prepared, fitted: FittedNetwork) -> Bundle:
+    """The bundle of a network that has just been trained, without reference distributions and thresholds."""
     provenance = {
         "date": now(),
+        "data": str(prepared.found.root.absolute()),
         "manifest": manifest_digest(prepared.training),
         "contents": stored_contents([*prepared.training, *prepared.held_out]),
         "frames": scale_facts(prepared.training, config.features),
@@ -187,17 +227,14 @@ def _bundle(
         "seconds": _seconds(prepared.training, config),
         "seed": config.train.seed,
         "train": config.train.model_dump(mode="json", exclude={"cache_dir"}),
-        "held_out_loss": history[-1].held_out_loss,
+        "held_out_loss": fitted.history[-1].held_out_loss,
         "versions": _versions(),
     }
-    bundle = Bundle(
-        config, weights_of(model), mean, deviation, np.ones_like(mean), {}, {}, np.empty(0), provenance=provenance
-    )
-    bundle = calibrate_new(bundle, prepared.training, prepared.held_out, device)
-    files = labelled(bundle, prepared.found, prepared.test, device)
-    if config.calibration.method == "labelled":
-        bundle = labelled_threshold(bundle, files)
-    return bundle, files
+    mean = fitted.mean
+    return Bundle(
+        config, weights_of(fitted.model), mean, fitted.deviation, np.ones_like(mean), {}, {}, np.empty(0),
+        provenance=provenance,
+    )  # fmt: skip
 
 
 def _seconds(recordings: Sequence[Frames], config: Config) -> float:

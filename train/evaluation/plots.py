@@ -17,7 +17,8 @@ from sklearn.metrics import roc_curve
 
 from monitor.bundle.bundle import Bundle
 from monitor.core.text import printable
-from monitor.outputs.plots import INK, LESS, MORE, RULE, STYLE, LowerPlot, contributions_of, draw, rescore, save
+from monitor.outputs.plots import INK, LESS, MORE, RULE, STYLE, LowerPlot, draw, save
+from monitor.outputs.rescoring import contributions_of, rescore
 from monitor.scoring.recording_score import MeanOfRows, with_peaks
 from train.calibration.thresholds import ScoredRecording
 from train.evaluation.metrics import Labelled, labels_and_scores

@@ -1,6 +1,7 @@
 """One module for each group of commands. Slow imports are inside the commands, so that --help stays fast."""
 
 __all__ = [
+    "backtest",
     "bench",
     "calibrate",
     "check",
@@ -9,14 +10,18 @@ __all__ = [
     "events",
     "export",
     "guide",
+    "improve",
     "integrations",
     "listen",
     "notify",
     "record",
     "reload",
     "report",
+    "selftest",
     "setup",
     "status",
     "train",
     "trend",
+    "verdict",
+    "web",
 ]

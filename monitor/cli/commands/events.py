@@ -13,7 +13,9 @@ from monitor.core.errors import ConfigError
 
 KINDS = (  # as monitor.config.plant.EventKind, which is too slow to import for --help
     "anomaly", "warning", "off", "new mode", "drift", "gap", "lost", "no signal", "overloaded", "invalid samples",
+    "self-test",
 )  # fmt: skip
+VERDICTS = ("real fault", "new but normal", "disturbance", "maintenance", "sensor")  # as monitor.store.verdicts
 
 
 @click.command()
@@ -24,6 +26,10 @@ KINDS = (  # as monitor.config.plant.EventKind, which is too slow to import for 
     "--stream", "patterns", metavar="PATTERN", multiple=True, help="Only streams with this name; * stands for any text."
 )
 @click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="Only events of this kind.")
+@click.option(
+    "--verdict", "verdicts", type=click.Choice(VERDICTS), multiple=True, help="Only events with this verdict."
+)
+@click.option("--without-verdict", is_flag=True, help="Only events that nobody has judged.")
 @click.option("--limit", type=ROWS, default=100, show_default=True, help="At most N events.", metavar="N")
 @click.option("--json", "as_json_lines", is_flag=True, help="Print JSON lines, with all fields and times in UTC.")
 @store_options
@@ -33,6 +39,8 @@ def events(
     until: float | None,
     patterns: tuple[str, ...],
     kinds: tuple[str, ...],
+    verdicts: tuple[str, ...],
+    without_verdict: bool,
     limit: int,
     as_json_lines: bool,
     state: Path | None,
@@ -47,11 +55,12 @@ def events(
       monitor events
       monitor events --since yesterday --kind anomaly
       monitor events --stream "pump*" --since 2026-11-01 --until 2026-11-08
+      monitor events --kind anomaly --without-verdict --since 7d
       monitor events 019ac4f0-3c
       monitor events --since 24h --json --limit 10000 > events.jsonl
     """
     require_order(since, until)
-    if event_id is not None and (since or until or patterns or kinds):
+    if event_id is not None and (since or until or patterns or kinds or verdicts or without_verdict):
         raise ConfigError(f"{event_id}: with the id of an event no other event is shown: leave out the other options.")
     config = settings_of(state, config_file)
     with open_store(config) as store:
@@ -59,6 +68,7 @@ def events(
         from monitor.report import details, event_table, event_text
         from monitor.store import queries
         from monitor.store.location import clips_folder
+        from monitor.store.verdicts import verdicts_of
 
         out = console()
         if event_id is not None:
@@ -67,13 +77,16 @@ def events(
                 say(event_table.as_json(event))
                 return
             messages = deliveries_of(store, event.id)
-            said = details.verdicts(store, [event.id]).get(event.id, [])
+            said = verdicts_of(store, event.id)
             event_table.print_event(out, event, clips_folder(config), messages, said)
             return
         streams = queries.streams(store)
         chosen = matching(streams, patterns)
         ids = [one.id for one in chosen] if patterns else []
-        found = queries.events(store, since=since, until=until, streams=ids, kinds=kinds, limit=limit + 1)
+        judged = [*verdicts, *([""] if without_verdict else [])] or None
+        found = queries.events(
+            store, since=since, until=until, streams=ids, kinds=kinds, verdicts=judged, limit=limit + 1
+        )
         shown = found[:limit]
         if as_json_lines:
             for one in shown:

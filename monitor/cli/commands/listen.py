@@ -21,6 +21,7 @@ from monitor.cli.listening import (
 )
 from monitor.cli.logs import set_up_logs
 from monitor.cli.options import FILE, Number, Speed, microphone_options, require_model
+from monitor.cli.times import DURATION
 from monitor.core.errors import EXIT_ANOMALY, EXIT_SOURCE_LOST, ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from monitor.config.loader import SettingsSource
     from monitor.runtime.builder import LoadedRequest
+    from monitor.service.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,9 @@ log = logging.getLogger(__name__)
 @microphone_options
 @click.option("--duration", type=Number(0, min_open=True), metavar="S", help="End after S seconds.")
 @click.option("--record", type=FILE, help="Also record the scored sound to this .wav or .flac file.")
+@click.option(
+    "--commission", type=DURATION, metavar="TIME", help="Learn each night for so long, such as 7d: commissioning.days."
+)
 @click.option("--exit-on-loss", is_flag=True, help=f"End with exit code {EXIT_SOURCE_LOST} when a microphone is lost.")
 @listening_options
 def live(
@@ -45,6 +50,7 @@ def live(
     channel: Any,
     duration: float | None,
     record: Path | None,
+    commission: float | None,
     exit_on_loss: bool,
     options: ListeningOptions,
 ) -> None:
@@ -65,11 +71,13 @@ def live(
       monitor live runs/pump/model.safetensors --sensitivity low
       monitor live runs/pump/model.safetensors --headless --events events.jsonl --pictures anomalies/
       monitor live runs/pump/model.safetensors --duration 600 --record ten-minutes.flac
+      monitor live runs/pump/model.safetensors --commission 7d
       monitor live --config hall.yaml --events events.jsonl
     """
     outputs = options.outputs(record)
     set_up_logs(as_json=options.log_json, timed=True)
-    settings = options.settings(device=device)
+    more = [] if commission is None else [f"commissioning.days={commission / 86_400!r}"]
+    settings = options.settings(device=device, more=more)
     if bundle is not None:
         require_model(bundle, command="monitor replay")
     if bundle is None and (device is not None or channel is not None or record is not None):
@@ -77,16 +85,19 @@ def live(
             "--device, --channel and --record are for one microphone: add its model, as in monitor live MODEL."
         )
     from monitor.cli.results import listening_line, listening_summary
+    from monitor.cli.stream_models import with_versions
+    from monitor.cli.upkeep import look_after, make_upkeep, require_material
     from monitor.runtime.builder import StreamRequest
     from monitor.runtime.live_streams import LiveStreams, Sources
     from monitor.service.reload import Reloaded, Reloader
     from monitor.service.systemd_notify import reloading
     from monitor.sources.device.stderr_redirect import log_file, stderr_redirected
 
+    started = settings.config
+
     def requests(settings: SettingsSource) -> list[StreamRequest]:
-        if bundle is not None:
-            return [StreamRequest(bundle, channel=channel)]
-        return configured_requests(settings, with_files=False)
+        single = None if bundle is None else [StreamRequest(bundle, channel=channel)]
+        return with_versions(single or configured_requests(settings, with_files=False), started)
 
     def check(loaded: Sequence[LoadedRequest]) -> None:
         require_other_files(outputs, [one.request for one in loaded], settings.config)
@@ -97,6 +108,8 @@ def live(
             log.info("%s", listening_summary(stream))
         plant.keep({one.stream for one in session.latest})
         plant.note_reload(done.by, done.changed)
+        if upkeep is not None:
+            look_after(upkeep, streams, started)
 
     streams = LiveStreams(
         requests,
@@ -105,16 +118,24 @@ def live(
         sources=Sources(end_when_lost=exit_on_loss),
         end_with_first_error=exit_on_loss,
     )
+    require_material(started)
     streams.load(settings)
     plant = plant_outputs(settings.config, requests(settings))
     plant.in_use = lambda: streams.outputs.shared
+    upkeep: Upkeep | None = None
     try:
         with stderr_redirected(log_file(), keep_ours=options.headless):
             session = streams.start()
-            reloader = Reloader(streams, lambda: options.settings(device=device), around=reloading, after=reloaded)
+            reloader = Reloader(
+                streams, lambda: options.settings(device=device, more=more), around=reloading, after=reloaded
+            )
             plant.show(session.latest[len(session.streams) :])  # streams that could not be started
             if plant.status is not None:
                 plant.status.commands["reload"] = reloader.answer
+            if plant.keeps_state:
+                upkeep = make_upkeep(streams, started, options.config_file, options.changed(more), plant.note_upkeep)
+                look_after(upkeep, streams, started)
+                upkeep.start()
             try:
                 session.run(
                     duration_s=duration,
@@ -122,6 +143,8 @@ def live(
                     hangup=reloader.request if options.headless or not controlling_terminal() else None,
                 )
             finally:
+                if upkeep is not None:
+                    upkeep.close()
                 reloader.close()
     finally:
         plant.close()
@@ -178,11 +201,14 @@ def replay(
         require_model(bundle, files, command="monitor replay")
     if bundle is not None and not files:
         raise ConfigError(f"{bundle}: add the recordings to replay, as in monitor replay {bundle} today.wav.")
+    from monitor.cli.stream_models import note_models, with_versions
     from monitor.runtime.builder import StreamRequest, with_recordings
     from monitor.runtime.start_failures import StartFailures
 
     requests = [StreamRequest(bundle, files=files)] if bundle else configured_requests(settings, with_files=True)
     failures = StartFailures(tolerate=len(requests) > 1)
+    if options.state is not None:
+        requests = with_versions(requests, settings.config)
     requests = with_recordings(requests, failures)
     require_other_files(outputs, requests, settings.config)
 
@@ -197,6 +223,8 @@ def replay(
     # What is replayed is kept only where that is asked for: it is not what the monitor hears now.
     plant = None if options.state is None else plant_outputs(settings.config, requests, serving=False)
     kept = plant.outputs(settings.config, [request.name for request in requests]) if plant else []
+    if plant is not None:
+        note_models([one.request for one in loaded], settings.config)
     try:
         session = Session(
             make_plans(playable, OutputSet([*outputs.outputs(wait=True, named=bundle is None), *kept]).sinks, failures),

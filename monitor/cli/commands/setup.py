@@ -23,6 +23,7 @@ from monitor.core.text import printable
 @click.option("--minutes", metavar="M", help="Minutes to record, 3 or more.  [default: 30]")
 @click.option("--recordings", type=FILE, help="Train on the recordings in this folder; none are made.")
 @click.option("--calibrate", metavar="M", help="Minutes to make the limits surer, 10 or more.  [default: 0]")
+@click.option("--commission", metavar="DAYS", help="Days to go on learning each night; 0: none.  [default: 7]")
 @click.option("--listen", metavar="S", help="Seconds to listen for a test; 0: not.  [default: 30]")
 @click.option("--webhook", metavar="URL", help="Address that is told of anomalies.  [default: none]")
 @click.option("--user", metavar="USER", help="User that runs the service.  [default: you]")

@@ -115,6 +115,10 @@ def train(
     "--days", type=click.IntRange(1), metavar="D",
     help="Only train on four days, and count the false alarms in 20 minutes of each of D later days.",
 )  # fmt: skip
+@click.option(
+    "--week", is_flag=True,
+    help="A week of the motor in a plant, in minutes: false alarms before and after learning, and a worn bearing.",
+)  # fmt: skip
 @view_options
 @settings_options
 def demo(
@@ -123,6 +127,7 @@ def demo(
     out: Path,
     hours: float | None,
     days: int | None,
+    week: bool,
     speed: float | None,
     headless: bool,
     events: Path | None,
@@ -142,7 +147,12 @@ def demo(
       monitor demo --headless
       monitor demo --hours 24
       monitor demo --machine two-speeds --days 3
+      monitor demo --week
     """
+    if week and (hours is not None or days is not None or fault is not None or machine != SIMULATED[0]):
+        raise click.UsageError(
+            "--week is of the motor, with its own fault: leave --machine, --fault, --hours and --days out."
+        )
     if hours is not None and days is not None:
         raise click.UsageError("--hours and --days are two ways to count false alarms: give one of them.")
     if fault is not None and (hours is not None or days is not None):
@@ -152,6 +162,11 @@ def demo(
     from monitor.features.mel import require_filled_bands
 
     require_filled_bands(config.features)
+    if week:
+        from train.demo.week import run_week
+
+        run_week(config, out)
+        return
     if hours is not None or days is not None:
         from train.demo.false_alarms import count_over_days, count_over_hours
         from train.demo.machines import MACHINES

@@ -27,6 +27,7 @@ def _number(value: object, *, least: float, zero: bool = False) -> float:
 
 minutes_to_record = partial(_number, least=LEAST_MINUTES)
 minutes_to_calibrate = partial(_number, least=10.0, zero=True)
+days_to_learn = partial(_number, least=1.0, zero=True)
 seconds_to_listen = partial(_number, least=5.0, zero=True)
 
 

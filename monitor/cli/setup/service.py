@@ -10,13 +10,15 @@ import tempfile
 from pathlib import Path
 
 from monitor.cli.output import say
-from monitor.cli.setup.checks import seconds_to_listen, webhook
+from monitor.cli.setup.checks import days_to_learn, seconds_to_listen, webhook
 from monitor.cli.setup.context import SETTINGS, STATE, Facts, Setup
 from monitor.cli.setup.learning import calibration_facts
 from monitor.cli.setup.microphone import microphone_facts
 from monitor.cli.setup.progress import SetupProgress
 from monitor.core.errors import DataError, SourceLost
 from monitor.core.text import printable
+
+LEARNING_DAYS = 7  # a week has all shifts, and a weekend
 
 
 def write_settings(setup: Setup) -> None:
@@ -25,6 +27,9 @@ def write_settings(setup: Setup) -> None:
     from monitor.core.atomic_io import write_atomically
 
     setup.questions.ask("webhook", "Address of a webhook that is told of anomalies (empty: none)", "", webhook)
+    setup.questions.ask(
+        "commission", "Days to go on learning each night, while it listens (0: none)", LEARNING_DAYS, days_to_learn
+    )
     path, text = setup.folder / SETTINGS, settings_text(setup.config, setup.answers, setup.folder).encode()
     digests = {hashlib.sha256(text).hexdigest(), setup.answers.get("written_settings")}
     if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() not in digests:
@@ -38,7 +43,7 @@ def write_settings(setup: Setup) -> None:
 
 def settings_facts(setup: Setup) -> Facts:
     """What the settings depend on."""
-    names = ("name", "device", "channel", "webhook")
+    names = ("name", "device", "channel", "webhook", "commission")
     return {name: setup.answers.get(name) for name in names}
 
 

@@ -18,7 +18,7 @@ def settings_text(config: Config, answers: Mapping[str, Any], folder: Path) -> s
 
     Args:
         config: the settings that were in force in the training.
-        answers: the answers `name`, `device`, `channel` and `webhook`.
+        answers: the answers `name`, `device`, `channel`, `webhook` and `commission`.
         folder: the folder of the machine.
     """
     import yaml
@@ -33,6 +33,8 @@ def settings_text(config: Config, answers: Mapping[str, Any], folder: Path) -> s
         stream["channel"] = answers["channel"]
     tree = {"streams": [stream], **{group: values for group, values in tree.items() if values}}
     tree.setdefault("state", {})["folder"] = str(folder.absolute() / "state")
+    if answers.get("commission"):
+        tree.setdefault("commissioning", {})["days"] = answers["commission"]
     if answers.get("webhook"):
         channel = {"name": "webhook", "webhook": answers["webhook"]}
         tree["notify"] = {"channels": [channel], "rules": [{"to": ["webhook"]}]}

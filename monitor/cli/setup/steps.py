@@ -9,6 +9,7 @@ from typing import Any
 from monitor.cli.output import say
 from monitor.cli.setup.checks import (
     channel,
+    days_to_learn,
     machine_name,
     minutes_to_calibrate,
     minutes_to_record,
@@ -71,6 +72,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "minutes": minutes_to_record,
     "recordings": str,
     "calibrate": minutes_to_calibrate,
+    "commission": days_to_learn,
     "listen": seconds_to_listen,
     "webhook": webhook,
     "user": str,

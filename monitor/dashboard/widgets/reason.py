@@ -12,7 +12,7 @@ from monitor.dashboard.render.formatting import span
 
 _GROWING = 0.5  # cumulative sum, as a share of its limit, from which on it is the reason of a warning
 
-_REASONS = {
+REASONS = {
     State.LISTENING: "not enough sound yet",
     State.NORMAL: "sounds as usual",
     State.WARNING: "unusual, but not for long yet",
@@ -40,7 +40,7 @@ def is_acknowledged(snapshot: Snapshot, acknowledged: Collection[str]) -> bool:
 def reason(snapshot: Snapshot, room: int, now: float, acknowledged: Collection[str] = ()) -> str:
     """The sentence, in at most `room` characters: unusual for 40 s: new sound at 6.8-7.8 kHz."""
     event = ongoing(snapshot, _EVENTS[snapshot.state]) if snapshot.state in _EVENTS else None
-    text = _REASONS[snapshot.state]
+    text = REASONS[snapshot.state]
     where: Sequence[Band] = ()
     if snapshot.state is State.WARNING and snapshot.lasting_sum >= _GROWING and not snapshot.score > snapshot.threshold:
         text = "a little unusual for a while"

@@ -163,6 +163,8 @@ def status(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyp
     parts += [("computer ", theme.label), _busy(snapshot, theme), dot]
     if snapshot.lost_s > 0:
         parts += [(f"{duration(snapshot.lost_s)} not heard", _not_heard(snapshot, theme, now)), dot]
+    if snapshot.note:
+        parts += [(name(snapshot.note, glyphs), theme.value), dot]
     if width >= _ROOMY and math.isfinite(snapshot.processing_s):
         parts += [("delay ", theme.label), (duration(_delay_s(snapshot)), theme.value), dot]
     room = width - sum(len(text) for text, _ in parts)
@@ -225,6 +227,7 @@ def facts(snapshot: Snapshot, theme: Theme, glyphs: Glyphs, now: float) -> list[
     found += [
         ("source", name(snapshot.source, glyphs), theme.value),
         ("model", name(snapshot.model, glyphs), theme.value),
+        *([("", name(snapshot.note, glyphs), theme.label)] if snapshot.note else []),
         ("method", name(method(snapshot.score_kind), glyphs), theme.value),
         ("limit", number(snapshot.threshold), theme.line),
         ("", name(snapshot.threshold_note, glyphs), theme.label),

@@ -55,6 +55,18 @@ def test_after_a_reload_other_programs_know_the_streams_of_the_settings(
     plant.close()
 
 
+@pytest.mark.parametrize("serving", [True, False], ids=["live", "a replay with a state folder"])
+def test_normal_sound_is_kept_unless_it_is_turned_off_and_goes_on_over_a_reload(tmp_path: Path, serving: bool) -> None:
+    config = load_config(Path(os.devnull), overrides=(f"state.folder={tmp_path}",))
+    plant = PlantOutputs(config, serving=serving)
+    off = config.model_copy(update={"normal": config.normal.model_copy(update={"enabled": False})})
+    [kept] = [one for one in plant.outputs(config, ["pump"]) if one.name == "normal sound"]
+    [again] = [one for one in plant.outputs(config, ["pump"]) if one.name == "normal sound"]
+    assert kept.settings == again.settings
+    assert "normal sound" not in [one.name for one in plant.outputs(off, ["pump"])]
+    plant.close()
+
+
 @pytest.mark.parametrize("url", ["hello", "mysql://u:secret@h/x", "sqlite:///:memory:"])
 def test_a_monitor_does_not_start_with_a_store_that_can_never_be_opened(tmp_path: Path, url: str) -> None:
     config = load_config(Path(os.devnull), overrides=(f"state.folder={tmp_path}", f"store.url={url}"))

@@ -93,6 +93,20 @@ def ear(tmp_path: Path) -> Ear:
     return Ear(tmp_path / "clips")
 
 
+def test_a_clip_reaches_back_before_the_model_was_exchanged_and_one_that_lasts_goes_on(ear: Ear) -> None:
+    ear.hear(9.0)
+    lasting = ear.anomaly(7.3)
+    ear.sink.use_model(small_bundle(seed=1))
+    event = ear.anomaly(8.2)
+    ear.hear(13.0)
+    lasting, event = ear.end(lasting, 11.2), ear.end(event, 9.5)
+    ear.hear(20.0)
+    ear.sink.close()
+    for one, first, last in ((lasting, 5.3, 14.2), (event, 6.2, 12.5)):
+        assert ear.clip(one) == (pytest.approx(first, abs=BLOCK_S), pytest.approx(last, abs=0.011))
+        assert ear.files.last(one)["note"] == ""
+
+
 @pytest.mark.parametrize("piece_s", [0.01, 0.37, 4.0])
 def test_a_clip_is_what_was_heard_from_before_the_anomaly_until_after_it(ear: Ear, piece_s: float) -> None:
     ear.hear(9.0, piece_s)

@@ -25,6 +25,12 @@ def test_one_line_says_what_is_kept_where_and_how_to_turn_it_off(tmp_path: Path)
     assert "without clips in which people speak" in notice(config(tmp_path, "clips.speech=drop"))
 
 
+def test_normal_sound_is_kept_without_speech_unless_it_is_wanted_otherwise(tmp_path: Path) -> None:
+    line = notice(config(tmp_path, "normal.minutes=30"))
+    assert f"in {tmp_path / 'normal'} up to 30 min of normal sound of each stream, without speech (off with" in line
+    assert "people may be heard in it (off" in notice(config(tmp_path, "normal.speech=keep", "clips.enabled=false"))
+
+
 def test_a_store_on_a_server_is_not_said_to_be_in_the_state_folder_and_its_password_is_not_shown(
     tmp_path: Path,
 ) -> None:
@@ -34,9 +40,10 @@ def test_a_store_on_a_server_is_not_said_to_be_in_the_state_folder_and_its_passw
 
 
 def test_what_is_turned_off_is_not_named(tmp_path: Path) -> None:
-    assert "sound" not in notice(config(tmp_path, "clips.enabled=false"))
+    assert "anomalies" not in notice(config(tmp_path, "clips.enabled=false"))
+    assert "normal" not in notice(config(tmp_path, "normal.enabled=false"))
     assert "minute" not in notice(config(tmp_path, "store.enabled=false"))
-    assert notice(config(tmp_path, "clips.enabled=false", "store.enabled=false")) == ""
+    assert notice(config(tmp_path, "clips.enabled=false", "store.enabled=false", "normal.enabled=false")) == ""
 
 
 def test_it_is_said_once_for_each_state_folder_and_again_when_something_else_is_kept(tmp_path: Path) -> None:

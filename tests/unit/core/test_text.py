@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.events import Band
-from monitor.core.text import band_list, band_range, counted, duration_text, printable
+from monitor.core.text import band_list, band_range, counted, duration_text, printable, stream_folder
 
 
 def band(low: float, high: float, change: str = "new") -> Band:
@@ -65,3 +67,11 @@ def test_as_many_bands_are_listed_as_fit() -> None:
     assert band_list(bands, len(whole) - 1) == "310-420 Hz new, 0.8-1.2 kHz missing"
     assert band_list(bands, 14) == "310-420 Hz new"
     assert band_list(bands, 13) == band_list([], 80) == ""
+
+
+def test_no_two_streams_share_a_folder_whatever_their_names() -> None:
+    names = ("pump", "pump 1", "pump-1", "pump/1", "測試", "送風機", "..", "", "sound", "x" * 61, "x" * 62)
+    folders = [stream_folder(name) for name in names]
+    assert folders[0] == "pump"
+    assert len(set(folders)) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", folder) for folder in folders)

@@ -16,7 +16,7 @@ from monitor.core.events import Band, Event
 from monitor.core.types import FloatArray
 from monitor.outputs import plots
 from monitor.outputs.event_plots import BEFORE_S, SHOWN_S, EventPlots
-from monitor.outputs.plots import Rescored
+from monitor.outputs.rescoring import Rescored
 from support.builders import small_bundle, small_config
 from support.listening import DEADLINE_S
 

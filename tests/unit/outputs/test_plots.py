@@ -9,7 +9,8 @@ import pytest
 
 from monitor.core.errors import MonitorError
 from monitor.core.types import FloatArray
-from monitor.outputs.plots import LowerPlot, Rescored, contributions_of, draw, drawable, rescore
+from monitor.outputs.plots import LowerPlot, draw, drawable
+from monitor.outputs.rescoring import Rescored, contributions_of, rescore
 from monitor.streaming.score_batch import ScoreBatch
 from support.builders import small_bundle, small_config
 

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from monitor.notify.outbox import Delivery
 from monitor.report import event_text
-from monitor.report.details import Verdict
 from monitor.report.event_table import as_json, print_event, print_table
 from monitor.store.records import StoredEvent
+from monitor.store.verdicts import StoredVerdict
 from support.stored import NOW, stored_event
 
 EVENTS = [
@@ -68,7 +68,7 @@ def test_one_event_is_shown_whole_with_the_paths_of_its_files_and_its_messages()
         Delivery("d1", event.id, "hall", "pump", "anomaly", "mail", "began", "given up", NOW, NOW, 5, None, "no route"),
         Delivery("d2", event.id, "hall", "pump", "anomaly", "hook", "began", "sent", NOW, NOW, 1, NOW, ""),
     ]
-    said = [Verdict("fault", NOW, "Ann", "bearing")]
+    said = [StoredVerdict(NOW, "Ann", "real fault", "bearing", "1f0c"), StoredVerdict(NOW + 60, "Ben", "", "", "1f0c")]
     print_event(Console(file=out, width=60, highlight=False), event, Path("/var/clips"), messages, said)
     text = out.getvalue()
     for part in (event.id, "pump on hall-3", "45 s", "355 % of the limit", "up to 391, limit 110",

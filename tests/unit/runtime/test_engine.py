@@ -15,7 +15,7 @@ from monitor.core.errors import MonitorError
 from monitor.core.events import Event, State
 from monitor.outputs.sink import Sink
 from monitor.runtime.builder import StreamPlan, build_engine, build_streams
-from monitor.runtime.engine import Change
+from monitor.runtime.change import Change
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.sources.generated import BlockSource
 from monitor.streaming.portion import Portion

@@ -143,14 +143,15 @@ def test_a_machine_that_was_off_is_on_again_where_it_now_never_counts_as_off() -
 @pytest.mark.parametrize(
     ("now", "reason"),
     [
-        ("name: press, bundle: b.safetensors, device: one", "another model"),
+        ("name: press, bundle: other.safetensors, device: one", "a model with other features"),
         ("name: press, bundle: a.safetensors, device: two", "another microphone"),
         ("name: press, bundle: a.safetensors, device: one, channel: 1", "another channel"),
         ("name: press, bundle: a.safetensors, device: two, channel: 1", "another microphone, another channel"),
     ],
 )
 def test_a_stream_with_another_model_microphone_or_channel_begins_anew_alone(now: str, reason: str) -> None:
-    one = Hall(hall(PRESS, FAN), models())
+    other = never_alarmed(small_bundle(small_config(*PROMPT, "features.n_mels=32")))
+    one = Hall(hall(PRESS, FAN), models() | {"other.safetensors": other})
     one.hear({"press": noise(RATE), "fan": noise(RATE)})
     press, fan = one.session.streams
     assert one.reload(hall(now, FAN)) == (f"press: {reason}, begins anew",)

@@ -13,7 +13,7 @@ from monitor.config.schema import Alarm, Config
 from monitor.runtime.setting_changes import FIXED, OUTPUTS, changed_alarm, changed_outputs, needing_restart, with_fixed
 from support.settings import configs
 
-NOT_USED_LIVE = {"features", "model", "score", "calibration"}  # they belong to the model
+NOT_USED_LIVE = {"features", "model", "score", "calibration", "web"}  # they belong to the model, or to the page
 PER_STREAM = {"alarm"}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from monitor.core.errors import EXIT_USAGE, ConfigError, MonitorError
@@ -17,8 +19,9 @@ from monitor.service.socket_file import NAME, connected_socket
 from monitor.service.socket_server import LONGEST_REQUEST, MAX_CLIENTS
 from monitor.service.status_client import NoMonitor, ask
 from monitor.service.status_server import StatusServer
+from monitor.service.status_values import LOWEST_DB, STEP_DB
 from support.listening import wait_until
-from support.snapshots import stream
+from support.snapshots import SLOTS, stream
 
 
 @pytest.fixture
@@ -184,3 +187,26 @@ def test_a_disk_or_a_database_that_hangs_does_not_keep_the_status_waiting(tmp_pa
     finally:
         release.set()
         made.close()
+
+
+def test_a_live_chart_gets_the_last_minute_at_first_and_then_only_what_is_new(
+    server: StatusServer, tmp_path: Path
+) -> None:
+    server.snapshot(stream("press"))
+    first = ask(tmp_path, {"command": "recent", "stream": "press"})
+    slots = first["slots"]
+    assert (first["values"]["stream"], first["values"]["false_alarms"]) == ("press", "")
+    assert len(slots["score"]) == len(slots["share"]) == SLOTS
+    levels = np.frombuffer(base64.b64decode(slots["spectrogram"]), np.uint8).reshape(SLOTS, slots["bands"])
+    shown = stream("press").spectrogram
+    assert np.abs(LOWEST_DB + STEP_DB * levels - shown).max() <= STEP_DB / 2
+    newest = slots["first"] + SLOTS - 1
+    later = ask(tmp_path, {"command": "recent", "stream": "press", "after": newest - 3})["slots"]
+    assert (later["first"], len(later["error"])) == (newest - 2, 3)
+    assert not ask(tmp_path, {"command": "recent", "stream": "press", "after": newest})["slots"]["score"]
+    begun_anew = ask(tmp_path, {"command": "recent", "stream": "press", "after": newest + 5000})["slots"]
+    assert len(begun_anew["score"]) == SLOTS, "the stream has begun anew"
+    for request in ({"stream": "nobody"}, {"stream": 1}, {"stream": "press", "after": "x"}):
+        with pytest.raises(MonitorError) as refused:
+            ask(tmp_path, {"command": "recent", **request})
+        assert refused.value.exit_code == EXIT_USAGE

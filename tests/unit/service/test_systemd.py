@@ -157,6 +157,13 @@ def test_the_unit_file_has_the_paths_of_the_machine_and_none_of_the_template(tmp
         assert f"\n{line}\n" in template()
 
 
+def test_learning_that_runs_out_of_memory_does_not_end_the_service() -> None:
+    assert "\nOOMPolicy=continue\n" in template()
+    assert "\nOOMPolicy=continue\n" in unit_text(
+        "press", Path("/home/a/press"), state=Path("/home/a/press/s"), user="a"
+    )
+
+
 @pytest.mark.parametrize("folder", ['/home/"pump"', "/home/pump;reboot", "/home/pump\nUser=root", "/home/$pump"])
 def test_a_path_that_would_change_the_unit_file_is_refused(folder: str) -> None:
     with pytest.raises(ConfigError, match="without quotes"):

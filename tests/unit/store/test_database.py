@@ -16,10 +16,11 @@ import pytest
 import sqlalchemy as sa
 
 from monitor.core.errors import EXIT_USAGE, MonitorError
-from monitor.store import database, tables
+from monitor.store import database, queries, tables, verdicts
 from monitor.store.audit import record
 from monitor.store.database import AddressError, Store, StoreError, require_address
 from monitor.store.migrations import migrate, version_of
+from support import store_version_1
 from support.postgres import PASSWORD, PostgresServer
 
 
@@ -128,34 +129,99 @@ def test_processes_that_make_the_same_store_at_once_all_succeed(store_url: str) 
     assert results == [(0, b"")] * 2
 
 
-def test_a_store_of_an_older_version_is_brought_up_to_date_and_keeps_what_is_in_it(store_url: str) -> None:
-    def second_step(connection: sa.Connection) -> None:
+def unprepared(url: str) -> sa.Engine:
+    """The database of a store, as another program sees it: nothing is created or brought up to date."""
+    return sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+
+
+def schema_of(url: str) -> dict[str, object]:
+    """Tables, columns, keys and indexes of a database, whatever their order."""
+    inspector = sa.inspect(unprepared(url))
+    return {
+        name: (
+            [(one["name"], str(one["type"]), one["nullable"]) for one in inspector.get_columns(name)],
+            inspector.get_pk_constraint(name)["constrained_columns"],
+            sorted((one["constrained_columns"], str(one["options"])) for one in inspector.get_foreign_keys(name)),
+            sorted(one["column_names"] for one in inspector.get_unique_constraints(name)),
+            sorted((one["name"], one["column_names"]) for one in inspector.get_indexes(name)),
+        )
+        for name in inspector.get_table_names()
+    }
+
+
+@pytest.fixture
+def old_store_url(store_url: str) -> str:
+    """The address of a store of version 1, with an event that has two verdicts."""
+    engine = unprepared(store_url)
+    with engine.begin() as connection:
+        store_version_1.make(connection)
+    engine.dispose()
+    return store_url
+
+
+def test_a_store_of_version_1_is_brought_up_to_date_and_keeps_what_is_in_it(old_store_url: str) -> None:
+    assert "older version" in refusal(old_store_url, create=False)
+    with Store.open(old_store_url) as store:
+        with store.reading() as connection:
+            assert version_of(connection) == tables.SCHEMA_VERSION
+            counted = {
+                name: connection.scalar(sa.select(sa.func.count()).select_from(table))
+                for name, table in tables.metadata.tables.items()
+            }
+        assert counted == {
+            "store_schema": 1, "streams": 1, "models": 1, "events": 1, "verdicts": 2, "deliveries": 1, "minutes": 1,
+            "audit": 1, "selftests": 0, "users": 0, "sessions": 0,
+        }  # fmt: skip
+        event = queries.event(store, "019ac4f0-0001")
+        assert (event.stream, event.verdict, event.verdict_by, event.peak_share) == ("pump", "sensor", "ben", 3.5)
+        verdicts.record(store, event.id, "real fault", by="anna")
+        history = [(one.by, one.verdict, one.model_id) for one in verdicts.verdicts_of(store, event.id)]
+        assert history == [("anna", "real fault", ""), ("ben", "sensor", ""), ("anna", "real fault", "1f0c")]
+
+
+def test_a_store_brought_up_to_date_has_the_same_tables_as_a_new_one(
+    old_store_url: str, tmp_path: Path, postgres: PostgresServer
+) -> None:
+    Store.open(old_store_url).close()
+    is_file = old_store_url.startswith("sqlite")
+    new_url = f"sqlite:///{tmp_path / 'new.sqlite'}" if is_file else postgres.new_database()
+    Store.open(new_url).close()
+    assert schema_of(old_store_url) == schema_of(new_url)
+
+
+def test_the_steps_to_a_later_version_are_taken_once_each(store_url: str) -> None:
+    now = tables.SCHEMA_VERSION
+
+    def first_step(connection: sa.Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE streams ADD COLUMN place VARCHAR(60)")
 
-    def third_step(connection: sa.Connection) -> None:
+    def second_step(connection: sa.Connection) -> None:
         connection.exec_driver_sql("UPDATE streams SET place = 'hall 3'")
 
+    steps = {now: first_step, now + 1: second_step}
     with Store.open(store_url) as store:
         with store.begin() as connection:
             connection.execute(tables.streams.insert().values(host="h", name="s", first_seen=0.0, last_seen=0.0))
         with store.begin() as connection:
-            migrate(connection, 3, {1: second_step, 2: third_step})
+            migrate(connection, now + 2, steps)
         with store.begin() as connection:
-            migrate(connection, 3, {1: second_step, 2: third_step})  # nothing is left to do
-            assert version_of(connection) == 3
+            migrate(connection, now + 2, steps)  # nothing is left to do
+            assert version_of(connection) == now + 2
             assert connection.exec_driver_sql("SELECT name, place FROM streams").all() == [("s", "hall 3")]
 
 
 def test_a_migration_that_fails_leaves_the_store_as_it_was(store_url: str) -> None:
+    now = tables.SCHEMA_VERSION
+
     def step(connection: sa.Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE streams ADD COLUMN place VARCHAR(60)")
         connection.exec_driver_sql("UPDATE nothing SET place = 1")
 
     with Store.open(store_url) as store:
         with pytest.raises(StoreError, match="nothing"), store.begin() as connection:
-            migrate(connection, 2, {1: step})
+            migrate(connection, now + 1, {now: step})
         with store.reading() as connection:
-            assert version_of(connection) == 1
+            assert version_of(connection) == now
             assert "place" not in {column["name"] for column in sa.inspect(connection).get_columns("streams")}
 
 
@@ -168,10 +234,10 @@ def test_a_store_of_a_newer_version_is_refused_and_says_so(store_url: str) -> No
         assert "99" in message
 
 
-def test_who_only_looks_changes_no_store_of_an_older_version(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    Store.open(store_url).close()
-    monkeypatch.setattr(database, "SCHEMA_VERSION", 2)
-    assert "older version" in refusal(store_url, create=False)
+def test_who_only_looks_changes_no_store_of_an_older_version(old_store_url: str) -> None:
+    before = schema_of(old_store_url)
+    assert "older version" in refusal(old_store_url, create=False)
+    assert schema_of(old_store_url) == before
 
 
 def test_a_database_of_another_program_is_not_taken_for_a_store(store_url: str) -> None:

@@ -26,7 +26,8 @@ def test_names_stay_what_they_are(tmp_path: Path, name: str) -> None:
 def test_settings_of_the_microphone_and_the_alarm_are_kept_and_those_of_the_training_are_not(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     trained = load_config(Path("/dev/null"), overrides=("audio.buffer_s=20", "alarm.sensitivity=low", "train.epochs=3"))
-    file.write_text(settings_text(trained, {"name": "pump", "device": "USB"}, tmp_path))
+    file.write_text(settings_text(trained, {"name": "pump", "device": "USB", "commission": 7}, tmp_path))
     config = load_config(file)
+    assert config.commissioning.days == 7
     assert (config.audio.buffer_s, config.alarm.sensitivity) == (20.0, "low")
     assert "train" not in file.read_text()

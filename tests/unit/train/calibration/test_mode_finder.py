@@ -15,7 +15,7 @@ from train.data.feature_cache import Frames
 CONFIG = small_config("features.n_mels=8")
 
 
-def found_in(kind: str, wanted: int | None = None) -> OperatingModes | None:
+def found_in(kind: str, wanted: int | None = None, *, least_s: float = 60.0) -> OperatingModes | None:
     """The modes found in ten recordings of 40 s: of one speed, of two, or of one that drifts from one to the other."""
     random, recordings = np.random.default_rng(1), []
     other = 15 * np.array([1, -1, 1, -1, 1, -1, 1, -1.0])
@@ -25,7 +25,7 @@ def found_in(kind: str, wanted: int | None = None) -> OperatingModes | None:
         ]
         decibels = -40 + share * other + 3 * random.standard_normal((4000, 8))
         recordings.append(Frames(Path(f"{number}.wav"), (10 ** (decibels / 10)).astype(np.float32), str(number)))
-    return find_modes(recordings, CONFIG.features, small_bundle(CONFIG).normalization(), wanted)
+    return find_modes(recordings, CONFIG.features, small_bundle(CONFIG).normalization(), wanted, least_s=least_s)
 
 
 def test_two_speeds_are_two_modes_and_each_recording_is_of_its_own() -> None:
@@ -47,3 +47,8 @@ def test_as_many_modes_as_are_wanted_are_found_even_if_they_are_not_clearly_apar
     found = found_in("continuum", wanted=2)
     assert found is not None
     assert found.count == 2
+
+
+def test_a_mode_needs_as_much_sound_as_is_asked_for() -> None:
+    assert found_in("two", least_s=190) is not None
+    assert found_in("two", least_s=210) is None

@@ -381,3 +381,22 @@ def test_normal_sound_of_each_mode_is_as_usual_as_that_of_the_others() -> None:
     pool = fit_references([with_mode(o, n % 2, layout) for n, o in enumerate(uneven)], config, layout).pool
     means = [np.log(np.concatenate(pool.scores[mode::2])).mean() for mode in (0, 1)]
     assert means[0] == pytest.approx(means[1], abs=1e-6)
+
+
+def test_rare_sound_that_is_fitted_as_well_becomes_usual_and_does_not_change_what_the_limits_are_found_from() -> None:
+    config = settings_of()
+    known = recordings(config, 40, seed=1)
+    [rare] = recordings(config, 1, seed=2)
+    shift = np.zeros(rare.pieces.shape[1])
+    shift[:2] = 8.0
+    rare = replace(rare, pieces=rare.pieces + shift, fine=rare.fine + shift, decisions=rare.decisions + shift)
+
+    def distance(fitted: FittedReferences) -> float:
+        bundle = replace(small_bundle(config), references=fitted.references)
+        return float(np.median(scores_by(bundle, [rare]).scores[0]))
+
+    without, also, weighing = (fit_references(known, config, also=count * [rare]) for count in (0, 1, 8))
+    assert distance(weighing) < distance(also) < 0.5 * distance(without)
+    together = fit_references([*known, rare], config)
+    assert len(also.pool.scores) == len(known)  # it is not scored, so it raises no limit
+    assert max(map(np.max, also.pool.scores)) < 0.5 * max(map(np.max, together.pool.scores))

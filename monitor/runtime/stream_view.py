@@ -1,0 +1,140 @@
+"""The snapshots of one stream: what is known when it begins, and its present state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from monitor.audio.level import LevelMeter
+from monitor.bundle.bundle import Bundle
+from monitor.config.schema import Config
+from monitor.core.events import Event, State
+from monitor.core.snapshot import Snapshot
+from monitor.detection.detector import Detector
+from monitor.detection.sensitivity import false_alarms, limit_note
+from monitor.outputs.sink import Sink
+from monitor.runtime.latency import Latencies, algorithmic_delay_s
+from monitor.sources.source import Source
+
+SPREAD_S = 2.0  # time between two updates of the latency statistics
+
+
+class StreamView:
+    """Makes the snapshots of one stream.
+
+    `latest` is the newest one, `processing` the time from the arrival of a window's last sample to the end of alarm and
+    sinks.
+
+    Args:
+        detector: of the stream, which has begun.
+        source: of the stream.
+        bundle: the model.
+        config: the settings in force.
+        model_name: display name of the model.
+        stream: name of the stream if there are several.
+    """
+
+    def __init__(
+        self, detector: Detector, source: Source, bundle: Bundle, config: Config, *, model_name: str, stream: str
+    ) -> None:
+        self.processing = Latencies()
+        self.note = ""  # as in the snapshot; any thread may set it
+        self._detector = detector
+        self._began = time.monotonic()
+        self._spread, self._spread_at = self.processing.spread(), 0.0
+        features, empty = bundle.config.features, np.empty(0, np.float32)
+        self.latest = Snapshot(
+            state=State.LISTENING, source=source.name, model=model_name, score_kind=bundle.config.score.kind,
+            threshold=detector.threshold,
+            threshold_note=limit_note(bundle, config.alarm, detector.limits),
+            error_threshold=detector.error_threshold, error=np.nan, score=np.nan, share_of_limit=np.nan,
+            level_dbfs=-np.inf, peak_dbfs=-np.inf, position_s=0.0, duration_s=None, uptime_s=0.0, speed=source.speed,
+            load=0.0, lost_s=0.0, slot_s=detector.timeline.slot_s, first_slot=0, error_history=empty,
+            score_history=empty, share_history=empty, lasting_history=empty,
+            false_alarms=false_alarms(bundle, detector.limits),
+            spectrogram=np.empty((0, features.n_mels), np.float32), band_hz=detector.band_hz,
+            band_contribution=np.zeros(features.n_mels, np.float32),
+            algorithmic_delay_s=algorithmic_delay_s(features), stream=stream, model_id=bundle.model_id,
+        )  # fmt: skip
+
+    def note_model(self, bundle: Bundle, config: Config, model_name: str) -> None:
+        """Takes note that the stream is scored with another model."""
+        self.latest = replace(
+            self.latest, model=model_name, model_id=bundle.model_id, score_kind=bundle.config.score.kind
+        )
+        self.note_limits(bundle, config)
+
+    def note_limits(self, bundle: Bundle, config: Config) -> None:
+        """Takes note of changed limits."""
+        limits = self._detector.limits_in_force
+        note, means = limit_note(bundle, config.alarm, limits), false_alarms(bundle, limits)
+        self.latest = replace(self.latest, threshold_note=note, false_alarms=means)
+
+    def update(
+        self,
+        state: State,
+        *,
+        level: LevelMeter,
+        position_s: float,
+        lost_s: float,
+        events: tuple[Event, ...],
+        sinks: Sequence[Sink],
+        load: float,
+        finished: bool,
+        failure: str,
+    ) -> Snapshot:
+        """Makes the snapshot of the present state, after the detector has decided on all that was pushed.
+
+        Args:
+            state: of the stream.
+            level: of the sound.
+            position_s: seconds of the recording so far.
+            lost_s: seconds that were not heard.
+            events: the newest events.
+            sinks: of the stream, whose troubles are shown.
+            load: share of time that the engine is busy, 0 to 1.
+            finished: whether the stream has ended.
+            failure: the error that ended it.
+        """
+        detector, now = self._detector, time.monotonic()
+        first_slot, error_history, score_history, spectrogram = detector.timeline.view()
+        share_history, lasting_history = detector.timeline.levels()
+        if now - self._spread_at > SPREAD_S:
+            self._spread_at, self._spread = now, self.processing.spread()
+        self.latest = replace(
+            self.latest,
+            state=state,
+            source=detector.recording.name,
+            threshold=detector.threshold,
+            error_threshold=detector.error_threshold,
+            error=detector.last[0],
+            score=detector.last[1],
+            share_of_limit=detector.share_of_limit,
+            level_dbfs=level.rms_dbfs,
+            peak_dbfs=level.peak_dbfs,
+            position_s=position_s,
+            duration_s=detector.recording.duration_s,
+            uptime_s=now - self._began,
+            load=load,
+            lost_s=lost_s,
+            first_slot=first_slot,
+            error_history=error_history,
+            score_history=score_history,
+            share_history=share_history,
+            lasting_history=lasting_history,
+            spectrogram=spectrogram,
+            band_contribution=detector.band_contribution(),
+            lasting_sum=detector.lasting_sum,
+            events=events,
+            anomalies=detector.anomalies,
+            processing_s=self._spread.median,
+            processing_p99_s=self._spread.p99,
+            finished=finished,
+            failure=failure,
+            note=self.note,
+            outputs=tuple(trouble for sink in sinks if (trouble := sink.trouble)),
+        )
+        return self.latest
