@@ -13,4 +13,5 @@ __all__ = [
     "text",
     "thread_pool",
     "types",
+    "user_name",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from monitor.cli.options import FILE, set_option, settings_source
 from monitor.cli.output import say
 from monitor.core.errors import ConfigError
 from monitor.core.text import printable
+from monitor.core.user_name import user_name
 
 if TYPE_CHECKING:
     from monitor.bundle.versions import ModelVersions
@@ -133,7 +133,7 @@ def _make(improved: ImprovedStream, store: Store, normal: tuple[Path, ...], *, r
     from train.improvement.next_model import make
 
     with _progress(silent=as_json) as progress:
-        report = make(improved, store, normal, progress, by=_user(), retrain=retrain)
+        report = make(improved, store, normal, progress, by=user_name(), retrain=retrain)
     if as_json:
         say(json.dumps(reports.figures(report)))
         return
@@ -152,7 +152,7 @@ def _promote(improved: ImprovedStream, store: Store, config: Config, *, force: b
     from train.improvement import report as reports
     from train.improvement.next_model import promote
 
-    report = promote(improved, store, by=_user(), force=force)
+    report = promote(improved, store, by=user_name(), force=force)
     running = _reload(config)
     if as_json:
         say(json.dumps(reports.figures(report) | {"promoted": True, "running": running}))
@@ -163,7 +163,7 @@ def _promote(improved: ImprovedStream, store: Store, config: Config, *, force: b
 def _take_back(improved: ImprovedStream, store: Store, config: Config, *, as_json: bool) -> None:
     from train.improvement.next_model import take_back
 
-    bundle = take_back(improved, store, by=_user())
+    bundle = take_back(improved, store, by=user_name())
     running = _reload(config)
     if as_json:
         say(json.dumps({"model_id": bundle.model_id, "taken_back": improved.parent.model_id, "running": running}))
@@ -238,11 +238,3 @@ def _progress(*, silent: bool) -> Iterator[Progress]:
     else:
         with ConsoleProgress() as progress:
             yield progress
-
-
-def _user() -> str:
-    """Who acts, for the audit trail."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # the user has no name here
-        return "somebody"

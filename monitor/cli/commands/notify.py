@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import getpass
 import json
 import re
 import time
@@ -19,6 +18,7 @@ from monitor.cli.output import say
 from monitor.cli.times import COMING, DURATION
 from monitor.core.errors import EXIT_FAILURE, EXIT_OK, ConfigError
 from monitor.core.text import counted, duration_text, printable, shortened
+from monitor.core.user_name import user_name
 
 if TYPE_CHECKING:
     from monitor.config.schema import Config
@@ -120,7 +120,7 @@ def mute(
             return
         found = matching(streams, patterns)
         end = None if off else time.time() + for_s if for_s is not None else until
-        muting.mute(store, [one.id for one in found], end, _user())
+        muting.mute(store, [one.id for one in found], end, user_name())
         names = ", ".join(_name(one, streams) for one in found)
         say(f"{names}: not muted." if end is None else f"{names}: muted until {_local(end)}.")
 
@@ -147,7 +147,7 @@ def acknowledge(targets: tuple[str, ...], everything: bool, state: Path | None, 
 
     with open_store(settings_of(state, config_file)) as store:
         ids = ongoing_events(store) if everything else _events_of(store, targets)
-        count = acknowledge_in(store, ids, _user())
+        count = acknowledge_in(store, ids, user_name())
     say(f"{counted(count, 'event')} acknowledged." if count else "There is nothing to acknowledge.")
 
 
@@ -224,11 +224,3 @@ def _utc(at: float | None) -> str | None:
     from monitor.report.event_text import utc
 
     return None if at is None else utc(at)
-
-
-def _user() -> str:
-    """Who acts, for the audit trail."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # the user has no name here
-        return "somebody"

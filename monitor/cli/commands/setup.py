@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
 from pathlib import Path
@@ -14,6 +13,7 @@ from monitor.cli.options import FILE, microphone_options, settings_in_force, set
 from monitor.cli.output import say, say_error
 from monitor.core.errors import ConfigError, MonitorError
 from monitor.core.text import printable
+from monitor.core.user_name import user_name
 
 
 @click.command()
@@ -80,7 +80,7 @@ def setup(
     again = printable(shlex.join(["monitor", "setup", "--folder", str(folder)]))
     try:
         questions.ask("name", "Name of the machine", folder.absolute().name or "machine", machine_name)
-        questions.ask("user", "User that runs the service", os.environ.get("SUDO_USER") or getpass.getuser(), str)
+        questions.ask("user", "User that runs the service", os.environ.get("SUDO_USER") or user_name(), str)
         require_unit(progress)
         run_steps(Setup(progress, questions, config, _as_words(*options), install))
     except (KeyboardInterrupt, click.Abort):

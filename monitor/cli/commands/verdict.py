@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 from pathlib import Path
 
 import click
@@ -13,6 +11,7 @@ from monitor.cli.looking_back import open_store, settings_of, store_options
 from monitor.cli.output import say
 from monitor.core.errors import ConfigError
 from monitor.core.text import counted, printable
+from monitor.core.user_name import user_name
 
 
 @click.command()
@@ -69,7 +68,7 @@ def verdict(
         if said or withdraw:
             with store.begin() as connection:
                 for event in events:
-                    verdicts.record_in(connection, event.id, said, by=user(), comment=comment)
+                    verdicts.record_in(connection, event.id, said, by=user_name(), comment=comment)
             if not as_json:
                 done = f"judged: {said}" if said else "without a verdict again"
                 say(f"{counted(len(events), 'event')} {done}.")
@@ -88,14 +87,6 @@ def verdict(
                 say(printable(f"{event.id[:13]}  {moment(one.time, year=True)}  {what}, by {one.by}{more}"))
         if event.id not in histories and not as_json:
             say(f"{event.id[:13]}  nobody has judged it.")
-
-
-def user() -> str:
-    """The name of the user who runs the command."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an id without a name, as in a container
-        return str(os.getuid())
 
 
 def _split(targets: tuple[str, ...]) -> tuple[list[str], list[str]]:

@@ -13,6 +13,7 @@ from monitor.cli.looking_back import settings_of, store_options
 from monitor.cli.options import FILE, Command
 from monitor.cli.output import say
 from monitor.core.errors import EXIT_OK, ConfigError
+from monitor.core.user_name import user_name
 
 if TYPE_CHECKING:
     from monitor.store.database import Store
@@ -94,12 +95,11 @@ def add(
 ) -> None:
     """Add a user. The password is asked for twice, or read from a file or from standard input."""
     from monitor.web.login import users
-    from monitor.web.login.access import own_name
 
     users.require_name(name)
     with _store(state, config_file) as store:
         password = None if proxy_only else _password(password_file)
-        users.add_user(store, name, role, password, by=own_name())
+        users.add_user(store, name, role, password, by=user_name())
     say(f"Added {name}, {role}.")
 
 
@@ -125,10 +125,9 @@ def list_users(state: Path | None, config_file: Path | None) -> None:
 def role(name: str, role: Role, state: Path | None, config_file: Path | None) -> None:
     """Give a user another role. It counts at once, also for pages that are open."""
     from monitor.web.login import users
-    from monitor.web.login.access import own_name
 
     with _store(state, config_file) as store:
-        users.set_role(store, name, role, by=own_name())
+        users.set_role(store, name, role, by=user_name())
     say(f"{name} is {role} now.")
 
 
@@ -139,11 +138,10 @@ def role(name: str, role: Role, state: Path | None, config_file: Path | None) ->
 def password(name: str, password_file: Path | None, state: Path | None, config_file: Path | None) -> None:
     """Give a user another password, and log them out everywhere."""
     from monitor.web.login import users
-    from monitor.web.login.access import own_name
 
     with _store(state, config_file) as store:
         users.require_user(store, name)
-        users.set_password(store, name, _password(password_file), by=own_name())
+        users.set_password(store, name, _password(password_file), by=user_name())
     say(f"{name} has another password now, and has to log in with it.")
 
 
@@ -153,10 +151,9 @@ def password(name: str, password_file: Path | None, state: Path | None, config_f
 def remove(name: str, state: Path | None, config_file: Path | None) -> None:
     """Remove a user, and log them out everywhere."""
     from monitor.web.login import users
-    from monitor.web.login.access import own_name
 
     with _store(state, config_file) as store:
-        users.remove_user(store, name, by=own_name())
+        users.remove_user(store, name, by=user_name())
     say(f"Removed {name}.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import shlex
@@ -17,6 +16,7 @@ from monitor.cli.setup.microphone import microphone_facts
 from monitor.cli.setup.progress import SetupProgress
 from monitor.core.errors import DataError, SourceLost
 from monitor.core.text import printable
+from monitor.core.user_name import user_name
 
 LEARNING_DAYS = 7  # a week has all shifts, and a weekend
 
@@ -100,7 +100,7 @@ def write_unit(setup: Setup) -> None:
     lines = ["sudo systemctl daemon-reload", f"sudo systemctl enable --now {name}"]
     if not setup.install:
         lines.insert(0, f"sudo cp {shlex.quote(str(folder / name))} /etc/systemd/system/")
-    if setup.answers["user"] != getpass.getuser():
+    if setup.answers["user"] != user_name():
         lines.insert(0, f"sudo chown -R {setup.answers['user']}: {shlex.quote(str(folder))}")
     for line in lines:
         say(f"  $ {line}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import ipaddress
 import re
 import time
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 
 from monitor.config.improving import Web
 from monitor.core.errors import ConfigError, MonitorError
+from monitor.core.user_name import user_name
 from monitor.store.database import Store, StoreError
 from monitor.web.login import sessions, users
 from monitor.web.login.users import Role, User
@@ -113,7 +113,7 @@ class Access:
             if found is not None:
                 return found
         if self.open_here:
-            return User(own_name(), "operator", from_here=True)
+            return User(user_name(), "operator", from_here=True)
         if self._local and self._unknown is not None:
             raise self._unknown  # nobody could log in either, and there may be nobody who has to
         return None
@@ -137,14 +137,6 @@ class Access:
             user = User(user.name, users.role_of(store, user.name) or self._web.proxy_role)
         if not user.may(needs):
             raise Refused(f"This needs the role {needs}; {user.name} is {user.role}.")
-
-
-def own_name() -> str:
-    """The name of the user whose process this is."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return "local"
 
 
 def _header_text(value: str) -> str:

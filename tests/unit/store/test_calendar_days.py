@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -15,14 +13,7 @@ from monitor.store.calendar_days import anomalies_by_day, day_starts, minutes_by
 from monitor.store.database import Store
 from support.stored import fill, minute_values, stored_event
 
-
-@pytest.fixture(autouse=True)
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as changed:
-        changed.setenv("TZ", "Europe/Berlin")
-        time.tzset()
-        yield
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("berlin")
 
 
 def local(*moment: int) -> float:

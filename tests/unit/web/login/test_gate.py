@@ -11,9 +11,10 @@ import pytest
 
 from monitor.config.improving import Web
 from monitor.config.loader import load_config
+from monitor.core.user_name import user_name
 from monitor.store.database import Store
 from monitor.web.login import passwords, sessions, users
-from monitor.web.login.access import Access, Refused, own_name
+from monitor.web.login.access import Access, Refused
 from monitor.web.login.gate import USER, Gate, caller_of
 from monitor.web.login.users import User
 from monitor.web.store_link import StoreLink
@@ -102,7 +103,7 @@ def anna(store: Store, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_without_users_whoever_sits_at_this_computer_is_an_operator(tmp_path: Path, store: Store) -> None:
     site = Site(tmp_path)
     assert site.ask() == 200
-    assert site.user == User(own_name(), "operator", from_here=True)
+    assert site.user == User(user_name(), "operator", from_here=True)
     assert site.ask(kind="websocket", path="/_nicegui_ws/socket.io/") == 101
 
 
