@@ -14,7 +14,8 @@ from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import load_bundle
 from monitor.bundle.threshold import Threshold
 from monitor.config.loader import SettingsSource
-from monitor.config.schema import Channel, Config
+from monitor.config.schema import Config
+from monitor.config.setting_types import Channel
 from monitor.core.thread_pool import available_processors, offline_pool
 from monitor.runtime.builder import StreamPlan, model_name
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.audio.resampling import require_channel, select_channel
-from monitor.config.schema import MAX_CHANNELS, SAMPLE_RATES, Channel
+from monitor.config.setting_types import MAX_CHANNELS, SAMPLE_RATES, Channel
 from monitor.core.errors import DataError
 from monitor.core.types import FloatArray
 

@@ -11,7 +11,8 @@ from monitor.api.result import Result, joined
 from monitor.api.samples import mono_samples, require_rate
 from monitor.audio.resampling import Resampler
 from monitor.bundle.bundle import Bundle
-from monitor.config.schema import Channel, Config
+from monitor.config.schema import Config
+from monitor.config.setting_types import Channel
 from monitor.core.errors import DataError
 from monitor.core.events import Event, ScoreRows
 from monitor.core.thread_pool import ThreadPool

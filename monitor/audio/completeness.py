@@ -7,7 +7,6 @@ it reads only a part, both without a message.
 from __future__ import annotations
 
 import contextlib
-import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ import soundfile
 
 from monitor.audio.containers import ChunkFormat, Encoding, SampleChunk, chunks_from, file_length, sample_chunk
 from monitor.audio.mpeg_frames import mp3_seconds
+from monitor.audio.opening import binary_file, sound_file
+from monitor.audio.remote_recording import RemoteRecording
 from monitor.core.errors import DataError
 
 # Sizes in 32 bits that programs write while they do not know the size, besides 0: about 2 GiB, and about 4 GiB.
@@ -47,7 +48,7 @@ class RawSamples:
     size: int  # bytes, whole frames
 
 
-def check_complete(path: Path) -> RawSamples | None:
+def check_complete(path: Path | RemoteRecording) -> RawSamples | None:
     """Checks that a sound file is complete, as far as its format tells.
 
     Args:
@@ -61,7 +62,7 @@ def check_complete(path: Path) -> RawSamples | None:
         DataError: if sound is missing, or if the size cannot be determined.
         OSError: if the file cannot be read.
     """
-    with path.open("rb") as file:
+    with binary_file(path) as file:
         samples = sample_chunk(file)
         if samples is not None:
             return _check_samples(path, file, samples)
@@ -74,7 +75,7 @@ def check_complete(path: Path) -> RawSamples | None:
     return None
 
 
-def _check_samples(path: Path, file: BinaryIO, samples: SampleChunk) -> RawSamples | None:
+def _check_samples(path: Path | RemoteRecording, file: BinaryIO, samples: SampleChunk) -> RawSamples | None:
     encoding, stated = samples.encoding, samples.stated
     length = file_length(file)
     present = max(0, length - samples.start)
@@ -146,7 +147,7 @@ def _is_no_sound(file: BinaryIO, position: int, length: int, form: ChunkFormat |
     return length - position <= MAX_PADDING and not file.read().strip(b"\0")
 
 
-def _check_ogg(path: Path, file: BinaryIO) -> None:
+def _check_ogg(path: Path | RemoteRecording, file: BinaryIO) -> None:
     """Checks that all pages are there, the last one marked as the end of its stream, and that no other stream follows.
 
     libsndfile reads only the first of several streams that follow each other.
@@ -194,15 +195,15 @@ def _ogg_pages(file: BinaryIO) -> Iterator[_OggPage]:
         yield _OggPage(bool(flags & 2), bool(flags & 4), stream, number, position)
 
 
-def _seconds_there(path: Path) -> str:
+def _seconds_there(path: Path | RemoteRecording) -> str:
     try:
-        with soundfile.SoundFile(os.fsencode(path)) as sound:
+        with sound_file(path) as sound:
             return f"{sound.frames / sound.samplerate:.1f} s"
     except (soundfile.SoundFileError, OSError):
-        return f"{path.stat().st_size} bytes"
+        return "an unknown part"
 
 
-def _check_mp3(path: Path, file: BinaryIO) -> None:
+def _check_mp3(path: Path | RemoteRecording, file: BinaryIO) -> None:
     """Checks the size in the header of the first frame (Xing, Info), or counts the frames if there is none."""
     file.seek(0)
     head = file.read(10)
@@ -226,9 +227,9 @@ def _check_mp3(path: Path, file: BinaryIO) -> None:
         )
 
 
-def _check_mp3_length(path: Path, seconds: float) -> None:
+def _check_mp3_length(path: Path | RemoteRecording, seconds: float) -> None:
     """Checks that libsndfile reads an mp3 file to its end: without an index it takes the bit rate for constant."""
-    with contextlib.suppress(soundfile.SoundFileError), soundfile.SoundFile(os.fsencode(path)) as sound:
+    with contextlib.suppress(soundfile.SoundFileError), sound_file(path) as sound:
         readable = sound.frames / sound.samplerate
         if readable < seconds - MP3_DIFFERENCE_S:
             raise DataError(

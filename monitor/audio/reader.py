@@ -14,8 +14,10 @@ import numpy as np
 import soundfile
 
 from monitor.audio.completeness import RawSamples, check_complete
+from monitor.audio.opening import binary_file, sound_file
+from monitor.audio.remote_recording import RemoteRecording
 from monitor.audio.resampling import Resampler, require_channel, select_channel
-from monitor.config.schema import MAX_CHANNELS, SAMPLE_RATES, Channel
+from monitor.config.setting_types import MAX_CHANNELS, SAMPLE_RATES, Channel
 from monitor.core.errors import DataError
 from monitor.core.types import FloatArray
 
@@ -27,7 +29,7 @@ Observe = Callable[[FloatArray, FloatArray, int], None]
 
 
 def read_blocks(
-    path: Path,
+    path: Path | RemoteRecording,
     sample_rate: int,
     channel: Channel,
     *,
@@ -37,7 +39,7 @@ def read_blocks(
     """Reads a recording as blocks of mono samples.
 
     Args:
-        path: the recording.
+        path: the recording, a file or an object in a store.
         sample_rate: sample rate of the blocks in Hz; the recording is resampled.
         channel: number of a channel, or "mix" for the mean of all.
         block_s: seconds that are read at a time.
@@ -50,6 +52,7 @@ def read_blocks(
     Raises:
         DataError: if the file cannot be read, does not have the channel, ends too early, or has samples that are not
             finite.
+        ObjectStoreError: if it is in a store that cannot be read.
     """
     with open_recording(path) as file:
         try:
@@ -86,7 +89,7 @@ class RecordingHeader:
     sample_rate: int  # in Hz
 
 
-def recording_header(path: Path) -> RecordingHeader:
+def recording_header(path: Path | RemoteRecording) -> RecordingHeader:
     """Reads the header of a recording.
 
     Raises:
@@ -102,7 +105,7 @@ def duration_s(path: Path) -> float:
 
 
 @contextlib.contextmanager
-def open_recording(path: Path) -> Generator[soundfile.SoundFile]:
+def open_recording(path: Path | RemoteRecording) -> Generator[soundfile.SoundFile]:
     """Opens a recording, and closes it at the end of the `with` statement.
 
     If its header states a wrong size, but all of its samples are there, the file is read without the header.
@@ -110,27 +113,34 @@ def open_recording(path: Path) -> Generator[soundfile.SoundFile]:
     Raises:
         DataError: if the file is missing, is empty, is not a sound file, is cut off, or has a sample rate or a number
             of channels that no recording has.
+        ObjectStoreError: if it is in a store that cannot be read.
     """
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder, not a recording.")
-    if not path.exists():
-        raise DataError(f"{path}: there is no such file.")
-    if not path.is_file():
-        raise DataError(f"{path}: is a device or a pipe, not a recording.")
+    if isinstance(path, Path):
+        _require_file(path)
     if path.suffix.lower() == ".npy":
         raise DataError(f"{path}: has mel frames, not sound: use it for training or evaluation; it cannot be played.")
     with contextlib.ExitStack() as stack:
         try:
             raw = check_complete(path)
             if raw is None:
-                # As bytes, because the name may have characters that cannot be encoded.
-                file = stack.enter_context(soundfile.SoundFile(os.fsencode(path)))
+                file = stack.enter_context(sound_file(path))
             else:
-                file = stack.enter_context(_open_raw(stack.enter_context(path.open("rb")), raw))
+                file = stack.enter_context(_open_raw(stack.enter_context(binary_file(path)), raw))
         except (soundfile.SoundFileError, OSError) as error:
             raise DataError(f"{path}: is not a recording that can be read: {sound_file_reason(error)}.") from None
         _check_header(path, file)
         yield file
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder, not a recording.")
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file.")
+    if not path.is_file():
+        raise DataError(f"{path}: is a device or a pipe, not a recording.")
+    if not path.stat().st_size:
+        raise DataError(f"{path}: is empty: it has not one byte.")
 
 
 def _open_raw(file: BinaryIO, samples: RawSamples) -> soundfile.SoundFile:
@@ -167,7 +177,7 @@ class _Part(io.RawIOBase):
         return int(count)
 
 
-def _check_header(path: Path, file: soundfile.SoundFile) -> None:
+def _check_header(path: Path | RemoteRecording, file: soundfile.SoundFile) -> None:
     """Checks that what the header states is possible, and that the last sample of a compressed file is there."""
     low, high = SAMPLE_RATES
     if not low <= file.samplerate <= high:
@@ -185,7 +195,7 @@ def _check_header(path: Path, file: soundfile.SoundFile) -> None:
             "decode it, and encode it again."
         )
     if file.format in ("FLAC", "MP3") and not _has_last_frame(file):
-        with soundfile.SoundFile(os.fsencode(path)) as again:
+        with sound_file(path) as again:
             raise _cut_off(path, _readable_frames(again), file)
 
 
@@ -208,7 +218,7 @@ def _readable_frames(file: soundfile.SoundFile) -> int:
     return done
 
 
-def _cut_off(path: Path, done: int, file: soundfile.SoundFile) -> DataError:
+def _cut_off(path: Path | RemoteRecording, done: int, file: soundfile.SoundFile) -> DataError:
     rate = file.samplerate
     return DataError(
         f"{path}: is cut off: {done / rate:.1f} of {file.frames / rate:.1f} s are there; copy it again, or record it "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from monitor.config.schema import Channel
+from monitor.config.setting_types import Channel
 from monitor.core.errors import DataError
 from monitor.core.text import counted
 from monitor.core.types import FloatArray

@@ -8,7 +8,7 @@ from time import monotonic
 import numpy as np
 
 from monitor.audio.resampling import require_channel, select_channel
-from monitor.config.schema import Channel
+from monitor.config.setting_types import Channel
 from monitor.core.types import FloatArray
 
 

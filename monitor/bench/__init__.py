@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from monitor.bench import capacity, frames, latency, peak_flops, replay, store
+from monitor.bench import capacity, frames, latency, network, peak_flops, replay, store
 from monitor.bench.timing import Section
 from monitor.bench.untrained import untrained_bundle
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
 
-__all__ = ["capacity", "frames", "latency", "peak_flops", "replay", "run_bench", "store", "timing", "untrained"]
+__all__ = [
+    "capacity",
+    "frames",
+    "latency",
+    "network",
+    "peak_flops",
+    "replay",
+    "run_bench",
+    "store",
+    "timing",
+    "untrained",
+]
 
 Sections = Mapping[str, Callable[[Config], Section]]
 
@@ -49,6 +60,7 @@ def run_bench(
         "streams": lambda config: capacity.measure(bundle or untrained_bundle(config)),
         "frames": frames.measure,
         "store": store.measure,
+        "network": network.measure,
         **further,
     }
     figures: dict[str, Any] = {}

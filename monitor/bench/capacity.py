@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import threading
 import time
@@ -14,7 +15,7 @@ import numpy as np
 from monitor.audio.ring_buffer import RingReader, SampleRing
 from monitor.bench.timing import Section, time_all
 from monitor.bundle.bundle import Bundle
-from monitor.config.schema import Channel
+from monitor.config.setting_types import Channel
 from monitor.core.errors import MonitorError
 from monitor.core.thread_pool import available_processors
 from monitor.core.types import FloatArray
@@ -25,6 +26,7 @@ from monitor.runtime.engine import Engine
 from monitor.runtime.latency import Spread
 from monitor.runtime.monitored_stream import LIVE_CHUNK_S
 from monitor.runtime.session import low_latency
+from monitor.sources.gap_detector import GapDetector
 from monitor.sources.source import Mark
 from monitor.streaming.portion import BatchResult
 from monitor.streaming.score_batch import WINDOWS_AT_ONCE
@@ -65,7 +67,9 @@ class RingSource:
     """A source whose ring is written by the benchmark. For the engine it is a live device."""
 
     speed, live, lost_since, overflows, name = 1.0, True, None, 0, "a simulated device"
+    clock_ppm = math.nan
     error: MonitorError | None = None
+    gap_detector = staticmethod(GapDetector)
 
     def __init__(self, ring: SampleRing, sample_rate: int, channel: Channel) -> None:
         self.reader, self.sample_rate = RingReader(ring, channel), sample_rate

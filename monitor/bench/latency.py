@@ -13,15 +13,18 @@ from rich.console import Console
 
 from monitor.bench.timing import Section
 from monitor.bundle.bundle import Bundle
-from monitor.config.schema import Audio, Config, Features
+from monitor.config.schema import Config, Features
+from monitor.config.sources import Audio
 from monitor.dashboard.app import show
 from monitor.runtime.builder import StreamPlan, build_engine
 from monitor.runtime.engine import Engine
 from monitor.runtime.latency import Spread, algorithmic_delay_s
 from monitor.runtime.session import low_latency
 from monitor.sources.device.microphone import Microphone
+from monitor.sources.device.microphones import recorded_device
 from monitor.sources.device.portaudio import CallbackWriter
 from monitor.sources.device.shared_device import MicrophoneSource
+from monitor.sources.network.address import with_device
 from monitor.sources.paced import PacedSource
 from monitor.sources.source import Source
 
@@ -45,7 +48,9 @@ def measure(config: Config, bundle: Bundle, *, microphone: bool, seconds: float)
     features = bundle.config.features
     source: Source
     if microphone:
-        device = Microphone(config.audio, features.sample_rate, [features.channel], end_when_lost=True)
+        device = recorded_device(
+            with_device(config.audio), features.sample_rate, [features.channel], end_when_lost=True
+        )
         source = MicrophoneSource(device, features.channel)
     else:
         source = _SimulatedDevice(features.sample_rate, config.audio)
@@ -140,7 +145,8 @@ class _NoControls:
 def _writer(source: Source) -> CallbackWriter | None:
     if isinstance(source, _SimulatedDevice):
         return source.writer
-    stream = source.microphone.stream if isinstance(source, MicrophoneSource) else None
+    device = source.microphone if isinstance(source, MicrophoneSource) else None
+    stream = device.stream if isinstance(device, Microphone) else None
     return stream.writer if stream else None
 
 

@@ -23,7 +23,11 @@ def complete_file(_context: click.Context, _parameter: click.Parameter, incomple
 
 
 def complete_microphone(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Returns the numbers of the microphones with their names, or the names that begin with what is typed."""
+    """Returns the numbers of the microphones with their names, or the names that begin with what is typed.
+
+    Of an address, it returns what it may begin with.
+    """
+    from monitor.config.network_address import PORTS
     from monitor.core.errors import MonitorError
     from monitor.core.text import printable
     from monitor.sources.device.devices import input_devices
@@ -38,7 +42,10 @@ def complete_microphone(_context: click.Context, _parameter: click.Parameter, in
     names = [printable(device.name).partition(",")[0] for device in devices]
     matching = dict.fromkeys(name for name in names if name.lower().startswith(incomplete.lower()))
     in_bash = os.environ.get("_MONITOR_COMPLETE", "").startswith("bash")
-    return [CompletionItem(shlex.quote(name) if in_bash else name) for name in matching]
+    beginnings = [f"{scheme}://" for scheme in PORTS if scheme.startswith(incomplete.lower())]
+    return [CompletionItem(shlex.quote(name) if in_bash else name) for name in matching] + [
+        CompletionItem(beginning, help="a source in the network") for beginning in beginnings
+    ]
 
 
 def complete_setting(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

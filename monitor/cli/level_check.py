@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from monitor.audio.level import LevelMeter, dbfs
-from monitor.config.schema import Audio, Channel
+from monitor.config.network_address import public_name
+from monitor.config.setting_types import Channel
+from monitor.config.sources import Audio
 from monitor.core.errors import DataError
 from monitor.core.text import printable
 
@@ -41,7 +43,7 @@ def level_check(audio: Audio, sample_rate: int, channel: Channel) -> str:
             progress.show(seconds, meter)
 
         [piece] = capture_pieces(audio, sample_rate, channel, minutes, show)
-    name = printable(audio.device) or "the microphone"
+    name = printable(public_name(audio.device) or str(audio.url_file or "the microphone"))
     if defect := QualityCheck(sample_rate).defect_of(piece):
         raise DataError(f"{name}: nothing can be learnt from this sound: {defect.advice}")
     level = dbfs(float(np.std(piece, dtype=np.float64)))

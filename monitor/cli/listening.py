@@ -212,7 +212,15 @@ def configured_requests(settings: SettingsSource, *, with_files: bool) -> list[S
             f"There is nothing to listen to: give a model, or list streams with {kind} each in config.yaml."
         )
     return [
-        StreamRequest(stream.bundle, stream.name, stream.device, stream.channel, stream.file, stream.alarm)
+        StreamRequest(
+            stream.bundle,
+            stream.name,
+            stream.device,
+            stream.channel,
+            stream.file,
+            stream.alarm,
+            url_file=stream.url_file,
+        )
         for stream in wanted
     ]
 

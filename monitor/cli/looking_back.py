@@ -69,10 +69,15 @@ def console(*, no_colour: bool = False) -> Console:
     return Console(file=sys.stdout, highlight=False, no_color=True if no_colour else None)
 
 
-def matching(streams: Sequence[StoredStream], patterns: Sequence[str]) -> list[StoredStream]:
+def matching(streams: Sequence[StoredStream], patterns: Sequence[str], *, parts: bool = True) -> list[StoredStream]:
     """The streams that one of the patterns names: whole, with * and ?, or a part of it; all without patterns.
 
     Upper and lower case are the same. A stream is also found as HOST/NAME.
+
+    Args:
+        streams: among which they are.
+        patterns: the patterns.
+        parts: whether a part of a name is enough.
 
     Raises:
         ConfigError: if a pattern is empty or names none, with the names that there are.
@@ -86,13 +91,39 @@ def matching(streams: Sequence[StoredStream], patterns: Sequence[str]) -> list[S
         tests = (
             [one for one, known in names if wanted in known],
             [one for one, known in names if any(fnmatchcase(name, wanted) for name in known)],
-            [one for one, known in names if wanted in known[0]],
+            [one for one, known in names if parts and wanted in known[0]],
         )
         chosen = next((one for one in tests if one), [])
         if not chosen:
             raise ConfigError(f"There is no stream {printable(pattern)!r} in the store{list_of(streams)}")
         found |= {one.id: one for one in chosen}
     return [one for one in streams if one.id in found] if patterns else list(streams)
+
+
+def matching_here(streams: Sequence[StoredStream], patterns: Sequence[str], host: str) -> list[StoredStream]:
+    """The streams of this computer that one of the patterns names, as `matching` does.
+
+    Args:
+        streams: of all computers.
+        patterns: the patterns.
+        host: name of this computer in the store.
+
+    Raises:
+        ConfigError: if a pattern names none; of one that only other computers have, it says which.
+    """
+    here = [one for one in streams if one.host == host]
+    try:
+        return matching(here, patterns)
+    except ConfigError as error:
+        try:
+            elsewhere = {one.host for one in matching(streams, patterns)} - {host}
+        except ConfigError:
+            raise error from None
+        names, hosts = (", ".join(map(printable, one)) for one in (patterns, sorted(elsewhere)))
+        raise ConfigError(
+            f"{names}: is listened to on {hosts}, not on this computer, {printable(host)}. Its model, scores and "
+            "normal sound are there: run this command there."
+        ) from None
 
 
 def list_of(streams: Sequence[StoredStream]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -18,14 +19,17 @@ from monitor.cli.commands.devices import devices
 from monitor.cli.commands.evaluate import evaluate
 from monitor.cli.commands.events import events
 from monitor.cli.commands.export import export
+from monitor.cli.commands.fleet import fleet
 from monitor.cli.commands.guide import guide
 from monitor.cli.commands.improve import improve
 from monitor.cli.commands.integrations import integrations
 from monitor.cli.commands.listen import live, replay
+from monitor.cli.commands.model import model
 from monitor.cli.commands.notify import acknowledge, mute, notify
 from monitor.cli.commands.record import record
 from monitor.cli.commands.reload import reload
 from monitor.cli.commands.report import report
+from monitor.cli.commands.scan import scan
 from monitor.cli.commands.selftest import selftest
 from monitor.cli.commands.setup import setup
 from monitor.cli.commands.status import status
@@ -36,6 +40,13 @@ from monitor.cli.commands.web import web
 from monitor.cli.logs import report_error, set_up_logs
 from monitor.cli.output import say_usage_error
 from monitor.core.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, MonitorError
+
+# An installation that only listens may lack them (`monitor guide container`).
+TRAINING_LIBRARIES = ("torch", "torchaudio")
+NO_TRAINING = (
+    "PyTorch is not installed here: this command needs it. Listening and looking back do not; train on another "
+    "computer, or install it: pip install acoustic-monitor."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -56,8 +67,8 @@ def cli() -> None:
 
 for _command in (
     train, evaluate, calibrate, demo, drift, live, replay, record, devices, bench, export, check, setup, status, reload,
-    events, verdict, backtest, trend, report, improve, selftest,
-    integrations, notify, mute, acknowledge, web, completion, guide,
+    events, verdict, backtest, trend, report, improve, selftest, scan,
+    integrations, notify, mute, acknowledge, web, fleet, model, completion, guide,
 ):  # fmt: skip
     cli.add_command(_command)
 
@@ -69,11 +80,18 @@ def main() -> None:
     portaudio = sys.modules.get("monitor.sources.device.portaudio")
     if portaudio is not None and portaudio.anything_open():
         # A sound server that does not answer would block the interpreter's exit for minutes.
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+        _exit_at_once(code)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        # Of a process of torchrun, threads of torch that are still connected to others could abort the exit.
+        atexit.register(_exit_at_once, code)
     sys.exit(code)
+
+
+def _exit_at_once(code: int) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -102,6 +120,9 @@ def run(arguments: list[str]) -> int:
         report_error(f"{error.filename or 'the output'}: {error.strerror or error}.")
         return EXIT_FAILURE
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in TRAINING_LIBRARIES:
+            report_error(NO_TRAINING)
+            return EXIT_FAILURE
         if os.environ.get("MONITOR_DEBUG"):
             raise
         report_error(

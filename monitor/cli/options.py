@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from monitor.bundle.bundle import Bundle
     from monitor.config.loader import SettingsSource
     from monitor.config.schema import Config
+
+log = logging.getLogger(__name__)
 
 PRESETS = ("default", "toyadmos")  # as in monitor.config.presets, which is too slow to import for --help
 Command = Callable[..., Any]
@@ -105,6 +108,20 @@ class ChannelChoice(click.ParamType):  # type: ignore[type-arg]
         return text if text == "mix" else int(text)
 
 
+def _not_secret(_context: click.Context, _parameter: click.Parameter, device: str | None) -> str | None:
+    """Warns if the address of a device shows a password to everybody who lists the processes of this computer."""
+    if device and ("://" in device):
+        from monitor.config.network_address import has_password
+
+        if has_password(device):
+            log.warning(
+                "--device: all users of this computer can read the password of the address in the list of processes: "
+                "put the address into a file and give --set audio.url_file=FILE, or into a variable of the environment "
+                "and give --device '$NAME'."
+            )
+    return device
+
+
 def microphone_options(command: Command) -> Command:
     """Adds the options that choose a microphone and its channel."""
     command = click.option(
@@ -114,9 +131,10 @@ def microphone_options(command: Command) -> Command:
     )(command)
     return click.option(
         "--device",
-        metavar="NAME|INDEX",
+        metavar="NAME|INDEX|URL",
+        callback=_not_secret,
         shell_complete=complete_microphone,
-        help="Microphone to use: its number, its name or a part of it.  [default: the system's]",
+        help="Microphone to use: its number, its name or a part of it, or an address.  [default: the system's]",
     )(command)
 
 

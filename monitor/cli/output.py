@@ -56,7 +56,11 @@ def journal_prefix(stream: TextIO | None, level: int) -> str:
 
 
 def say_usage_error(error: click.ClickException) -> None:
-    """Writes what is wrong with a command line, as click does."""
+    """Writes what is wrong with a command line, as click does; where it ends after a group of commands, the help."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # click 8.1 prints the help itself
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"{printable_lines(error.format_message())}\n")
+        return
     usage = ""
     if isinstance(error, click.UsageError) and error.ctx is not None:
         usage = f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n\n"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.config.schema import Config
 from monitor.core.errors import ConfigError, MonitorError
-from monitor.core.text import printable
+from monitor.core.text import counted, printable
 from monitor.outputs.named import NamedSink
 from monitor.outputs.sink import Sink
 from monitor.runtime.output_set import Output, SharedOutput, StreamOutput
@@ -18,14 +19,16 @@ from monitor.store.location import (
     is_chosen,
     normal_folder,
     scores_folder,
+    spool_file,
     state_folder,
+    store_files,
     store_url,
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from monitor.clips.folder import ClipFolder
+    from monitor.clips.mover import ClipMover
+    from monitor.config.plant import Clips
     from monitor.core.snapshot import Snapshot
     from monitor.dashboard.history import BackgroundHistory
     from monitor.integrations.metrics_collector import Deliveries
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from monitor.store.database import Store
     from monitor.store.lock import StateLock
     from monitor.store.writer import StoreWriter
+
+MOVING = "moving clips"  # the output that moves clips to `clips.url`
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +70,7 @@ class PlantOutputs:
         self._config, self._serving = config, serving
         self._host, self._url = host_name(config), store_url(config)
         self._clip_folder: ClipFolder | None = None
+        self._mover: ClipMover | None = None  # the one that was made last
         self._normal: NormalSound | None = None
         self._writer: StoreWriter | None = None
         self._notifier: Notifier | None = None
@@ -104,14 +110,18 @@ class PlantOutputs:
             if self._lock is not None and self._config.store.keep_scores_days:
                 found.append(SharedOutput("scores", (), lambda: self._named(self._score_history())))
         if self._lock is not None and config.clips.enabled:
-            found.append(StreamOutput("clips", config.clips, lambda one: self._named(self._clip_sink(config, one))))
+            cut = _without_url(config.clips)  # where clips are moved to does not matter while they are recorded
+            found.append(StreamOutput("clips", cut, lambda one: self._named(self._clip_sink(config, one))))
+            if config.clips.url:
+                found.append(SharedOutput(MOVING, config.clips, lambda: [self._clip_mover(config)]))
         if self._lock is not None and config.normal.enabled:
             depends = (config.normal, config.clips.min_free_gb)
             found.append(StreamOutput("normal sound", depends, lambda one: self._named(self._normal_sink(config, one))))
         if not self._serving:
             return found
         if self._writer is not None:
-            found.append(SharedOutput("notify", config.notify, lambda: self._make_notifier(config), self._use_notifier))
+            messages = (config.notify, config.clips.folder, config.clips.url)
+            found.append(SharedOutput("notify", messages, lambda: self._make_notifier(config), self._use_notifier))
         if config.mqtt.broker:
             found.append(SharedOutput("mqtt", config.mqtt, lambda: self._named(self._mqtt(config, streams))))
         if config.metrics.port is not None:
@@ -141,12 +151,17 @@ class PlantOutputs:
     def note_reload(self, by: str, changed: Sequence[str]) -> None:
         """Notes in the store that settings have changed. Returns at once."""
         if self._writer is not None and changed:
-            from monitor.store.audit import record
+            self._writer.audit(by=by, what="reload", subject=f"settings of {self._host}", after=list(changed))
 
-            def note(connection: Connection) -> None:
-                record(connection, by=by, what="reload", subject="settings", after=list(changed))
+    @property
+    def stores(self) -> bool:
+        """Whether this run writes into a store."""
+        return self._writer is not None
 
-            self._writer.write(note)
+    @property
+    def spooled(self) -> int:
+        """The number of entries that wait on this computer, because the store is away."""
+        return 0 if self._writer is None else self._writer.kept_aside
 
     @property
     def keeps_state(self) -> bool:
@@ -156,11 +171,7 @@ class PlantOutputs:
     def note_upkeep(self, what: str, stream: str, result: str) -> None:
         """Notes in the audit trail what was done beside the monitoring. Returns at once."""
         if self._writer is not None:
-            from monitor.store.audit import record
-
-            self._writer.write(
-                lambda connection: record(connection, by="monitor", what=what, subject=stream, after=result)
-            )
+            self._writer.audit(by="monitor", what=what, subject=f"{self._host}/{stream}", after=result)
 
     def history(self) -> BackgroundHistory | None:
         """The values of hours and days for the screen; None if there is no store."""
@@ -173,28 +184,30 @@ class PlantOutputs:
     def acknowledge(self, event_id: str) -> None:
         """Notes in the store that somebody has seen an anomaly, which ends its reminders. Returns at once."""
         if self._writer is not None:
-            from monitor.notify.acknowledgement import acknowledge_events
-
-            def entry(connection: Connection) -> None:
-                acknowledge_events(connection, [event_id], by="screen")
-
-            self._writer.write(entry)
+            self._writer.acknowledge(event_id, by="screen")
 
     def close(self) -> None:
         """Ends what is no sink: the store, then messages, which tell its last events. Call it after the session."""
-        for part in (self._writer, self._notifier, self._deliveries_store, self._lock):
+        for part in (self._writer, self._notifier, self._deliveries_store):
             if part is not None:
                 part.close()
+        if self._writer is not None:
+            self._writer.finish()
+        # Of a reload that failed, the mover that was made last is not in use.
+        if self._mover is not None and (not self._serving or self.in_use().get(MOVING) is self._mover):
+            self._mover.finish()
+        if self._lock is not None:
+            self._lock.close()
 
     def _look_up_deliveries(self) -> Mapping[str, Any]:
         """How the delivery of messages goes; empty if there are none. Called by one thread, which may have to wait."""
         from monitor.notify.outbox import deliveries_summary
         from monitor.store.database import Store
 
-        if self._notifier is None:
+        if self._notifier is None or self._writer is None:
             return {}
         if self._deliveries_store is None:
-            self._deliveries_store = Store.open(self._url, create=False)
+            self._deliveries_store = Store.open(self._writer.messages_url, create=False)
         return deliveries_summary(self._deliveries_store, self._host).as_mapping()
 
     def _deliveries(self) -> Deliveries | None:
@@ -209,15 +222,25 @@ class PlantOutputs:
     def _open_store(self) -> None:
         from monitor.clips.notice import new_notice
         from monitor.store.database import require_address
-        from monitor.store.retention import Retention
-        from monitor.store.writer import StoreWriter
 
         if self._config.store.enabled:
             require_address(self._url)
         if notice := new_notice(self._config):
             log.info("%s", notice)
         if self._config.store.enabled:
-            self._writer = StoreWriter(self._url, self._host, retention=Retention.of(self._config.store))
+            self._writer = self._new_writer()
+
+    def _new_writer(self) -> StoreWriter:
+        from monitor.store.retention import Retention
+        from monitor.store.spooled_writer import SpooledWriter
+        from monitor.store.writer import StoreWriter
+
+        settings, retention = self._config.store, Retention.of(self._config.store)
+        file = spool_file(self._config)
+        if store_files(self._config):
+            _warn_of_spool(file)
+            return StoreWriter(self._url, self._host, retention=retention)
+        return SpooledWriter(self._url, self._host, file, max_bytes=settings.max_mb * 1e6, retention=retention)
 
     def _named(self, sink: Sink) -> list[Sink]:
         return [NamedSink(sink, self._unnamed) if self._unnamed else sink]
@@ -251,14 +274,22 @@ class PlantOutputs:
         from monitor.clips.clip_sink import ClipSink
         from monitor.clips.folder import ClipFolder
 
-        if self._clip_folder is None or self._clip_folder.settings != config.clips:
+        settings = _without_url(config.clips)
+        if self._clip_folder is None or self._clip_folder.settings != settings:
             path = clips_folder(config)
             if self._writer is None:
-                self._clip_folder = ClipFolder(path, config.clips)
+                self._clip_folder = ClipFolder(path, settings)
             else:
                 records = StoreRecords(self._url)
-                self._clip_folder = ClipFolder(path, config.clips, files=self._writer.files, records=records)
+                self._clip_folder = ClipFolder(path, settings, files=self._writer.files, records=records)
         return ClipSink(self._clip_folder, one.bundle, wait=not self._serving)
+
+    def _clip_mover(self, config: Config) -> Sink:
+        from monitor.clips.clip_records import StoreRecords
+        from monitor.clips.mover import clip_mover
+
+        self._mover = clip_mover(config, None if self._writer is None else StoreRecords(self._url))
+        return self._mover
 
     def _normal_sink(self, config: Config, one: LoadedRequest) -> Sink:
         from monitor.normal_sound.normal_sink import NormalSound, NormalSoundSink
@@ -272,9 +303,12 @@ class PlantOutputs:
         """Prepares messages. They follow from what is in the store; their sink only says what is wrong."""
         self._next_notifier = None
         if config.notify.channels:
+            from monitor.clips.access import ClipAccess
             from monitor.notify.notifier import MessagesSink, Notifier
 
-            self._next_notifier = Notifier(config.notify, self._url, self._host, clips=clips_folder(config))
+            assert self._writer is not None
+            url = self._writer.messages_url
+            self._next_notifier = Notifier(config.notify, url, self._host, clips=ClipAccess(config))
             return self._named(MessagesSink(self._next_notifier))
         return []
 
@@ -305,12 +339,15 @@ class PlantOutputs:
         return MetricsSink(config.metrics, outputs=lambda: self.in_use(), deliveries=self._deliveries, folders=folders)
 
     def _status(self) -> Sink:
+        from monitor.core.object_address import ObjectAddress
         from monitor.service.disk_space import WatchedFolder
         from monitor.service.status_server import StatusServer
 
         folder = state_folder(self._config)
         free = int(self._config.clips.min_free_gb * 1e9)
         watched = [WatchedFolder("state", folder), WatchedFolder("clips", clips_folder(self._config), free)]
+        if self._config.clips.url and (moved := ObjectAddress.parse(self._config.clips.url).folder) is not None:
+            watched.append(WatchedFolder("clips.url", moved, free))
         self.status = StatusServer(folder, folders=watched, deliveries=self._look_up_deliveries)
         return self.status
 
@@ -319,6 +356,29 @@ class PlantOutputs:
 
         sink = systemd_sink()
         return [] if sink is None else self._named(sink)
+
+
+def _without_url(clips: Clips) -> Clips:
+    """The settings that decide which clips are recorded."""
+    return clips.model_copy(update={"url": ""})
+
+
+def _warn_of_spool(file: Path) -> None:
+    """Says what is still to be copied to a database that the settings do not name any more."""
+    from monitor.store.database import StoreError
+    from monitor.store.spool import left_behind
+
+    try:
+        count = left_behind(file)
+    except StoreError as error:
+        log.warning("%s", error)
+        return
+    if count:
+        log.warning(
+            "%s: %s not been copied to the database that store.url named before: name it again, or delete this file.",
+            file,
+            counted(count, "entry has", "entries have"),
+        )
 
 
 def _require_store_for_messages(config: Config) -> None:

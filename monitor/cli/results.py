@@ -19,7 +19,7 @@ from monitor.runtime.session import Session
 Facts = dict[str, object]
 SHORT_S = 30.0  # a recording that is shorter is over before small deviations have added up
 _FILE_COLUMNS = 300  # where the table does not go to a terminal, so that each recording has one line
-_STYLES = {Word.NORMAL: "", Word.SUSPICIOUS: "yellow", Word.ANOMALY: "red", Word.UNKNOWN: "dim"}
+STYLES = {Word.NORMAL: "", Word.SUSPICIOUS: "yellow", Word.ANOMALY: "red", Word.UNKNOWN: "dim"}
 
 
 def print_results(session: Session) -> None:
@@ -45,7 +45,7 @@ def print_results(session: Session) -> None:
                 score += f" of {limit:.4g}"  # the limit is not in the heading: a short recording has a higher one
             first = [Text(stream.name)] if named else []
             why = f": {found.reason}" if found.reason and found.word is not Word.SUSPICIOUS else ""  # a note says that
-            shown = Text(f"{found.word}{why}", style=_STYLES[found.word])
+            shown = Text(f"{found.word}{why}", style=STYLES[found.word])
             table.add_row(
                 *first, Text(printable(result.name)), f"{result.seconds:.1f}", score, share(result.highest_share), shown
             )

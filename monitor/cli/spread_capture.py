@@ -12,7 +12,8 @@ from rich.table import Table
 
 from monitor.audio.level import LevelMeter
 from monitor.cli.output import say
-from monitor.config.schema import Channel, Config
+from monitor.config.schema import Config
+from monitor.config.setting_types import Channel
 from monitor.core.errors import ConfigError, DataError
 from monitor.core.text import counted, printable
 from monitor.normal_sound.recorded_days import compare_days, named_time

@@ -78,7 +78,7 @@ def with_versions(requests: Iterable[StreamRequest], config: Config) -> list[Str
     """The streams, each with the version that was promoted in place of its model, if there is one."""
     found: list[StreamRequest] = []
     for request in requests:
-        in_force = _versions(request, config).in_force(request.model)
+        in_force = versions_of(request, config).in_force(request.model)
         found.append(replace(request, version=None if in_force == request.model else in_force))
     return found
 
@@ -87,12 +87,13 @@ def note_models(requests: Sequence[StreamRequest], config: Config) -> None:
     """Notes with which model each stream is monitored, for commands that are not told (`ModelVersions.origin`)."""
     for request in requests:
         try:
-            _versions(request, config).remember_origin(request.model)
+            versions_of(request, config).remember_origin(request.model)
         except MonitorError as error:
             log.warning("%s", error)
 
 
-def _versions(request: StreamRequest, config: Config) -> ModelVersions:
+def versions_of(request: StreamRequest, config: Config) -> ModelVersions:
+    """The versions of the model of a stream."""
     from monitor.bundle.versions import ModelVersions
     from monitor.store.location import models_folder
 

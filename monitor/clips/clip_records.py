@@ -8,11 +8,11 @@ import sqlalchemy as sa
 
 from monitor.store.database import Store
 from monitor.store.retention import KEPT, forget_files
-from monitor.store.tables import events
+from monitor.store.tables import events, streams
 
 
 class StoreRecords:
-    """Asks the store, which is opened only for that; implements `monitor.clips.retention.ClipRecords`.
+    """Asks the store, which is opened only for that; implements `monitor.clips.mover.MovedRecords`.
 
     Args:
         url: of the store, as `monitor.store.database.Store.open` takes it.
@@ -40,3 +40,13 @@ class StoreRecords:
         with Store.open(self._url, create=False) as store, store.begin() as connection:
             for event_id in event_ids:
                 forget_files(connection, event_id, note)
+
+    def of_others(self, event_ids: Sequence[str], host: str) -> Collection[str]:
+        """The events among these that belong to another host than this one.
+
+        Raises:
+            StoreError: if the store does not answer.
+        """
+        query = sa.select(events.c.id).join(streams).where(events.c.id.in_(event_ids), streams.c.host != host)
+        with Store.open(self._url, create=False) as store, store.reading() as connection:
+            return set(connection.scalars(query))

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from monitor.clips.places import LocalClips
 from monitor.clips.retention import ClipRecords, NoRecords, Retention
 from monitor.clips.speech import SpeechFinder, require_detector
 from monitor.config.plant import Clips
@@ -65,7 +66,7 @@ class ClipFolder:
             require_detector()
         self.lock = threading.Lock()  # one clip at a time, so that many streams do not need many processors
         self.files, self.find_speech = files, SpeechFinder()
-        self._retention = Retention(path, settings, records or NoRecords())
+        self._retention = Retention(LocalClips(path), settings, records or NoRecords())
         self._next_cleaning = -math.inf  # on the monotonic clock
 
     @property

@@ -8,6 +8,7 @@ from monitor.clips.speech import is_installed
 from monitor.config.schema import Config
 from monitor.core.atomic_io import write_atomically
 from monitor.core.errors import MonitorError
+from monitor.core.object_address import ObjectAddress
 from monitor.store.location import clips_folder, normal_folder, state_folder, store_url
 
 MARKER = "notice.txt"  # in the state folder: what was told last
@@ -26,8 +27,9 @@ def notice(config: Config) -> str:
         where = url.removeprefix("sqlite:///") if url.startswith("sqlite:") else "the database of store.url"
         kept.append(f"in {where} events and minute values (off with store.enabled: false)")
     if clips.enabled:
+        where = f"{ObjectAddress.parse(clips.url).name} (clips.url)" if clips.url else str(clips_folder(config))
         kept.append(
-            f"in {clips_folder(config)} the sound of anomalies for {clips.keep_days:g} days; {SPEECH[clips.speech]} "
+            f"in {where} the sound of anomalies for {clips.keep_days:g} days; {SPEECH[clips.speech]} "
             "(off with clips.enabled: false)"
         )
     normal = config.normal

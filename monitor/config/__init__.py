@@ -1,3 +1,16 @@
 """The settings: their schema, presets, and how they are read from config.yaml and the command line."""
 
-__all__ = ["improving", "loader", "messages", "plant", "presets", "schema", "setting_types", "template", "yaml_source"]
+__all__ = [
+    "fleet",
+    "improving",
+    "loader",
+    "messages",
+    "network_address",
+    "plant",
+    "presets",
+    "schema",
+    "setting_types",
+    "sources",
+    "template",
+    "yaml_source",
+]

@@ -17,9 +17,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from monitor.config.messages import KeyPath, Locations, error_messages, stream_errors
+from monitor.config.network_address import public_name
 from monitor.config.presets import PRESETS
-from monitor.config.schema import ENTRY_TYPES, GROUPS, Config, Stream
+from monitor.config.schema import ENTRY_TYPES, GROUPS, Config
 from monitor.config.setting_types import Tree, Verbatim
+from monitor.config.sources import Stream
 from monitor.config.yaml_source import Location, read_with_locations
 from monitor.core.errors import ConfigError
 
@@ -59,7 +61,7 @@ class SettingsSource:
             file: path of a settings file; None reads config.yaml in the current folder if it exists.
             preset: a name in `monitor.config.presets.PRESETS`.
             overrides: `group.key=value` each, as given with `--set`.
-            device: name or number of a microphone, as given with `--device`; None: as in the settings.
+            device: name or number of a microphone, or an address, as given with `--device`; None: as in the settings.
 
         Raises:
             ConfigError: if a setting is invalid; it has a message for each error, with file, line and column.
@@ -83,8 +85,9 @@ class SettingsSource:
             raise ConfigError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
         command_line, option_locations = current_names(*_parse_overrides(overrides))
         if device is not None:
-            command_line.setdefault("audio", {})["device"] = Verbatim(device)
-            option_locations = {**option_locations, ("audio", "device"): f"--device {device}"}
+            option = f"--device {public_name(device)}"
+            command_line.setdefault("audio", {}).update(device=Verbatim(device), url_file=None)
+            option_locations = {**option_locations, ("audio", "device"): option, ("audio", "url_file"): option}
         return cls(preset=preset, command_line=command_line, option_locations=option_locations)
 
     @functools.cached_property
@@ -107,6 +110,14 @@ class SettingsSource:
         config = self._merged(of_model, {"alarm": dict(alarm)} if alarm else {})
         require_trained_settings(config, trained, model_path)
         return config.model_copy(update={"streams": ()})
+
+    def for_training(self, stream: Stream) -> Config:
+        """The settings in force for the training of a stream's model: its own settings of alarms are in it.
+
+        Raises:
+            ConfigError: if its settings contradict others.
+        """
+        return self._merged({}, {"alarm": stream.alarm} if stream.alarm else {}).model_copy(update={"streams": ()})
 
     def _merged(self, of_model: Tree, of_stream: Tree) -> Config:
         streams = self.tree.get("streams") or []
@@ -178,7 +189,8 @@ def require_trained_settings(config: Config, trained: Config, model_path: str) -
 def _with_folder(folder: Path, stream: Stream) -> Stream:
     """The stream with its paths relative to the current folder, not to the folder of the settings file."""
     files = tuple(folder / path for path in stream.file)
-    return stream.model_copy(update={"bundle": folder / stream.bundle, "file": files})
+    url_file = None if stream.url_file is None else folder / stream.url_file.expanduser()
+    return stream.model_copy(update={"bundle": folder / stream.bundle, "url_file": url_file, "file": files})
 
 
 def _parse_overrides(overrides: Iterable[str]) -> tuple[Tree, dict[KeyPath, Location]]:

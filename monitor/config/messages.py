@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from monitor.config.schema import ENTRY_TYPES, Alarm, Config, Stream
+from monitor.config.schema import ENTRY_TYPES, Alarm, Config
 from monitor.config.setting_types import Group, Tree
+from monitor.config.sources import Stream
 from monitor.config.yaml_source import Location
 from monitor.core.text import shortened
 

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from monitor.config.setting_types import BLANK, BLANK_TEXT, Group, PathSetting, Text, setting_error
+from monitor.core.errors import ConfigError
+from monitor.core.object_address import WHOLE_ADDRESS, ObjectAddress
 
 EventKind = Literal["anomaly", "warning", "off", "new mode", "drift", "gap", "lost", "no signal", "overloaded",
                     "invalid samples", "self-test"]  # fmt: skip
@@ -64,7 +66,11 @@ class Store(Group):
         "0: none is kept",
     )  # fmt: skip
     max_mb: float = Field(
-        4000.0, ge=1, le=1e8, description="largest size of a store in a file, in megabytes; the oldest rows go first"
+        4000.0,
+        ge=1,
+        le=1e8,
+        description="largest size of a store in a file, or of the spool before a server, in megabytes; the oldest rows "
+        "go first",
     )
 
 
@@ -74,6 +80,12 @@ class Clips(Group):
     enabled: bool = Field(True, description="whether the sound of anomalies is kept")
     folder: Annotated[PathSetting | None, BLANK] = Field(
         None, description="folder for clips and pictures; null: clips in state.folder"
+    )
+    url: Annotated[Text, BLANK_TEXT] = Field(
+        "",
+        max_length=1000,
+        description="object store or folder, such as s3://bucket/clips, to which clips are moved for all computers to "
+        "see, without passwords; null: they stay in clips.folder",
     )
     before_s: float = Field(10.0, ge=0, le=600, description="seconds of sound kept before an anomaly began")
     after_s: float = Field(30.0, ge=0, le=600, description="seconds of sound kept after it ended")
@@ -99,6 +111,19 @@ class Clips(Group):
         1.0, ge=0, le=1e6,
         description="gigabytes of the disk that clips leave free: the oldest go first, then no new ones are written",
     )  # fmt: skip
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        try:
+            address = ObjectAddress.parse(url) if url else None
+        except ConfigError as error:
+            raise ValueError(str(error).removesuffix(".")) from None
+        if address is not None and address.scheme in WHOLE_ADDRESS:
+            raise ValueError(
+                "clips cannot be moved to a web server: give a folder, or an address such as s3://bucket/clips"
+            )
+        return url
 
     @model_validator(mode="after")
     def _reaches_back(self) -> Self:

@@ -6,58 +6,30 @@ from it. The docstring of a group and the descriptions are shown to users there.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from monitor.config.fleet import Fleet
 from monitor.config.improving import Commissioning, Normal, Selftest, Web
 from monitor.config.plant import Clips, Metrics, Mqtt, Notify, State, Store
 from monitor.config.setting_types import (
     BLANK,
-    BLANK_TEXT,
+    SAMPLE_RATES,
+    Channel,
     Group,
     PathSetting,
-    Text,
-    Tree,
-    blank_is_none,
     entry_type,
     setting_error,
 )
+from monitor.config.sources import Audio, Stream
 
 Sensitivity = Literal["low", "normal", "high"]
-SAMPLE_RATES = (1000, 384_000)  # lowest and highest sample rate in Hz
-MAX_CHANNELS = 128
-Channel = Literal["mix"] | Annotated[int, Field(ge=0, lt=MAX_CHANNELS)]
 # Share of half the sample rate that resampling leaves as it is; above it begins the slope of the filter.
 FLAT_SHARE = 7 / 8
 MAX_OVERLAP = 64  # spectra that a sample can be part of
 MAX_WINDOW = 65_536  # values in a window of the autoencoder
 MAX_RATE = 1e8  # values in all windows of a second: far more than a computer can score
-
-
-class Audio(Group):
-    """The microphone."""
-
-    device: Annotated[Text, BLANK_TEXT] = Field(
-        "",
-        max_length=1000,
-        description="name of the microphone, part of it, or its number (`monitor devices`); null: the system's default",
-    )
-    device_rate: Annotated[int | None, BLANK] = Field(
-        None, ge=SAMPLE_RATES[0], le=SAMPLE_RATES[1],
-        description="sample rate to record at, in Hz; null: features.sample_rate, or the microphone's own rate if it "
-        "cannot record at that",
-    )  # fmt: skip
-    latency_s: float = Field(
-        0.25, ge=0.001, le=5,
-        description="seconds of sound that the system may buffer; less has a shorter delay, more has fewer gaps on a "
-        "busy computer",
-    )  # fmt: skip
-    block_ms: float = Field(10.0, ge=1, le=100, description="milliseconds of sound that the system delivers at a time")
-    buffer_s: float = Field(
-        30.0, ge=1, le=600, description="seconds of sound that may wait to be scored before some of it is lost"
-    )
 
 
 class Features(Group):
@@ -347,47 +319,6 @@ class Dashboard(Group):
     log_every_s: float = Field(10.0, ge=0.01, le=86400, description="seconds between summary lines with --headless")
 
 
-def _one_or_many(value: object) -> object:
-    """Puts a single file, which may be written without brackets, into a list."""
-    return [value] if isinstance(value, str | Path) else value
-
-
-class Stream(Group):
-    """One of several streams: a microphone or recordings, and the model that scores them."""
-
-    name: str = Field(
-        min_length=1,
-        max_length=60,
-        description="name of the stream on the screen, in events and scores; a different one for each",
-    )
-    bundle: PathSetting = Field(description="path of the trained model, relative to the folder of this file")
-    device: Annotated[Text, BLANK_TEXT] = Field(
-        "", max_length=1000, description="for live: the microphone, as in audio.device; streams may share one"
-    )
-    channel: Annotated[Channel | None, BLANK] = Field(
-        None, description="number of the channel, counted from 0, or mix; left out: as in training"
-    )
-    file: Annotated[tuple[PathSetting, ...], BeforeValidator(_one_or_many)] = Field(
-        (), description="for replay, instead of device: a recording, a folder of them, or a list"
-    )
-    alarm: Annotated[Tree, BeforeValidator(lambda value: {} if blank_is_none(value) is None else value)] = Field(
-        {}, description="settings of the group alarm that differ for this stream"
-    )
-
-    @field_validator("name")
-    @classmethod
-    def _plain(cls, name: str) -> str:
-        if not name.isprintable() or name != name.strip() or set(name) & set("/\\"):
-            raise ValueError("a name is one line of printable characters, without slashes or spaces at its ends")
-        return name
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.file and self.device:
-            raise ValueError("a stream has either a device or a file, not both")
-        return self
-
-
 class Config(Group):
     """All settings."""
 
@@ -411,6 +342,7 @@ class Config(Group):
     commissioning: Commissioning = Commissioning()
     selftest: Selftest = Selftest()
     web: Web = Web()
+    fleet: Fleet = Fleet()
     streams: tuple[Stream, ...] = ()
 
     @model_validator(mode="after")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 Tree = dict[str, Any]
+SAMPLE_RATES = (1000, 384_000)  # lowest and highest sample rate in Hz
+MAX_CHANNELS = 128
+Channel = Literal["mix"] | Annotated[int, Field(ge=0, lt=MAX_CHANNELS)]
 
 
 def blank_is_none(value: object) -> object:

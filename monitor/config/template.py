@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from monitor.config.loader import changed
+from monitor.config.network_address import public_name
 from monitor.config.presets import PRESETS
-from monitor.config.schema import ENTRY_TYPES, GROUPS, Config, Stream
+from monitor.config.schema import ENTRY_TYPES, GROUPS, Config
 from monitor.config.setting_types import Group
+from monitor.config.sources import Stream
 
 WIDTH = 118
 COMMENT_COLUMN = 26
@@ -55,6 +59,7 @@ STREAM_EXAMPLES = {
     "name": "press 2",
     "bundle": "press/model.safetensors",
     "device": "USB Audio",
+    "url_file": "camera.address",
     "channel": "3",
     "file": "[mon.wav, tue.wav]",
     "alarm": "{threshold: 3.5}",
@@ -84,7 +89,10 @@ def template() -> str:
 
 
 def as_yaml(config: Config) -> str:
-    """All settings as YAML that can be loaded; a star in a comment marks those that differ from the default."""
+    """All settings as YAML that can be loaded; a star in a comment marks those that differ from the default.
+
+    What is secret in addresses is left out.
+    """
     different = changed(config)
     lines: list[str] = []
     for group in GROUPS:
@@ -92,7 +100,7 @@ def as_yaml(config: Config) -> str:
         for key, value in getattr(config, group).model_dump(mode="json").items():
             star = "    # *" if key in different.get(group, {}) else ""
             entries = getattr(getattr(config, group), key) if (group, key) in ENTRY_TYPES else ()
-            lines.append(f"  {key}:{star}" if entries else f"  {key}: {as_yaml_value(value)}{star}")
+            lines.append(f"  {key}:{star}" if entries else f"  {key}: {as_yaml_value(_public(key, value))}{star}")
             lines += _as_yaml_entries("    ", entries)
     lines.append("streams:" if config.streams else "streams: []")
     return "\n".join([*lines, *_as_yaml_entries("  ", config.streams)])
@@ -103,7 +111,33 @@ def _as_yaml_entries(indent: str, entries: Iterable[Group]) -> Iterator[str]:
     for entry in entries:
         given = entry.model_dump(mode="json", exclude_defaults=True)
         for number, (key, value) in enumerate(given.items()):
-            yield f"{indent}{'  ' if number else '- '}{key}: {as_yaml_value(value)}"
+            yield f"{indent}{'  ' if number else '- '}{key}: {as_yaml_value(_public(key, value))}"
+
+
+def _without_password(address: str) -> str:
+    """The address of a store without its password."""
+    without = re.sub(r"(?<=://)([^/?#:@]*):.*@", r"\1:***@", address)
+    return re.sub(r"(?i)((?:passw|secret|token|key)[^=&]*=)[^&]+", r"\1***", without)
+
+
+def _host_only(address: str) -> str:
+    """What a service's address begins with; the rest is a secret: whoever has it can send messages."""
+    parts = urlsplit(address)
+    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return address if address.rstrip("/") == place else f"{place}/***"
+
+
+SHOWN_AS: dict[str, Callable[[str], str]] = {  # settings with addresses that may contain secrets
+    "device": public_name,
+    "url": _without_password,
+    "webhook": _host_only,
+    "apprise": lambda address: f"{address.partition('://')[0]}://***" if "://" in address else "***" if address else "",
+}
+
+
+def _public(key: str, value: object) -> object:
+    """A value as it may be shown: an address without what is secret in it."""
+    return SHOWN_AS[key](value) if key in SHOWN_AS and isinstance(value, str) else value
 
 
 def sensitivity_meaning(config: Config) -> str:

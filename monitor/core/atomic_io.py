@@ -45,7 +45,8 @@ def atomic_file(path: Path, *, durable: bool = True, replace: bool = True) -> It
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # The leading dot hides the file: a search for recordings in this folder must not find it unfinished.
-    temporary = path.with_name(f".{path.name[:180]}.{secrets.token_hex(8)}.tmp")
+    name = os.fsdecode(os.fsencode(path.name)[:180])  # a name may have 255 bytes
+    temporary = path.with_name(f".{name}.{secrets.token_hex(8)}.tmp")
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:
         with os.fdopen(descriptor, "w+b") as file:

@@ -62,4 +62,5 @@ class Snapshot:
     outputs: tuple[str, ...] = ()  # what is wrong with outputs at present, a sentence each
     model_id: str = ""  # of the model's content
     note: str = ""  # what is done with the model at present, in a few words, such as "commissioning: day 3 of 7"
+    clock_ppm: float = math.nan  # how fast a network sender's clock is, in parts per million; NaN if that is not known
     false_alarms: str = ""  # how many the limits in force lead to, in words; empty if that is unknown

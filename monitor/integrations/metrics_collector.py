@@ -136,6 +136,10 @@ def _of_streams(snapshots: Mapping[str, Snapshot]) -> Iterator[Metric]:
             "99th percentile of the time from the last sample of a window to its score.",
             lambda _, one: finite(one.processing_p99_s),
         ),
+        "source_clock_ppm": (
+            "By how much the clock of a sender in the network is fast, in parts per million.",
+            lambda _, one: finite(one.clock_ppm),
+        ),
     }  # fmt: skip
     families = {name: _gauge(name, text, labels=["stream"]) for name, (text, _) in numbers.items()}
     for stream, snapshot in snapshots.items():

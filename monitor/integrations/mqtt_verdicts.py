@@ -23,6 +23,7 @@ from monitor.store.tables import verdicts as verdicts_table
 
 LOOK_S = 2.0  # time between two looks for verdicts that the page or the command line wrote
 WAITING = 100  # requests that wait for the store at most
+STILL_COMING = 100  # numbers of verdicts: one may become visible after those with so much higher numbers
 MOST_READY = 500  # messages that wait for the broker; verdicts beyond that stay in the store until it has them
 LONGEST_REQUEST = 10_000  # characters
 WORDS = {"event": str, "verdict": str, "by": str, "comment": str, "request": str}  # of a request
@@ -76,7 +77,7 @@ class VerdictDesk:
         self._url, self._host, self._topics = url, host, topics
         self._requests: queue.Queue[str] = queue.Queue(WAITING)
         self._store: Store | None = None
-        self._seen: int | None = None  # number of the newest verdict that was looked at
+        self._seen: set[int] | None = None  # numbers of the newest verdicts that were looked at; None: not yet
         self._failed = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt verdicts", daemon=True)
@@ -157,20 +158,25 @@ class VerdictDesk:
             store = self._opened()
             table = verdicts_table.c
             if self._seen is None:
+                newest = sa.select(table.id).order_by(table.id.desc()).limit(STILL_COMING)
                 with store.reading() as connection:
-                    self._seen = connection.scalar(sa.select(sa.func.max(table.id))) or 0
+                    self._seen = set(connection.scalars(newest))
                 return
+            # Of two verdicts at the same time, the one with the higher number may be the first to be there.
+            since = max(self._seen, default=0) - STILL_COMING
+            unseen = (table.id > since, table.id.not_in(self._seen))
             with store.reading() as connection:
                 new = connection.execute(
-                    sa.select(verdicts_table).where(table.id > self._seen).order_by(table.id).limit(WAITING)
+                    sa.select(verdicts_table).where(*unseen).order_by(table.id).limit(WAITING)
                 ).all()
                 events = [queries.event_in(connection, one.event_id) for one in new]
             for one, event in zip(new, events, strict=True):
-                self._seen = one.id
+                self._seen.add(one.id)
                 if event is not None and event.host == self._host:
                     said = verdicts.StoredVerdict(one.time, one.by, one.verdict, one.comment or "", one.model_id or "")
                     payload = verdict_payload(event, said)
                     self.ready.append(Message(self._topics.event(event.stream), payload, qos=1, retain=False))
+            self._seen = set(sorted(self._seen)[-STILL_COMING:])
             self._failed = False
         except MonitorError as error:
             if not self._failed and self._seen is not None:

@@ -1,4 +1,4 @@
-"""The files that come with the monitor for other programs: Prometheus, Grafana, systemd."""
+"""The files that come with the monitor for other programs: Prometheus, Grafana, systemd, containers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ DESCRIPTIONS = {
     "prometheus-alerts.yml": "alert rules for Prometheus",
     "grafana-dashboard.json": "dashboard for Grafana",
     "monitor@.service": "unit for systemd",
+    "Containerfile": "builds a container image of the monitor",
+    "compose.yaml": "containers: the monitor with PostgreSQL, an MQTT broker, Prometheus and Grafana",
 }
 
 

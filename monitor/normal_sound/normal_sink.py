@@ -118,7 +118,7 @@ class NormalSoundSink(BackgroundSink):
     def __init__(
         self, shared: NormalSound, stream: str, bundle: Bundle, *, wait: bool = False, seed: int | None = None
     ) -> None:
-        self._shared, self._stream, self._bundle = shared, stream, bundle
+        self._shared, self._stream, self._bundle, self._waits = shared, stream, bundle, wait
         settings = shared.settings
         self._taker = PieceTaker(bundle, settings.every_s, seed=seed)
         self.pieces = StreamPieces(
@@ -174,14 +174,19 @@ class NormalSoundSink(BackgroundSink):
         """Hands a piece over that is complete and normal, and lets those be kept that have waited long enough."""
         self._now = rows.wall_time
         piece, heard_s = self._taker.scores(rows), self._taker.heard_s
-        if piece is not None and not self._worker.full:
+        if piece is not None and self._has_room:
             ready_s = heard_s + self._shared.settings.wait_s
             bundle = self._bundle
             self._put(lambda: self._add(piece, bundle, ready_s), 0)
             self._ready.append(ready_s)
-        if self._ready and heard_s >= self._ready[0] and not self._worker.full:
+        if self._ready and heard_s >= self._ready[0] and self._has_room:
             self._ready.popleft()
             self._put(lambda: self._keep(heard_s), 0)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether a piece may be handed over: a replay waits for the disk, but not while it fails."""
+        return not self._worker.full or (self._waits and not self._worker.failure)
 
     def close(self) -> None:
         """Ends the thread; pieces that wait are given up."""

@@ -11,9 +11,8 @@ from monitor.notify.outbox import hold_back
 from monitor.notify.rules import ENDED
 from monitor.store import audit
 from monitor.store.database import Store
+from monitor.store.rows import parts
 from monitor.store.tables import deliveries, events
-
-AT_ONCE = 500  # ids in one statement
 
 
 def acknowledge(store: Store, event_ids: Collection[str], by: str) -> int:
@@ -37,12 +36,12 @@ def acknowledge_events(connection: sa.Connection, event_ids: Collection[str], by
     Returns:
         the number of events that were not acknowledged before.
     """
-    ids = sorted(event_ids)
     now = time.time()
     acknowledged = 0
-    for start in range(0, len(ids), AT_ONCE):
-        chosen = (events.c.id.in_(ids[start : start + AT_ONCE]), events.c.acknowledged.is_(None))
-        new = connection.scalars(sa.select(events.c.id).where(*chosen)).all()
+    for part in parts(sorted(event_ids)):
+        chosen = (events.c.id.in_(part), events.c.acknowledged.is_(None))
+        # Locked, so that of two people who do so at the same time only the first is noted.
+        new = connection.scalars(sa.select(events.c.id).where(*chosen).order_by(events.c.id).with_for_update()).all()
         connection.execute(events.update().where(events.c.id.in_(new)).values(acknowledged=now, acknowledged_by=by))
         superfluous = sa.and_(deliveries.c.event_id.in_(new), deliveries.c.stage != ENDED)
         hold_back(connection, superfluous, f"acknowledged by {by}")

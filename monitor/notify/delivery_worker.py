@@ -15,12 +15,12 @@ from monitor.core.errors import MonitorError
 from monitor.core.text import duration_text
 from monitor.notify.channel import Channel, NotSent
 from monitor.notify.message import Composer
-from monitor.notify.outbox import GIVEN_UP, SENT, WAITING, add, of_host
+from monitor.notify.outbox import add, of_host
 from monitor.notify.pace import Pace
 from monitor.notify.plan import Planner
 from monitor.notify.rules import BEGAN, Rules, reminder, reminder_number
 from monitor.store.database import Store
-from monitor.store.tables import deliveries, events, streams
+from monitor.store.tables import GIVEN_UP, SENT, WAITING, deliveries, events, streams
 
 LAST_RETRY_S = 300.0  # longest pause before a message is tried again
 TRIES_IF_REFUSED = 3  # attempts at a message that the receiver does not want

@@ -12,12 +12,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from monitor.clips.access import ClipAccess, NoClip
 from monitor.core.events import new_event_id
-from monitor.notify.outbox import WAITING
+from monitor.core.object_store import ObjectStoreError
 from monitor.notify.wording import digest_sentence, digest_title, sentence, title
 from monitor.store.queries import event_in
 from monitor.store.records import StoredEvent
-from monitor.store.tables import deliveries
+from monitor.store.tables import WAITING, deliveries
 
 VERSION = 1  # of the JSON object
 LISTED = 100  # events that a digest lists at most
@@ -46,12 +47,12 @@ class Composer:
 
     Args:
         host: name of this computer.
-        clips: folder that the paths of clips and pictures are relative to.
+        clips: finds clips and pictures; None: messages have none.
         zone: time zone of the times in texts; None: that of the computer.
     """
 
     host: str
-    clips: Path = Path()
+    clips: ClipAccess | None = None
     zone: datetime.tzinfo | None = None
 
     def compose(self, connection: sa.Connection, message: str) -> Message | None:
@@ -81,7 +82,7 @@ class Composer:
     def _single(self, delivery: str, stage: str, event: StoredEvent, *, with_files: bool) -> Message:
         content = {"version": VERSION, **self._entry(delivery, stage, event)}
         names = (event.picture, event.clip) if with_files else ()
-        files = tuple(path for name in names if name and (path := self.clips / name).is_file())
+        files = tuple(path for name in names if (path := self._file(event, name)) is not None)
         return Message(delivery, _encoded(content), title(event, stage), content["text"], files)
 
     def _digest(self, message: str, count: int, entries: Sequence[tuple[str, str, StoredEvent]]) -> Message:
@@ -103,16 +104,24 @@ class Composer:
             "stage": stage,
             "host": event.host,
             "stream": event.stream,
-            "event": {name: self._value(name, getattr(event, name)) for name in _FIELDS},
+            "event": {name: self._value(event, name) for name in _FIELDS},
             "text": sentence(event, stage, self.zone),
         }
 
-    def _value(self, name: str, value: Any) -> Any:
+    def _file(self, event: StoredEvent, path: str) -> Path | None:
+        """A file of an event on this computer; None if there is none, because the text has to go out in any case."""
+        try:
+            return self.clips.local(event.host, path) if self.clips is not None and path else None
+        except (NoClip, ObjectStoreError):
+            return None
+
+    def _value(self, event: StoredEvent, name: str) -> Any:
         """A field of an event as JSON has it: null for what is empty or no number."""
+        value = getattr(event, name)
         if name == "bands":
             return [asdict(band) for band in value]
         if name in ("clip", "picture"):
-            return str((self.clips / value).absolute()) if value else None
+            return self.clips.where(event.host, value) if self.clips is not None and value else None
         if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
             return None
         if name in _TIMES:

@@ -7,23 +7,23 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import sqlalchemy as sa
 
+from monitor.clips.access import ClipAccess
 from monitor.config.plant import Notify
 from monitor.core.text import counted
 from monitor.notify.channel import make_channel
 from monitor.notify.delivery_worker import DeliveryWorker
 from monitor.notify.message import Composer
-from monitor.notify.outbox import GIVEN_UP, WAITING, enqueue
+from monitor.notify.outbox import enqueue
 from monitor.notify.pace import Pace
 from monitor.notify.plan import Planner
 from monitor.notify.rules import Rules
 from monitor.outputs.sink import Sink
 from monitor.store.database import Store
 from monitor.store.records import StoredEvent
-from monitor.store.tables import deliveries, events, streams
+from monitor.store.tables import GIVEN_UP, WAITING, deliveries, events, streams
 
 CLOSE_S = 5.0  # longest time that closing waits for messages that are being sent
 
@@ -40,7 +40,7 @@ class Notifier:
         settings: channels and rules.
         store_url: of the store.
         host: name of this computer; only the events of its streams are delivered.
-        clips: folder of clips and pictures.
+        clips: finds clips and pictures; None: messages have none.
         zone: time zone of quiet hours and texts; None: that of the computer.
         clock: returns the Unix time.
         pace: how quickly messages are delivered.
@@ -55,7 +55,7 @@ class Notifier:
         store_url: str,
         host: str,
         *,
-        clips: Path = Path(),
+        clips: ClipAccess | None = None,
         zone: datetime.tzinfo | None = None,
         clock: Callable[[], float] = time.time,
         pace: Pace | None = None,

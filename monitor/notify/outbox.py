@@ -25,9 +25,8 @@ from monitor.notify.rules import BEGAN, ENDED, Rules
 from monitor.store.database import Store
 from monitor.store.records import StoredEvent
 from monitor.store.rows import insert_or
-from monitor.store.tables import deliveries, events, streams
+from monitor.store.tables import GIVEN_UP, HELD_BACK, SENT, WAITING, deliveries, events, streams
 
-WAITING, SENT, HELD_BACK, GIVEN_UP = "waiting", "sent", "held back", "given up"  # states
 STUCK_S = 300.0  # a message that is tried for longer than this is stuck
 RECENT_S = 86_400.0  # messages that were given up in this time are counted in the summary
 UNCLAIMED = sa.and_(deliveries.c.state == WAITING, deliveries.c.message.is_(None))  # part of no message yet
@@ -50,6 +49,9 @@ def enqueue(connection: sa.Connection, event: StoredEvent, rules: Rules) -> None
             if event.ended is not None and event.ended - event.onset < rule.after_s:
                 of_channel = sa.and_(deliveries.c.event_id == event.id, deliveries.c.channel == channel)
                 hold_back(connection, of_channel, _too_short(event))
+    if event.acknowledged is not None:
+        superfluous = sa.and_(deliveries.c.event_id == event.id, deliveries.c.stage != ENDED)
+        hold_back(connection, superfluous, f"acknowledged by {event.acknowledged_by or 'somebody'}")
     if event.ended is not None:
         _end(connection, event, event.ended, rows, rules)
 

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from monitor.config.plant import Rule
 from monitor.core.text import duration_text
-from monitor.notify.outbox import HELD_BACK, UNCLAIMED, WAITING, add, of_host
+from monitor.notify.outbox import UNCLAIMED, add, of_host
 from monitor.notify.quiet_hours import quiet_until
 from monitor.notify.rules import BEGAN, ENDED, ESCALATED, Rules
-from monitor.store.tables import deliveries, events, streams
+from monitor.store.tables import HELD_BACK, WAITING, deliveries, events, streams
 
 AT_ONCE = 1000  # rows that are in memory at the same time
 

@@ -9,6 +9,7 @@ __all__ = [
     "details",
     "event_table",
     "event_text",
+    "fleet_table",
     "page",
     "selftest_table",
     "timeline",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -98,7 +97,7 @@ def _wrapped(text: str, width: int) -> Text:
 def print_event(
     console: Console,
     event: StoredEvent,
-    clips: Path,
+    where: Callable[[str, str], str],
     deliveries: Sequence[Delivery],
     verdicts: Sequence[StoredVerdict],
 ) -> None:
@@ -107,7 +106,7 @@ def print_event(
     Args:
         console: where to.
         event: the event.
-        clips: the folder that the paths of its files are relative to.
+        where: returns where a file is, of its host and its path in the store.
         deliveries: the messages about it.
         verdicts: what people said about it, oldest first.
     """
@@ -134,8 +133,8 @@ def print_event(
         ("source", event.source),
         ("model", event.model_id),
         ("reminders", str(event.reminders) if event.reminders else ""),
-        ("clip", str(clips / event.clip) if event.clip else _no_clip(event)),
-        ("picture", str(clips / event.picture) if event.picture else ""),
+        ("clip", where(event.host, event.clip) if event.clip else _no_clip(event)),
+        ("picture", where(event.host, event.picture) if event.picture else ""),
         ("note", event.note if event.clip else ""),
         ("kept", "whatever its age" if event.locked else ""),
     ]

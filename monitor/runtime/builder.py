@@ -11,7 +11,10 @@ from monitor.audio.sound_files import recordings_of
 from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import load_bundle
 from monitor.config.loader import SettingsSource
-from monitor.config.schema import Channel, Config
+from monitor.config.network_address import public_name
+from monitor.config.schema import Config
+from monitor.config.setting_types import Channel
+from monitor.config.sources import Audio
 from monitor.core.errors import BundleError
 from monitor.core.thread_pool import ThreadPool, available_processors
 from monitor.detection.drift import Drift, DriftFile
@@ -25,6 +28,7 @@ from monitor.runtime.start_failures import StartFailures
 from monitor.sources.device.microphones import Listener, Microphones
 from monitor.sources.device.shared_device import MicrophoneSource
 from monitor.sources.file_replay import FileReplay
+from monitor.sources.network.address import with_device
 from monitor.sources.source import Source
 
 STREAMS_PER_PROCESSOR = 64  # live streams for which one thread suffices
@@ -51,11 +55,12 @@ class StreamRequest:
 
     model: Path
     name: str = ""
-    device: str = ""  # the microphone; empty: audio.device
+    device: str = field(default="", repr=False)  # the microphone, or an address; empty: that of `audio`
     channel: Channel | None = None  # None: the channel of the training
     files: tuple[Path, ...] = ()  # recordings to replay, instead of a microphone
     alarm: dict[str, object] = field(default_factory=dict)  # settings of the group `alarm` for this stream only
     version: Path | None = None  # the model that was promoted in place of `model` for this stream
+    url_file: Path | None = None  # instead of `device`: a file with an address
 
     @property
     def model_in_force(self) -> Path:
@@ -65,7 +70,7 @@ class StreamRequest:
     @property
     def source_name(self) -> str:
         """Name of the source for display, before it is opened."""
-        return self.files[0].name if self.files else self.device or "microphone"
+        return self.files[0].name if self.files else public_name(self.device) or "microphone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class LoadedRequest:
     def listener(self) -> Listener:
         """What it needs of a microphone."""
         audio = self.config.audio
-        settings = audio.model_copy(update={"device": self.request.device or audio.device})
+        settings = audio.model_copy(update={"device": self.request.device or audio.device, "url_file": None})
         return Listener(settings, self.channel, self.bundle.config.features.sample_rate)
 
     def plan(
@@ -147,7 +152,7 @@ def load_requests(
     Args:
         requests: the streams.
         settings: the settings file and the command line.
-        failures: takes streams whose models cannot be loaded; None: they are an error.
+        failures: takes streams whose models cannot be loaded, or whose address cannot be read; None: they are an error.
 
     Raises:
         BundleError: as `StartFailures.check` says, with a message for each stream concerned.
@@ -167,10 +172,26 @@ def load_requests(
                     request = replace(request, version=None)
             loaded.append((request, _loaded(request.model, bundles)))
     failures.check(loaded)
-    return [
-        LoadedRequest(request, bundle, settings.for_model(bundle.config, str(request.model), request.alarm))
-        for request, bundle in loaded
-    ]
+    found: list[LoadedRequest] = []
+    for request, bundle in loaded:
+        config = settings.for_model(bundle.config, str(request.model), request.alarm)
+        with failures.collected(request.name, request.model, request.source_name):
+            found.append(LoadedRequest(_with_address(request, config.audio), bundle, config))
+    failures.check(found)
+    return found
+
+
+def _with_address(request: StreamRequest, audio: Audio) -> StreamRequest:
+    """The request with its address: checked, and read from the file that it, or `audio` for it, names instead.
+
+    Raises:
+        ConfigError: if it cannot be read.
+    """
+    if request.files:
+        return request
+    own = {"device": request.device, "url_file": request.url_file}
+    source = with_device(audio.model_copy(update=own) if any(own.values()) else audio)
+    return replace(request, device=source.device, url_file=None)
 
 
 def _loaded(path: Path, bundles: dict[Path, Bundle]) -> Bundle:

@@ -25,6 +25,10 @@ from monitor.streaming.portion import Portion
 
 POLL_S = 0.002  # sleep between turns in which no stream had samples
 TURN_S = 0.01  # minimum time of a turn with several live streams, because the overhead of a turn is constant
+TURN_EACH_S, LONGEST_TURN_S = (
+    0.001,
+    0.05,
+)  # the same for each stream: sources in a network all deliver at times of their own
 SNAPSHOT_S = 0.1  # time between two snapshots of a stream
 SNAPSHOT_SPACING_S = 0.01  # minimum time between snapshots of any two streams
 ACCELERATED = 2.0  # times real time: a faster stream is not paced, but scored as fast as possible
@@ -189,7 +193,7 @@ class Engine:
 
     def _loop(self) -> None:
         while self._active and not self._stopping.is_set():
-            turn_s = TURN_S if self._paced and len(self.streams) > 1 else 0.0
+            turn_s = _turn_s(len(self.streams)) if self._paced else 0.0
             began = time.monotonic()
             worked = self.take_turns()
             now = time.monotonic()
@@ -270,6 +274,11 @@ class Engine:
             for stream in streams:
                 stream.fail(_unforeseen(error), beyond_repair=True)
         return otherwise
+
+
+def _turn_s(streams: int) -> float:
+    """The minimum time of a turn with so many live streams, in seconds."""
+    return min(max(TURN_S, TURN_EACH_S * streams), LONGEST_TURN_S) if streams > 1 else 0.0
 
 
 def is_paced(streams: Sequence[MonitoredStream]) -> bool:

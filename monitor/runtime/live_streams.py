@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from monitor.audio.bandwidth import narrow_note
 from monitor.config.loader import SettingsSource
 from monitor.config.schema import Alarm, Config
 from monitor.core.errors import MonitorError
@@ -63,6 +64,7 @@ class Running:
 class Prepared:
     """A change that can be applied: models are loaded, outputs opened, and new streams made."""
 
+    settings: SettingsSource  # as they were read
     config: Config  # the settings in force from then on
     running: dict[str, Running]  # all streams from then on, by their names
     added: tuple[MonitoredStream, ...]  # those that are new
@@ -109,6 +111,11 @@ class LiveStreams:
         return self._config
 
     @property
+    def settings(self) -> SettingsSource:
+        """The settings as they were read last; some that have changed since the start may need a restart."""
+        return self._settings
+
+    @property
     def pairs(self) -> list[tuple[StreamRequest, MonitoredStream]]:
         """The streams that are monitored, each with its description. For any thread."""
         return [(one.request.request, one.stream) for one in self._running.values()]
@@ -123,7 +130,7 @@ class LiveStreams:
         self._failures = StartFailures(tolerate=len(requests) > 1)
         self._loaded = load_requests(requests, settings, self._failures)
         self._check(self._loaded)
-        self._config = settings.config
+        self._settings, self._config = settings, settings.config
 
     def start(self) -> Session:
         """Makes the session, which is not run yet. A stream of several that cannot be started is shown as lost.
@@ -156,27 +163,34 @@ class LiveStreams:
         self._running = {stream.name: Running(by_name[stream.name], stream) for stream in self.session.streams}
         return self.session
 
-    def prepare(self, settings: SettingsSource) -> Prepared:
+    def prepare(self, settings: SettingsSource, *, only: str | None = None) -> Prepared:
         """Prepares what has changed in the settings. Nothing is applied, and if anything is wrong, nothing remains.
+
+        Args:
+            settings: as they were read.
+            only: the name of a stream whose model has changed, while the settings are those in force: no other stream
+                is looked at, so that none of them can stand in its way. None: all streams.
 
         Raises:
             MonitorError: if a model, a microphone or an output cannot be used, with all messages of the first step
                 that fails.
         """
         config = with_fixed(self._config, settings.config)
+        requests = [one for one in self._requests(settings) if only is None or one.name == only]
         loaded = [
-            replace(one, config=with_fixed(self._config, one.config))
-            for one in load_requests(self._requests(settings), settings)
+            replace(one, config=with_fixed(self._config, one.config)) for one in load_requests(requests, settings)
         ]
         self._check(loaded)
         reasons = {one.request.name: self._reason_to_make(one) for one in loaded}
+        others = {} if only is None else {name: one for name, one in self._running.items() if name != only}
         new = [one for one in loaded if reasons[one.request.name]]
         kept = [self._going_on(one) for one in loaded if not reasons[one.request.name]]
         exchanged = [one for one in kept if one.request.bundle.model_id != one.stream.bundle.model_id]
         names = [one.stream.name for one in exchanged]
         self._sources.require(new)
+        going_on = [*(one.stream for one in kept), *(one.stream for one in others.values())]
         outputs = self.outputs.changed(
-            self._outputs_of(config, list(reasons)), {one.stream.name for one in kept}, names
+            self._outputs_of(config, [*others, *reasons]), {stream.name for stream in going_on}, names
         )
         sources: Sequence[Source] = ()
         try:
@@ -186,7 +200,9 @@ class LiveStreams:
             plans = {
                 one.stream: one.request.plan(one.stream.source, sinks=outputs.sinks(one.request)) for one in exchanged
             }
-            models = self.session.model_changes(plans, [one.stream for one in kept])
+            if only is not None:
+                _require_all_frequencies(added)
+            models = self.session.model_changes(plans, going_on)
             sinks = {
                 one.stream: found
                 for one in kept
@@ -196,8 +212,9 @@ class LiveStreams:
             _discard(sources, outputs)
             raise
         made = [Running(one, stream) for one, stream in zip(new, added, strict=True)]
-        by_name = {one.stream.name: one for one in (*kept, *made)}
-        running = {name: by_name[name] for name in reasons}  # in the order of the settings
+        by_name = others | {one.stream.name: one for one in (*kept, *made)}
+        # In the order of the settings.
+        running = {name: by_name[name] for name in (reasons if only is None else self._running | reasons)}
         alarms = {one.stream: text for one in kept if (text := changed_alarm(self._alarm_of(one), one.alarm))}
         change = Change(
             tuple(one.stream for one in running.values()),
@@ -205,11 +222,11 @@ class LiveStreams:
             sinks,
             models,
         )
-        going_on = [(stream.name, f"model {plan.model_name}, without a gap") for stream, plan in plans.items()]
-        going_on += [(stream.name, text) for stream, text in alarms.items()]
-        changed = self._in_words(reasons, going_on, config)
-        restart = needing_restart(self._config, settings.config)
-        return Prepared(config, running, tuple(added), outputs, change, tuple(changed), tuple(restart))
+        exchanges = [(stream.name, f"model {plan.model_name}, without a gap") for stream, plan in plans.items()]
+        exchanges += [(stream.name, text) for stream, text in alarms.items()]
+        changed = self._in_words(reasons, [name for name in self._running if name not in running], exchanges, config)
+        restart = needing_restart(self._config, settings.config) if only is None else []
+        return Prepared(settings, config, running, tuple(added), outputs, change, tuple(changed), tuple(restart))
 
     def apply(self, prepared: Prepared) -> list[MonitoredStream]:
         """Applies a change, and returns the streams that were removed or made anew, which have ended.
@@ -224,23 +241,27 @@ class LiveStreams:
         except BaseException:
             _discard([stream.source for stream in prepared.added], prepared.outputs)
             raise
-        self._config, self._running, self.outputs = prepared.config, prepared.running, prepared.outputs
+        self._settings, self._config = prepared.settings, prepared.config
+        self._running, self.outputs = prepared.running, prepared.outputs
         removed = [stream for stream in before if stream not in prepared.change.streams]
         gc.collect()  # there may be large arrays in cycles, and it looks only at what was made since the start
         return_free_memory()
         return removed
 
-    def _in_words(self, reasons: Mapping[str, str], going_on: Sequence[tuple[str, str]], config: Config) -> list[str]:
+    def _in_words(
+        self, reasons: Mapping[str, str], removed: Sequence[str], exchanges: Sequence[tuple[str, str]], config: Config
+    ) -> list[str]:
         """What changes: streams that are made, those that are removed, models and alarms, outputs.
 
         Args:
             reasons: why streams are made, by their names; empty for those that go on.
-            going_on: names of streams that go on, and what changes.
+            removed: names of streams that end.
+            exchanges: names of streams that go on, and what changes.
             config: the settings in force from then on.
         """
         changed = [f"{_of(name)}{reason}" for name, reason in reasons.items() if reason]
-        changed += [f"{_of(name)}removed" for name in self._running if name not in reasons]
-        changed += [f"{_of(name)}{text}" for name, text in going_on]
+        changed += [f"{_of(name)}removed" for name in removed]
+        changed += [f"{_of(name)}{text}" for name, text in exchanges]
         return changed + changed_outputs(self._config, config)
 
     def _reason_to_make(self, one: LoadedRequest) -> str:
@@ -278,6 +299,19 @@ class LiveStreams:
         if before == after:
             return None
         return [*after, *(sink for sink in one.stream.sinks if sink not in before)]
+
+
+def _require_all_frequencies(streams: Sequence[MonitoredStream]) -> None:
+    """Checks that new streams hear all frequencies of their models, as far as their devices are open already.
+
+    Raises:
+        MonitorError: if one does not.
+    """
+    for stream in streams:
+        if note := narrow_note(stream.source.sample_rate, stream.bundle.config.features):
+            raise MonitorError(
+                f"{stream.source.name}: {note}: use a model for this sample rate, or restart the monitor."
+            )
 
 
 def _discard(sources: Sequence[Source], outputs: OutputSet) -> None:

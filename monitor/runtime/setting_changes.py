@@ -18,7 +18,7 @@ FIXED: dict[str, tuple[str, ...] | None] = {  # None: all settings of the group
     "store": None,
 }
 # Groups that outputs are made from, or what is done beside the monitoring.
-OUTPUTS = ("clips", "normal", "notify", "mqtt", "metrics", "commissioning", "selftest")
+OUTPUTS = ("clips", "normal", "notify", "mqtt", "metrics", "commissioning", "selftest", "fleet")
 
 
 def with_fixed(before: Config, after: Config) -> Config:

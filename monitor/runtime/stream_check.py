@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from monitor.audio.reader import recording_header
 from monitor.audio.sound_files import recordings_of
 from monitor.bundle.bundle_io import load_bundle
 from monitor.config.loader import SettingsSource
-from monitor.config.schema import Channel, Stream
-from monitor.core.errors import MonitorError
+from monitor.config.setting_types import Channel
+from monitor.config.sources import Audio, Stream
+from monitor.core.errors import ConfigError, MonitorError
 from monitor.core.text import counted, duration_text
-from monitor.sources.device.devices import Device, choose, input_devices
+from monitor.sources.device.devices import choose, input_devices
+from monitor.sources.network.address import Address, is_address, with_device
+from monitor.sources.network.probe import probe_all
 
 
 @dataclass(slots=True)
@@ -30,7 +34,7 @@ def check_streams(settings: SettingsSource, *, files: bool, devices: bool) -> It
     Args:
         settings: the settings.
         files: whether to load the models and to open the recordings.
-        devices: whether to look for the microphones. They are not opened.
+        devices: whether to look for the microphones, which are not opened, and to connect to sources in the network.
 
     Yields:
         the result for each stream of which something was checked.
@@ -38,21 +42,65 @@ def check_streams(settings: SettingsSource, *, files: bool, devices: bool) -> It
     Raises:
         MonitorError: if microphones are to be checked and PortAudio is not installed.
     """
-    present = input_devices() if devices else []
-    audio = settings.config.audio
-    for stream in settings.config.streams:
+    audio, streams = settings.config.audio, settings.config.streams
+    listening = [_audio_of(stream, audio) for stream in streams if not stream.file] if streams else [audio]
+    present = _Devices(listening) if devices else None
+    for stream in streams:
         checked = Checked(stream.name)
         channel = stream.channel if stream.channel is not None else "mix"
         if files:
             channel = _check_files(stream, settings, checked)
-        if devices and not stream.file:
-            _check_device(present, stream.device or audio.device, channel, checked)
+        if present is not None and not stream.file:
+            present.check(_audio_of(stream, audio), channel, checked)
         if checked.found or checked.errors:
             yield checked
-    if devices and not settings.config.streams:
+    if present is not None and not streams:
         checked = Checked("microphone")
-        _check_device(present, audio.device, "mix", checked)
+        present.check(audio, "mix", checked)
         yield checked
+
+
+def _audio_of(stream: Stream, audio: Audio) -> Audio:
+    """The settings of the microphone of a stream."""
+    own = {"device": stream.device, "url_file": stream.url_file}
+    return audio.model_copy(update=own) if any(own.values()) else audio
+
+
+class _Devices:
+    """The microphones that there are, and what the sources in the network send, of which each is asked once.
+
+    Args:
+        wanted: the settings of all microphones.
+
+    Raises:
+        MonitorError: if microphones of this computer are wanted, and PortAudio is not installed.
+    """
+
+    def __init__(self, wanted: Sequence[Audio]) -> None:
+        devices: set[str] = set()
+        for audio in wanted:
+            with contextlib.suppress(ConfigError):  # it is reported by `check`
+                devices.add(with_device(audio).device)
+        addresses = [Address.parse(device) for device in devices if is_address(device)]
+        self._sent = dict(zip(addresses, probe_all(addresses), strict=True))
+        self._present = input_devices() if len(addresses) < len(devices) else []
+
+    def check(self, audio: Audio, channel: Channel, checked: Checked) -> None:
+        """Checks that there is the microphone, or the source in the network, and that it has the channel."""
+        try:
+            wanted = with_device(audio).device
+            if is_address(wanted):
+                sent = self._sent[Address.parse(wanted)]
+                if isinstance(sent, MonitorError):
+                    raise sent
+                sent.require(channel)
+                checked.found.append(f"{sent.name} ({sent.form})")
+            else:
+                device = choose(self._present, wanted)
+                device.needed_channels(channel)
+                checked.found.append(f"microphone {device.index} {device.name!r}")
+        except MonitorError as error:
+            checked.errors.append(error)
 
 
 def _check_files(stream: Stream, settings: SettingsSource, checked: Checked) -> Channel:
@@ -79,12 +127,3 @@ def _check_files(stream: Stream, settings: SettingsSource, checked: Checked) -> 
     if readable:
         checked.found.append(f"{counted(readable, 'recording')} of {duration_text(seconds)}")
     return channel
-
-
-def _check_device(present: list[Device], wanted: str, channel: Channel, checked: Checked) -> None:
-    try:
-        device = choose(present, wanted)
-        device.needed_channels(channel)
-        checked.found.append(f"microphone {device.index} {device.name!r}")
-    except MonitorError as error:
-        checked.errors.append(error)

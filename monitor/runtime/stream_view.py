@@ -42,7 +42,7 @@ class StreamView:
     ) -> None:
         self.processing = Latencies()
         self.note = ""  # as in the snapshot; any thread may set it
-        self._detector = detector
+        self._detector, self._source = detector, source
         self._began = time.monotonic()
         self._spread, self._spread_at = self.processing.spread(), 0.0
         features, empty = bundle.config.features, np.empty(0, np.float32)
@@ -135,6 +135,7 @@ class StreamView:
             finished=finished,
             failure=failure,
             note=self.note,
+            clock_ppm=self._source.clock_ppm,
             outputs=tuple(trouble for sink in sinks if (trouble := sink.trouble)),
         )
         return self.latest

@@ -12,9 +12,11 @@ from queue import Empty, SimpleQueue
 
 from monitor.config.loader import SettingsSource
 from monitor.core.errors import ConfigError, MonitorError
-from monitor.runtime.live_streams import LiveStreams
+from monitor.runtime.live_streams import LiveStreams, Prepared
 from monitor.runtime.monitored_stream import MonitoredStream
 
+_SETTINGS = ("settings read again", "those in force stay")
+_MODEL = ("another model", "the one in force stays")
 CLOSE_S = 10.0  # longest time that closing waits for a reload that is running
 
 log = logging.getLogger(__name__)
@@ -79,28 +81,47 @@ class Reloader:
         Raises:
             MonitorError: if something is wrong with the settings; those in force stay.
         """
+        return self._applied(_SETTINGS, by, lambda: self._streams.prepare(self._read()))
+
+    def use_model(self, stream: str, by: str) -> Reloaded:
+        """Lets a stream take the version of its model that is in force, with the settings as they were read last.
+
+        Nothing else is touched: settings that somebody is editing are not applied by a model that is handed out.
+
+        Args:
+            stream: its name in the settings; empty for the only one.
+            by: who asks for it, for the log.
+
+        Raises:
+            MonitorError: if the stream cannot use it; it goes on as before.
+        """
+        return self._applied(_MODEL, by, lambda: self._streams.prepare(self._streams.settings, only=stream))
+
+    def _applied(self, words: tuple[str, str], by: str, prepare: Callable[[], Prepared]) -> Reloaded:
+        """Prepares a change and applies it; `words`, what it is and what stays otherwise, and `by` are for the log."""
+        what, stays = words
         with self._one_at_a_time, self._around():
             try:
-                prepared = self._streams.prepare(self._read())
+                prepared = prepare()
                 removed = self._streams.apply(prepared)
             except MonitorError as error:
                 for message in error.messages:
                     log.error("%s", message)
-                log.error("settings read again (%s): nothing was applied, because of this; those in force stay", by)
+                log.error("%s (%s): nothing was applied, because of this; %s", what, by, stays)
                 raise
             except Exception as error:
-                log.exception("settings read again (%s): nothing was applied", by)
+                log.exception("%s (%s): nothing was applied", what, by)
                 raise MonitorError(
-                    f"The settings could not be applied, by an unforeseen error, {type(error).__name__}: {error}."
+                    f"Nothing could be applied, by an unforeseen error, {type(error).__name__}: {error}."
                 ) from error
             reloaded = Reloaded(by, prepared.changed, prepared.needs_restart, tuple(removed))
-            log.info("settings read again (%s): %s", by, reloaded.text)
+            log.info("%s (%s): %s", what, by, reloaded.text)
             if reloaded.needs_restart:
                 log.warning("%s", reloaded.restart_text)
             try:
                 self._after(reloaded)
-            except Exception:  # the settings are applied
-                log.exception("settings read again (%s): not noted everywhere", by)
+            except Exception:  # the change is applied
+                log.exception("%s (%s): not noted everywhere", what, by)
             return reloaded
 
     def answer(self, _request: object = None) -> dict[str, object]:

@@ -35,6 +35,7 @@ def stream_values(snapshot: Snapshot, *, spectrum: bool = False) -> dict[str, An
         "uptime_s": number(snapshot.uptime_s),
         "processing_s": number(snapshot.processing_s),
         "load": number(snapshot.load),
+        "clock_ppm": number(snapshot.clock_ppm),
         "anomalies": snapshot.anomalies,
         "source": snapshot.source,
         "model": snapshot.model,

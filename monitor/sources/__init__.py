@@ -5,6 +5,7 @@ __all__ = [
     "file_replay",
     "gap_detector",
     "generated",
+    "network",
     "overload",
     "paced",
     "preprocess",

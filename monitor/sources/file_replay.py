@@ -11,7 +11,8 @@ from monitor.audio.quality import channel_note
 from monitor.audio.reader import RecordingHeader, read_blocks, recording_header
 from monitor.audio.recording_time import recording_began
 from monitor.audio.sound_facts import SoundSurvey
-from monitor.config.schema import Channel, Features
+from monitor.config.schema import Features
+from monitor.config.setting_types import Channel
 from monitor.core.errors import DataError, RecordingsLeftOut
 from monitor.core.text import counted
 from monitor.sources.paced import BUFFER_S, PacedSource

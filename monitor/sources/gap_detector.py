@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 from monitor.audio.ring_buffer import RingReader
 
@@ -29,8 +30,25 @@ class Interruption:
     ended: float | None  # None if it is ongoing
 
 
+class Gaps(Protocol):
+    """Detects gaps in the samples of one ring, as `monitor.sources.stream_health.StreamHealth` uses it."""
+
+    @property
+    def held_from(self) -> int | None:
+        """The absolute index of the first sample that must not be read yet; None if all may be read."""
+
+    def restart(self) -> None:
+        """Forgets what is usual, and holds no samples."""
+
+    def check(self, now: float) -> Interruption | None:
+        """Checks the samples that have arrived since the last call; returns a gap that has ended, or None."""
+
+    def overflowed(self, now: float) -> Interruption:
+        """Returns the gap after the device has reported lost samples."""
+
+
 class GapDetector:
-    """Detects gaps in the samples of one ring.
+    """Detects gaps in the samples of a sound card (`Gaps`).
 
     The offset is the time of arrival minus the number of samples divided by the sample rate. While no samples are
     missing, its minimum is constant; each missing second raises it by a second. After a stall, the samples from then

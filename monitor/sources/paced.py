@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -10,6 +11,7 @@ from collections import deque
 from monitor.audio.ring_buffer import RingReader, SampleRing
 from monitor.core.errors import MonitorError
 from monitor.core.types import FloatArray
+from monitor.sources.gap_detector import GapDetector, Gaps
 from monitor.sources.source import Mark
 
 BUFFER_S = 30.0
@@ -32,6 +34,7 @@ class PacedSource(ABC):
     live = False
     lost_since: float | None = None
     overflows = 0
+    clock_ppm = math.nan
 
     def __init__(self, name: str, sample_rate: int, *, speed: float = 1.0, buffer_s: float = BUFFER_S) -> None:
         self.name, self.sample_rate, self.speed = name, sample_rate, speed
@@ -55,6 +58,10 @@ class PacedSource(ABC):
         self.stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
+
+    def gap_detector(self, reader: RingReader, sample_rate: int) -> Gaps:
+        """A detector of gaps as that of a sound card."""
+        return GapDetector(reader, sample_rate)
 
     @abstractmethod
     def run(self) -> None:

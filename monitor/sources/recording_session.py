@@ -16,12 +16,14 @@ from monitor.audio.level import LevelMeter
 from monitor.audio.quality import QualityCheck
 from monitor.audio.reader import sound_file_reason
 from monitor.audio.writer import as_int16
-from monitor.config.schema import Audio, Channel
+from monitor.config.setting_types import Channel
+from monitor.config.sources import Audio
 from monitor.core.atomic_io import atomic_file
 from monitor.core.errors import DataError, MonitorError, SourceLost
 from monitor.core.types import FloatArray
-from monitor.sources.device.microphone import Microphone
+from monitor.sources.device.microphones import recorded_device
 from monitor.sources.device.shared_device import MicrophoneSource
+from monitor.sources.network.address import with_device
 from monitor.sources.preprocess import Preprocessor
 from monitor.sources.stream_health import StreamHealth
 
@@ -46,7 +48,7 @@ def capture_pieces(
     """Yields pieces (n,) of ten seconds, or `piece_s`, without gaps. A piece with a gap is recorded again.
 
     Args:
-        settings: the settings of the microphone.
+        settings: the settings of the microphone, or of the source in the network.
         sample_rate: sample rate of the pieces in Hz.
         channel: channel of the microphone, or "mix" for the mean of all.
         minutes: total length of the pieces; there is at least one piece.
@@ -55,10 +57,11 @@ def capture_pieces(
         piece_s: length of a piece.
 
     Raises:
-        SourceLost: if there is no such microphone, or it stops.
-        MonitorError: if the microphone cannot record with these settings.
+        SourceLost: if there is no such microphone or source, or it stops.
+        MonitorError: if it cannot be recorded with these settings.
     """
-    source = MicrophoneSource(Microphone(settings, sample_rate, [channel], end_when_lost=True), channel)
+    device = recorded_device(with_device(settings), sample_rate, [channel], end_when_lost=True)
+    source = MicrophoneSource(device, channel)
     size, skipped = round(piece_s * sample_rate), round(lead_s * sample_rate)
     wanted = max(1, round(minutes * 60 / piece_s))
     done = filled = 0

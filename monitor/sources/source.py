@@ -11,6 +11,7 @@ from typing import Protocol
 
 from monitor.audio.ring_buffer import RingReader
 from monitor.core.errors import MonitorError
+from monitor.sources.gap_detector import Gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,13 @@ class Source(Protocol):
     @property
     def overflows(self) -> int:
         """How often the device of a live source has reported lost samples."""
+
+    @property
+    def clock_ppm(self) -> float:
+        """By how much the clock of a sender is fast, in parts per million; NaN if that is not measured, or not yet."""
+
+    def gap_detector(self, reader: RingReader, sample_rate: int) -> Gaps:
+        """A detector of gaps in a ring of this source, whose sample rate in Hz is given; used if the source is live."""
 
     def start(self) -> None:
         """Starts the thread that writes into the ring."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+from monitor.audio.ring_buffer import RingReader
 from monitor.core.events import State
-from monitor.sources.gap_detector import GapDetector, Interruption
+from monitor.sources.gap_detector import Gaps, Interruption
 from monitor.sources.preprocess import SILENT_S, Preprocessor
 
 
@@ -20,6 +21,9 @@ class WatchedSource(Protocol):
     @property
     def overflows(self) -> int:
         """How often the device has reported lost samples."""
+
+    def gap_detector(self, reader: RingReader, sample_rate: int) -> Gaps:
+        """A detector of gaps in a ring with this sample rate in Hz."""
 
 
 class StreamHealth:
@@ -38,7 +42,7 @@ class StreamHealth:
     def attach(self, preprocessor: Preprocessor) -> None:
         """Continues with the preprocessor of a device stream that has just been opened."""
         self._preprocessor = preprocessor
-        self._gaps = GapDetector(preprocessor.reader, preprocessor.ring_rate)
+        self._gaps = self._source.gap_detector(preprocessor.reader, preprocessor.ring_rate)
         self._overflows = self._source.overflows
 
     @property
@@ -68,6 +72,7 @@ class StreamHealth:
                 self._close(lost_since, found)
                 self._begin("lost", lost_since, found)
         elif self.lost:
+            self._gaps.restart()
             self._close(now, found)
         else:
             self._check_for_gap(now, found)

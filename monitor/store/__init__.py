@@ -1,11 +1,18 @@
 """The store: events and minute values of all streams in a database, for everything that looks back."""
 
 __all__ = [
+    "answer_limit",
     "audit",
     "calendar_days",
+    "copier",
     "database",
+    "entries",
     "event_lock",
     "event_search",
+    "fleet",
+    "fleet_models",
+    "foreign_changes",
+    "host_claim",
     "location",
     "lock",
     "migrations",
@@ -19,6 +26,8 @@ __all__ = [
     "running_values",
     "selftests",
     "share_history",
+    "spool",
+    "spooled_writer",
     "tables",
     "verdicts",
     "warning_events",

@@ -11,7 +11,14 @@ from monitor.store.tables import audit
 
 
 def record(
-    connection: sa.Connection, *, by: str, what: str, subject: str, before: Any = None, after: Any = None
+    connection: sa.Connection,
+    *,
+    by: str,
+    what: str,
+    subject: str,
+    before: Any = None,
+    after: Any = None,
+    at: float | None = None,
 ) -> None:
     """Adds an entry to the audit trail, in the transaction of the change itself.
 
@@ -21,6 +28,9 @@ def record(
         what: "verdict", "mute", "acknowledge", "reload" …
         subject: the stream, event or setting that was changed.
         before, after: what it was, and what it is now; anything that can be written as JSON.
+        at: Unix time; None: now.
     """
     facts = {"before": before, "after": after}
-    connection.execute(audit.insert().values(time=time.time(), by=by, what=what, subject=subject, facts=facts))
+    connection.execute(
+        audit.insert().values(time=time.time() if at is None else at, by=by, what=what, subject=subject, facts=facts)
+    )

@@ -271,6 +271,9 @@ def _postgresql(url: str) -> tuple[sa.Engine, str]:
         raise AddressError(f"{name}: needs psycopg: pip install 'acoustic-monitor[postgres]'.") from None
     except exc.ArgumentError:
         raise AddressError(f"store.url: this is no address of a database: write {EXAMPLES}.") from None
+    from monitor.store.answer_limit import limit_answers  # it needs psycopg
+
+    limit_answers(engine)
     return engine, name
 
 
@@ -308,5 +311,10 @@ def _reason(error: exc.SQLAlchemyError | sqlite3.Error) -> str:
     if "already exists" in text:
         return f"belongs to another program ({text}): give the store a database of its own (store.url)"
     if text.startswith(("connection ", "failed to resolve ")):  # of psycopg; the address is in our message already
-        return f"no connection: {text.rpartition('failed: ')[2].removeprefix('FATAL: ')}"
+        why = text.rpartition("failed: ")[2].removeprefix("FATAL: ")
+        return f"no connection: {'it does not answer' if why == 'connection timeout expired' else why}"
+    if text.startswith("it has not answered"):
+        return text
+    if text.startswith(("consuming input failed", "sending query failed", "server closed the connection")):
+        return f"the connection was lost ({text.rpartition(': ')[2]})"
     return f"the database refuses: {text}"

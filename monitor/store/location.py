@@ -41,6 +41,11 @@ def store_url(config: Config) -> str:
     )
 
 
+def spool_file(config: Config) -> Path:
+    """The file into which a monitor writes first if its store is on a server (`monitor.store.spool`)."""
+    return state_folder(config) / "spool.sqlite"
+
+
 def store_files(config: Config) -> tuple[Path, ...]:
     """The files of a store in a file, with those that SQLite keeps beside it; none if a server has it."""
     scheme, _, rest = store_url(config).partition("://")
@@ -52,6 +57,11 @@ def clips_folder(config: Config) -> Path:
     """The folder of clips and pictures."""
     folder = config.clips.folder
     return state_folder(config) / "clips" if folder is None else folder.expanduser()
+
+
+def clips_cache(config: Config) -> Path:
+    """The folder of copies of clips that are in an object store (`clips.url`)."""
+    return state_folder(config) / "clip-cache"
 
 
 def host_name(config: Config) -> str:

@@ -7,7 +7,18 @@ from collections.abc import Callable, Mapping
 import sqlalchemy as sa
 
 from monitor.core.errors import MonitorError
-from monitor.store.tables import SCHEMA_VERSION, metadata, selftests, sessions, store_schema, users
+from monitor.store.tables import (
+    SCHEMA_VERSION,
+    metadata,
+    model_files,
+    model_orders,
+    monitors,
+    selftests,
+    sessions,
+    spools,
+    store_schema,
+    users,
+)
 
 Step = Callable[[sa.Connection], None]
 
@@ -18,9 +29,14 @@ def _to_2(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[selftests, users, sessions], checkfirst=False)
 
 
+def _to_3(connection: sa.Connection) -> None:
+    """Several computers: the monitors, models that are handed out, and spools."""
+    metadata.create_all(connection, tables=[monitors, model_files, model_orders, spools], checkfirst=False)
+
+
 # The step from each version to the next. When the tables change: raise SCHEMA_VERSION, and add the statements that
 # change a store of the version before, such as {1: lambda connection: connection.exec_driver_sql("ALTER TABLE …")}.
-STEPS: dict[int, Step] = {1: _to_2}
+STEPS: dict[int, Step] = {1: _to_2, 2: _to_3}
 
 ADVISORY_LOCK = 0x6D6F6E69  # "moni": only one process at a time changes the tables of a PostgreSQL database
 
@@ -74,5 +90,5 @@ def check_not_newer(found: int, version: int = SCHEMA_VERSION) -> None:
     if found > version:
         raise VersionError(
             f"was written by a newer version of this program (tables of version {found}, this one knows {version}): "
-            "update this installation, or give it another store (store.url)"
+            "update this installation, or give it another store (store.url) or state folder (state.folder)"
         )

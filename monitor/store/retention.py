@@ -13,6 +13,7 @@ from monitor.store.tables import events, minutes, streams
 from monitor.store.verdicts import HAS_VERDICT
 
 DAY_S = 86_400.0
+CLEAN_S = 3600.0  # time between two looks for what is too old
 MANY_MINUTES = 5000  # of one stream, deleted in one transaction
 MANY_EVENTS = 500
 PAGES = 2000  # free pages of a file that are given back to the disk after each transaction
@@ -60,7 +61,7 @@ class Retention:
             if not deleted and used_bytes(connection) > self.max_bytes:
                 deleted = _delete_oldest_minutes(connection) or _delete_events(connection, before=now)
         if deleted:
-            _shrink(store)
+            shrink(store)
         return deleted
 
 
@@ -118,7 +119,7 @@ def _delete_events(connection: sa.Connection, *, before: float) -> bool:
     return connection.execute(events.delete().where(events.c.id.in_(old.scalar_subquery()))).rowcount > 0
 
 
-def _shrink(store: Store) -> None:
+def shrink(store: Store) -> None:
     """Gives free pages of a file back to the disk, not too many at once."""
     with store.begin() as connection:
         if connection.dialect.name == "sqlite":

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2  # of these tables; `monitor.store.migrations` brings an older store to it
+SCHEMA_VERSION = 3  # of these tables; `monitor.store.migrations` brings an older store to it
 
 
 class UtcTime(TypeDecorator[float]):
@@ -161,6 +162,8 @@ sessions = Table(
     Column("used", UtcTime, nullable=False),
 )
 
+WAITING, SENT, HELD_BACK, GIVEN_UP = "waiting", "sent", "held back", "given up"  # states of deliveries
+
 deliveries = Table(
     "deliveries",
     metadata,
@@ -168,7 +171,7 @@ deliveries = Table(
     Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), nullable=False),
     Column("channel", String(60), nullable=False),
     Column("stage", String(40), nullable=False),  # "began", "ended", "reminder 1", "escalated" …
-    Column("state", String(12), nullable=False),  # "waiting", "sent", "held back", "given up"
+    Column("state", String(12), nullable=False),  # `WAITING` …; see `monitor.notify.outbox`
     Column("created", UtcTime, nullable=False),
     Column("due", UtcTime, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
@@ -213,4 +216,59 @@ audit = Table(
     Column("what", Text, nullable=False),  # "verdict", "mute", "acknowledge", "reload" …
     Column("subject", Text, nullable=False),  # the stream, event or setting
     Column("facts", JSON, nullable=False),  # before and after
+)
+
+# The computers that write into this store, and what they said of themselves last.
+monitors = Table(
+    "monitors",
+    metadata,
+    Column("host", String(60), primary_key=True),
+    Column("version", Text, nullable=False),  # of this program
+    Column("started", UtcTime, nullable=False),
+    Column("last_seen", UtcTime, nullable=False),  # by the clock of the database
+    Column("stopped", UtcTime),  # when it was ended in order; null: it runs, or broke off
+    Column("clock_offset_s", Float),  # by how much its clock is ahead of the database's
+    Column("clock_error_s", Float),  # by how much that may be wrong: half the time that asking took
+    Column("spooled", Integer, nullable=False, default=0),  # entries that were kept aside while the store was away
+    Column("facts", JSON, nullable=False),  # the system, the processor …
+)
+
+# Models that are handed out, by the SHA-256 of their files.
+model_files = Table(
+    "model_files",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("model_id", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),  # bytes
+    Column("added", UtcTime, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("url", Text),  # where it is in an object store; null: in `content`
+    Column("content", LargeBinary),
+)
+
+# Which stream is to use which model; the newest order of a stream counts.
+model_orders = Table(
+    "model_orders",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("host", String(60), nullable=False),
+    Column("stream", String(60), nullable=False),
+    Column("sha256", ForeignKey("model_files.sha256"), nullable=False),
+    Column("time", UtcTime, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("taken", UtcTime),  # when the monitor took it, or refused it; null: not yet
+    Column("refused", Text),  # why it was refused
+    Index("model_orders_by_stream", "host", "stream", "id"),
+)
+
+# How far the entries of each run of a monitor have been copied from its spool, the file that it writes into first.
+spools = Table(
+    "spools",
+    metadata,
+    Column("id", String(36), primary_key=True),  # UUID of the run
+    Column("host", String(60), nullable=False),
+    Column("done", BigInteger, nullable=False),  # number of its last entry that is in the store
+    Column("seen", UtcTime, nullable=False),  # its last sign of life by the clock of the database; past if it has ended
+    Index("spools_by_host", "host"),
 )

@@ -12,6 +12,7 @@ from monitor.core.errors import EXIT_USAGE, MonitorError
 from monitor.core.text import printable
 from monitor.store import audit
 from monitor.store.database import Store, StoreError
+from monitor.store.rows import parts
 from monitor.store.tables import events
 from monitor.store.tables import verdicts as verdicts_table
 
@@ -25,7 +26,6 @@ MEANINGS = {
 }
 LONGEST_COMMENT = 2000  # characters
 LONGEST_NAME = 100
-AT_ONCE = 500  # ids in one statement
 
 _any_verdict = verdicts_table.alias("any_verdict")
 # Of the verdicts of an event, the newest: condition of a join with `events`, also for an outer one.
@@ -157,9 +157,9 @@ def histories(store: Store, event_ids: Collection[str]) -> dict[str, list[Stored
 
 def _history(connection: sa.Connection, event_ids: Collection[str]) -> dict[str, list[StoredVerdict]]:
     found: dict[str, list[StoredVerdict]] = {}
-    table, ids = verdicts_table.c, list(event_ids)
-    for start in range(0, len(ids), AT_ONCE):
-        chosen = sa.select(verdicts_table).where(table.event_id.in_(ids[start : start + AT_ONCE])).order_by(table.id)
+    table = verdicts_table.c
+    for part in parts(event_ids):
+        chosen = sa.select(verdicts_table).where(table.event_id.in_(part)).order_by(table.id)
         for row in connection.execute(chosen):
             one = StoredVerdict(row.time, row.by, row.verdict, row.comment or "", row.model_id or "")
             found.setdefault(row.event_id, []).append(one)

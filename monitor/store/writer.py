@@ -18,19 +18,28 @@ from monitor.core.events import Event
 from monitor.core.text import counted
 from monitor.store import rows
 from monitor.store.database import Store, StoreError
-from monitor.store.minute_row import MINUTE_S, MinuteRow
+from monitor.store.entries import (
+    Acknowledgement,
+    AuditEntry,
+    Entry,
+    EventChange,
+    EventEntry,
+    MinuteEntry,
+    ModelEntry,
+    StreamEntry,
+    StreamIds,
+    write_seen,
+)
+from monitor.store.minute_row import MinuteRow
 from monitor.store.queries import event_in, open_events_in
 from monitor.store.records import StoredEvent
-from monitor.store.retention import Retention
-from monitor.store.tables import events, streams
+from monitor.store.retention import CLEAN_S, Retention
+from monitor.store.tables import streams
 
 QUEUED = 10_000  # entries that wait for the database at most
 TOGETHER = 1000  # entries that are written in one transaction at most
-CLEAN_S = 3600.0  # time between two looks for what is too old
 
 log = logging.getLogger(__name__)
-
-Entry = Callable[[sa.Connection], None]
 
 
 class StoreWriter:
@@ -55,8 +64,7 @@ class StoreWriter:
         self.after_commit: Callable[[], None] | None = None  # on the writer's thread
         self._url, self._host, self._retention = url, host, retention
         self._store: Store | None = None
-        self._stream_ids: dict[str, int] = {}
-        self._seen: dict[str, float] = {}  # streams in this transaction, and when they were listened to last
+        self._ids = StreamIds(host)
         self._untold: list[str] = []  # events that were ended at the start, before there was `on_event`
         self._closing = self._closed = False
         self._waiting: deque[Entry] = deque()
@@ -83,6 +91,21 @@ class StoreWriter:
         """The number of entries that were lost."""
         return self._worker.lost
 
+    @property
+    def messages_url(self) -> str:
+        """The address of the store in which messages are decided about: the file that this writer writes into."""
+        return self._url
+
+    @property
+    def kept_aside(self) -> int:
+        """The number of entries that are kept in a file because the store is away."""
+        return 0
+
+    @property
+    def away_since(self) -> float | None:
+        """Since when a store on a server has been away, Unix time; None if it is there."""
+        return None
+
     def event(self, event: Event, *, peak_share: float | None = None, mean_share: float | None = None) -> None:
         """Writes an event of a stream, or changes it.
 
@@ -90,23 +113,11 @@ class StoreWriter:
             event: the event when it begins, is reported again, or ends.
             peak_share, mean_share: highest and mean share of the limit; None: unknown.
         """
-        columns = rows.event_columns(event, peak_share, mean_share)
-
-        def write(connection: sa.Connection) -> None:
-            rows.write_event(connection, self._stream(connection, event.stream, columns["onset"]), columns)
-            self._saw(event.stream, max(columns["reported"], columns["ended"] or 0.0))
-            self._tell(connection, event.id)
-
-        self.write(write)
+        self.write(EventEntry(event.stream, rows.event_columns(event, peak_share, mean_share)))
 
     def minute(self, row: MinuteRow) -> None:
         """Writes the values of a minute of a stream."""
-
-        def write(connection: sa.Connection) -> None:
-            rows.write_minute(connection, self._stream(connection, row.stream, row.minute * MINUTE_S), row)
-            self._saw(row.stream, row.minute * MINUTE_S + min(MINUTE_S, sum(row.seconds.values())))
-
-        self.write(write)
+        self.write(MinuteEntry(row))
 
     def files(
         self,
@@ -126,26 +137,31 @@ class StoreWriter:
             note: why there is no clip, or what was done to it.
         """
         given = {"clip": clip, "picture": picture, "clip_start": clip_start, "note": note}
-        columns = {name: value for name, value in given.items() if value is not None}
-        if columns:
-            self.write(lambda connection: rows.write_files(connection, event_id, columns))
+        if columns := {name: value for name, value in given.items() if value is not None}:
+            self.write(EventChange(event_id, columns))
+
+    def forget_files(self, event_id: str, note: str) -> None:
+        """Notes that the clip and the picture of an event were deleted, and why."""
+        self.write(EventChange(event_id, {"clip": None, "picture": None, "clip_start": None, "note": note}))
 
     def stream(self, name: str, model_id: str, source: str) -> None:
         """Notes which model listens to a stream, and its microphone or recording."""
-        now = time.time()
-        self.write(
-            lambda connection: rows.write_stream(connection, self._stream(connection, name, now), model_id, source)
-        )
+        self.write(StreamEntry(name, model_id, source, time.time()))
 
     def model(self, model_id: str, name: str, limits: Mapping[str, Any], calibration: Mapping[str, Any]) -> None:
         """Notes a model, its limits, and how they were found."""
-        self.write(lambda connection: rows.write_model(connection, model_id, name, limits, calibration))
+        self.write(ModelEntry(model_id, name, dict(limits), dict(calibration), time.time()))
+
+    def acknowledge(self, event_id: str, by: str) -> None:
+        """Notes that somebody has seen an event: there are no more reminders of it, and nobody else is told."""
+        self.write(Acknowledgement(event_id, by, time.time()))
+
+    def audit(self, *, by: str, what: str, subject: str, before: Any = None, after: Any = None) -> None:
+        """Adds an entry to the audit trail; the arguments are those of `monitor.store.audit.record`."""
+        self.write(AuditEntry(by, what, subject, before, after, time.time()))
 
     def write(self, entry: Entry) -> None:
-        """Writes something else: `entry` is called with a connection, in a transaction, on the writer's thread.
-
-        It is called again if the transaction fails, so it must not change anything but the store.
-        """
+        """Writes an entry. It may be written again if its transaction fails."""
         with self._lock:
             if self._closed:
                 self._worker.lost += 1
@@ -171,6 +187,9 @@ class StoreWriter:
             self._worker.lost += len(self._waiting) + len(self._writing)
             self._waiting.clear()
             self._writing = []
+
+    def finish(self) -> None:
+        """Ends what goes on after `close`, so that also what messages have written meanwhile is in the store."""
 
     def _write_waiting(self) -> None:
         """Writes all entries that wait. If the database refuses, the same are written when it is called again."""
@@ -221,30 +240,33 @@ class StoreWriter:
                 self._writing = self._writing[1:]  # if the database fails at the next one, it is not written again
 
     def _write(self, store: Store, entries: list[Entry]) -> None:
-        self._seen = {}
         try:
             untold = self._untold if self.on_event is not None else []
             with store.begin() as connection:
                 for event_id in untold:
                     self._tell(connection, event_id)
                 for entry in entries:
-                    entry(connection)
-                for name, at in self._seen.items():
-                    rows.write_seen(connection, self._stream(connection, name, at), at)
+                    self._write_entry(connection, entry)
+                write_seen(connection, entries, self._ids)
         except BaseException:
-            self._stream_ids.clear()  # streams that were added in this transaction are not there
+            self._ids.forget()
             raise
         if untold:
             self._untold = []
+
+    def _write_entry(self, connection: sa.Connection, entry: Entry) -> None:
+        entry.write(connection, self._ids)
+        if entry.about:
+            self._tell(connection, entry.about)
 
     def _opened(self) -> Store:
         if self._store is not None and self._store.moved:
             log.warning("%s: was moved away or deleted: a new store is begun.", self._store.name)
             self._store.close()
             self._store = None
-            self._stream_ids.clear()
+            self._ids.forget()
         if self._store is None:
-            store = Store.open(self._url)
+            store = self._open_store()
             try:
                 with store.begin() as connection:
                     self._end_events_left_open(connection)
@@ -253,6 +275,9 @@ class StoreWriter:
                 raise
             self._store = store
         return self._store
+
+    def _open_store(self) -> Store:
+        return Store.open(self._url)
 
     def _close_store(self) -> None:
         if self._store is not None:
@@ -267,7 +292,10 @@ class StoreWriter:
                 sa.select(streams.c.last_seen).where(streams.c.host == self._host, streams.c.name == left.stream)
             )
             ended = max(left.onset, last or left.onset)
-            connection.execute(events.update().where(events.c.id == left.id).values(ended=ended, cut_off=True))
+            changes: dict[str, Any] = {"ended": ended, "cut_off": True}
+            if left.kind == "anomaly" and not left.clip:
+                changes["note"] = f"{left.note} The monitor was killed before it wrote a clip.".strip()
+            self._write_entry(connection, EventChange(left.id, changes))
             if self.on_event is None:
                 self._untold.append(left.id)
             else:
@@ -285,15 +313,6 @@ class StoreWriter:
             raise
         except Exception as error:  # noqa: BLE001 - an error of the hook must not lose the event
             log.error("store: a message could not be put into the outbox: %s: %s.", type(error).__name__, error)
-
-    def _stream(self, connection: sa.Connection, name: str, now: float) -> int:
-        """The id of a stream of this computer."""
-        if name not in self._stream_ids:
-            self._stream_ids[name] = rows.stream_id(connection, self._host, name, now)
-        return self._stream_ids[name]
-
-    def _saw(self, name: str, at: float) -> None:
-        self._seen[name] = max(at, self._seen.get(name, at))
 
     def _clean(self) -> None:
         """Deletes a part of what is too old. The rest follows in further jobs, between which entries are written."""

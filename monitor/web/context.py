@@ -8,9 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from monitor.clips.access import ClipAccess
 from monitor.config.schema import Config
 from monitor.store.database import Store
-from monitor.store.location import clips_folder, host_name, state_folder
+from monitor.store.location import host_name, state_folder
 from monitor.web.live_link import LiveLink, Values
 from monitor.web.login.access import Access
 from monitor.web.login.users import Role, User
@@ -32,7 +33,7 @@ class WebContext:
     def __init__(self, config: Config, *, local: bool) -> None:
         self.config = config
         self.folder: Path = state_folder(config)
-        self.clips: Path = clips_folder(config)
+        self.clips = ClipAccess(config)
         self.host = host_name(config)  # of the monitor whose live values are shown
         self.store = StoreLink(config)
         self.live_values = LiveLink(self.folder)
@@ -90,4 +91,5 @@ class WebContext:
         self.live_values.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.store.close()
+        self.clips.close()
         return not any(one.running() for one in list(self._begun))

@@ -15,6 +15,8 @@ from monitor.bundle.bundle_io import load_bundle
 from monitor.cli.main import cli, run
 from support.recordings import write_recording
 
+pytestmark = pytest.mark.long
+
 NORMAL_S = 20.0
 
 

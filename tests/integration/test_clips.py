@@ -28,6 +28,8 @@ from support.listening import RememberingSink, alarmed_by_loud_noise, replay_pla
 from support.live_stream import MODULES, LiveStream
 from train.demo.machine import Machine, MachineSound
 
+pytestmark = pytest.mark.long
+
 SAME = {"rtol": 1e-4, "atol": 1e-4}
 
 

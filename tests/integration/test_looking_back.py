@@ -72,6 +72,23 @@ def test_the_same_name_on_another_computer_takes_no_place_in_the_list(stored: st
     assert [json.loads(line)["host"] for line in found] == ["hall-3"]
 
 
+def test_two_halls_with_a_stream_of_the_same_name_have_two_streams_in_every_view(
+    stored: str, tmp_path: Path, capsys: Captured
+) -> None:
+    now = time.time()
+    with Store.open(stored) as store:
+        event = stored_event(20, onset=now - 50.0, ended=now - 20.0, host="yard", stream="fan")
+        fill(store, {"fan": minute_values(1, 600, until=now)}, [event], host="yard")
+    assert run(["trend", "fan"]) == 2
+    assert "stands for several streams; there are: hall-3/fan, yard/fan." in capsys.readouterr().err
+    assert "yard/fan, share of limit" in "\n".join(lines(capsys, "trend", "yard/fan"))
+    assert "yard/fan" in "\n".join(lines(capsys, "events", "--since", "1h"))
+    out = tmp_path / "report.html"
+    assert "2 streams" in lines(capsys, "report", "--stream", "fan", "--out", str(out))[0]
+    assert all(name in out.read_text() for name in ("hall-3/fan", "yard/fan"))
+    assert lines(capsys, "mute", "yard/*", "--for", "2h")[0].startswith("yard/fan: muted until")
+
+
 def test_every_kind_of_event_can_be_asked_for() -> None:
     assert set(KINDS) == set(get_args(EventKind))
 

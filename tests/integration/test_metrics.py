@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import pytest
+
 from monitor.config.plant import Metrics
 from monitor.core.events import State
 from monitor.integrations import metrics_server
@@ -16,6 +18,7 @@ from support.prometheus_server import needs_prometheus, prometheus, read
 from support.snapshots import stream
 
 
+@pytest.mark.long
 @needs_prometheus
 def test_a_real_prometheus_has_the_values_and_its_alert_fires(tmp_path: Path) -> None:
     rules = tmp_path / "alerts.yml"

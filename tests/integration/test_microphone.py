@@ -222,6 +222,7 @@ def test_a_monitor_that_was_stopped_scores_the_sound_that_the_server_kept(runnin
     assert account["captured_samples"] == account["scored_samples"] + account["discarded_samples"]
 
 
+@pytest.mark.long
 def test_an_output_that_nobody_reads_does_not_hold_up_the_end(
     listen: Listen, microphone: VirtualMicrophone, wav: Path, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from train.demo.demo import record
 from train.demo.machine import Machine, MachineSound
 from train.demo.modes import FAST, SLOW, TWO_SPEEDS, UNKNOWN, Mode
 
+pytestmark = pytest.mark.long
+
 SMALL = ("model.hidden=[64,32]", "model.bottleneck=16", "train.epochs=1", "features.n_mels=32")
 
 

@@ -173,6 +173,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_a_monitor_that_is_killed_loses_no_message_and_repeats_at_most_one_with_its_id(receiver: Receiver) -> None:
     child = subprocess.Popen([sys.executable, "-c", CHILD, receiver.url])
     try:

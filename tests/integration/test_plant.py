@@ -23,8 +23,9 @@ import soundfile
 from monitor.api import model as api
 from monitor.bundle.bundle_io import load_bundle
 from monitor.core.errors import EXIT_ANOMALY, EXIT_OK, EXIT_SOURCE_LOST
-from monitor.notify.outbox import SENT, newest_deliveries
+from monitor.notify.outbox import newest_deliveries
 from monitor.store.database import Store
+from monitor.store.tables import SENT
 from support.broker import Reader, broker, free_port, needs_mosquitto
 from support.builders import RATE
 from support.listening import wait_until

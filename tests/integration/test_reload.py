@@ -24,7 +24,10 @@ from support.listening import never_alarmed, wait_until
 from support.live_program import Live, Reloaded, reload
 from support.virtual_microphone import VirtualMicrophone, why_not
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a virtual microphone")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a virtual microphone"),
+]
 PRESS = "name: press, bundle: model.safetensors, device: testmic, channel: 0"
 FAN = "name: fan, bundle: model.safetensors, device: testmic, channel: 1"
 SAW = "name: saw, bundle: other.safetensors, device: testmic, channel: 0"

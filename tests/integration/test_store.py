@@ -70,6 +70,7 @@ def stored(url: str) -> list[StoredEvent]:
         return queries.events(store, newest_first=False)
 
 
+@pytest.mark.long
 def test_kill_9_at_any_moment_loses_nothing_that_was_finished(store_url: str) -> None:
     moments = random.Random(7)
     expected: set[int] = set()

@@ -23,7 +23,7 @@ from monitor.web.login import sessions, users
 from support.browser import Page, browser, needs_chromium
 from support.builders import RATE, small_bundle
 from support.stored import NOW, fill, stored_event
-from support.web_server import WebServer, web_server
+from support.web_server import SETTINGS, WebServer, web_server
 
 pytestmark = [pytest.mark.long, needs_chromium]
 READY = "document.querySelector('.play')?.disabled === false"
@@ -64,7 +64,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     (state / "normal" / "pump").mkdir(parents=True)
     saved = save_bundle(small_bundle(), folder / "pump.safetensors")
     (folder / "config.yaml").write_text(
-        f"streams:\n  - name: pump\n    bundle: {folder / 'pump.safetensors'}\n", encoding="utf-8"
+        f"{SETTINGS}streams:\n  - name: pump\n    bundle: {folder / 'pump.safetensors'}\n", encoding="utf-8"
     )
     rng = np.random.default_rng(1)
     samples = 0.02 * rng.standard_normal(8 * RATE)

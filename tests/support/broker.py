@@ -21,6 +21,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from support.listening import wait_until
+from support.namespaces import Host
 
 PROGRAM = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 needs_mosquitto = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed")
@@ -38,20 +39,24 @@ class Broker:
     Args:
         folder: for its configuration.
         options: further lines of its configuration, such as those of TLS and passwords.
+        host: the host that it runs on, for the whole network; None: this computer, for itself.
     """
 
-    def __init__(self, folder: Path, options: Sequence[str] = ("allow_anonymous true",)) -> None:
+    def __init__(
+        self, folder: Path, options: Sequence[str] = ("allow_anonymous true",), host: Host | None = None
+    ) -> None:
+        self.address, self._prefix = ("127.0.0.1", ()) if host is None else (host.address, host.prefix)
         self.port = free_port()
         self._file = folder / "mosquitto.conf"
         user = "user root\n" if os.geteuid() == 0 else ""  # so that it may read files of this test
-        self._file.write_text(f"listener {self.port} 127.0.0.1\n{user}" + "\n".join(options) + "\n")
+        self._file.write_text(f"listener {self.port} {self.address}\n{user}" + "\n".join(options) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Starts it, and waits until it listens."""
         assert PROGRAM
         self._process = subprocess.Popen(
-            [PROGRAM, "-c", self._file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*self._prefix, PROGRAM, "-c", self._file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         wait_until(self._listens, "a broker that listens")
 
@@ -74,15 +79,17 @@ class Broker:
         self._process.send_signal(signal.SIGCONT)
 
     def _listens(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):
+        with contextlib.suppress(OSError), socket.create_connection((self.address, self.port), 1.0):
             return True
         return False
 
 
 @contextlib.contextmanager
-def broker(folder: Path, options: Sequence[str] = ("allow_anonymous true",)) -> Iterator[Broker]:
+def broker(
+    folder: Path, options: Sequence[str] = ("allow_anonymous true",), host: Host | None = None
+) -> Iterator[Broker]:
     """A context with a running broker."""
-    made = Broker(folder, options)
+    made = Broker(folder, options, host)
     made.start()
     try:
         yield made
@@ -111,7 +118,9 @@ class Received:
 class Reader:
     """A client that collects all messages. A broker with persistence keeps them for it while it is away."""
 
-    def __init__(self, port: int, *, user: str = "", password: str = "", ca_file: Path | None = None) -> None:
+    def __init__(
+        self, port: int, *, address: str = "localhost", user: str = "", password: str = "", ca_file: Path | None = None
+    ) -> None:
         self.messages: list[Received] = []
         self._subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=f"reader-{id(self)}", clean_session=False)
@@ -125,7 +134,7 @@ class Reader:
         self._client.on_message = lambda _client, _data, one: self.messages.append(
             Received(one.topic, one.payload.decode(), bool(one.retain))
         )
-        self._client.connect("localhost", port)
+        self._client.connect(address, port)
         self._client.loop_start()
         wait_until(self._subscribed.is_set, "a subscription")
 

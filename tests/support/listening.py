@@ -21,6 +21,7 @@ from monitor.outputs.sink import Sink
 from monitor.runtime.builder import StreamPlan, build_engine
 from monitor.runtime.engine import Engine
 from monitor.sources.file_replay import FileReplay
+from monitor.sources.gap_detector import GapDetector
 from monitor.sources.source import Mark, Source
 from monitor.streaming.stream_batch import StreamBatch
 from support.builders import RATE, noise, small_bundle
@@ -73,7 +74,9 @@ class HandFedSource:
     """
 
     speed = 1.0
+    clock_ppm = math.nan
     error: MonitorError | None = None
+    gap_detector = staticmethod(GapDetector)
 
     def __init__(
         self, *, rate: int = RATE, live: bool = True, capacity: int | None = None, name: str = "by hand"

@@ -40,14 +40,14 @@ def reload(folder: Path) -> Reloaded:
 class Live:
     """`monitor live --config hall.yaml` in a folder."""
 
-    def __init__(self, microphone: VirtualMicrophone, folder: Path, *arguments: object) -> None:
+    def __init__(self, microphone: VirtualMicrophone | None, folder: Path, *arguments: object) -> None:
         self.folder, self.state = folder, folder / "state"
         self._output = folder / "output.txt"
         options = ("--headless", "--log-json", "--set", "dashboard.log_every_s=0.1", "--events", "events.jsonl")
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
                 (sys.executable, "-m", "monitor", "live", *map(str, arguments), *options),
-                cwd=folder, env=microphone.environment, stdout=output, stderr=subprocess.STDOUT,
+                cwd=folder, env=microphone and microphone.environment, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
     @property

@@ -10,6 +10,7 @@ import contextlib
 import faulthandler
 import gc
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,6 +93,12 @@ def scenarios(data: Path, folder: Path) -> Iterator[tuple[str, list[str], Contex
     yield "whole", training(data, folder / "whole"), lambda: first_step_kept(folder / "first_step.npz")
     (folder / "empty").mkdir(exist_ok=True)
     yield "nothing", training(folder / "empty", folder / "nothing"), contextlib.nullcontext
+    other = data if RANK == 0 else folder / "fewer"
+    if RANK == 1:
+        other.mkdir(exist_ok=True)
+        for file in sorted(data.iterdir())[1:]:
+            shutil.copy(file, other)
+    yield "differing", training(other, folder / "differing"), contextlib.nullcontext
     yield "interrupted", training(data, folder / "resumed"), lambda: interrupted_in_epoch(2)
     yield "resumed", training(data, folder / "resumed", "--resume"), contextlib.nullcontext
     yield (

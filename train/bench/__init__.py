@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from monitor.bench import Sections
-from train.bench import cache, gpu, training
+from train.bench import cache, distributed, gpu, training
 
-__all__ = ["SECTIONS", "cache", "gpu", "precision", "training"]
+__all__ = ["SECTIONS", "cache", "distributed", "gpu", "precision", "training"]
 
-SECTIONS: Sections = {"cache": cache.measure, "training": training.measure, "gpu": gpu.measure}
+SECTIONS: Sections = {
+    "cache": cache.measure,
+    "training": training.measure,
+    "distributed": distributed.measure,
+    "gpu": gpu.measure,
+}

@@ -7,7 +7,9 @@ import hashlib
 from pathlib import Path
 
 from monitor.audio.quality import Defect, QualityCheck
-from monitor.config.schema import Audio, Channel, Features
+from monitor.config.schema import Features
+from monitor.config.setting_types import Channel
+from monitor.config.sources import Audio
 from monitor.core.errors import DataError
 from monitor.core.types import FloatArray
 from monitor.features.mel import MelTransform, centred_frames

@@ -1,3 +1,17 @@
 """The offline commands: train, evaluate, calibrate."""
 
-__all__ = ["calibrate", "evaluate", "folders", "prepare", "progress", "suite", "suite_run", "train"]
+__all__ = [
+    "calibrate",
+    "evaluate",
+    "folders",
+    "prepare",
+    "progress",
+    "stored_progress",
+    "stream_training",
+    "streams_progress",
+    "streams_table",
+    "suite",
+    "suite_run",
+    "train",
+    "train_streams",
+]

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from monitor.bundle.bundle import Bundle
-from monitor.config.schema import Channel, Config
+from monitor.config.schema import Config
+from monitor.config.setting_types import Channel
 from monitor.core.errors import DataError
 from monitor.core.text import counted, duration_text
 from monitor.model.device import choose_device

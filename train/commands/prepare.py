@@ -90,7 +90,7 @@ def grouped(left_out: Sequence[tuple[Path, str]]) -> list[str]:
     return lines
 
 
-def prepare(config: Config, data: Path, progress: Progress) -> Prepared:
+def prepare(config: Config, data: Path | Sequence[Path], progress: Progress) -> Prepared:
     """Reads the recordings of a data set, and splits the normal ones into training and held-out recordings.
 
     Without normal test recordings, the held-out recordings are tested.
@@ -101,13 +101,14 @@ def prepare(config: Config, data: Path, progress: Progress) -> Prepared:
     """
     found = find_recordings(data)
     if not found.train_normal:
-        raise DataError(f"{data}: no normal recordings to train on. Looked for {LOOKED_FOR}.")
+        raise DataError(f"{found.root}: no normal recordings to train on. Looked for {LOOKED_FOR}.")
     cache = FeatureCache(config.features, cache_folder(config))
     total = len(found.train_normal) + len(found.test_normal) + len(found.test_anomaly)
     reader = RecordingReader(cache, progress, total)
     normal = without_copies(reader.read(found.train_normal, training=True))
     if not normal:
-        raise DataError(f"{data}: none of its {counted(len(found.train_normal), 'normal recording')} can be used.")
+        count = counted(len(found.train_normal), "normal recording")
+        raise DataError(f"{found.root}: none of its {count} can be used.")
     if max(len(frames.power) for frames in normal) <= 2 * config.score.cut_frames:
         raise ConfigError(
             f"score.cut_frames is {config.score.cut_frames}, at both ends, and no recording is longer than that: "

@@ -42,9 +42,10 @@ from train.data.window_dataset import WindowDataset
 from train.evaluation import plots
 from train.evaluation.metrics import Labelled, labelled_threshold, metrics
 from train.fitting.checkpoint import Epoch
-from train.fitting.distributed import ProcessGroup, process_group
+from train.fitting.distributed import ProcessGroup
 from train.fitting.loop import fit
 from train.fitting.precision import step_dtype, windows_per_step
+from train.fitting.process_group import process_group
 
 BUNDLE_FILE = "model.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -64,7 +65,13 @@ class FittedNetwork:
 
 
 def train(
-    config: Config, data: Path, out: Path, progress: Progress, *, resume: bool = False, keep_checkpoint: bool = False
+    config: Config,
+    data: Path | Sequence[Path],
+    out: Path,
+    progress: Progress,
+    *,
+    resume: bool = False,
+    keep_checkpoint: bool = False,
 ) -> dict[str, Any]:
     """Trains a model on the normal recordings of a data set; writes bundle, metrics, history and plots into `out`.
 
@@ -72,7 +79,7 @@ def train(
 
     Args:
         config: settings of the model and the training.
-        data: the data set.
+        data: the data set, or several folders and recordings.
         out: folder for the results.
         progress: shows the progress.
         resume: whether to resume an interrupted training; a complete one is only calibrated anew.
@@ -90,30 +97,39 @@ def train(
             for name in ("monitor", "train"):
                 logging.getLogger(name).setLevel(logging.ERROR)
         with removed_on_failure(out, cache_path(config)):
-            prepared = group.first_then_all(lambda: _check_and_read(config, data, out, progress, resume=resume))
+            prepared = group.read(lambda: _check_and_read(config, data, out if group.first else None, progress, resume))
+            group.require_same(_work_digest(config, prepared))
             found = _train(config, prepared, out, progress, group, device, resume=resume)
         if found and not keep_checkpoint:
             (out / CHECKPOINT_FILE).unlink(missing_ok=True)
         return found
 
 
-def _check_and_read(config: Config, data: Path, out: Path, progress: Progress, *, resume: bool) -> Prepared:
-    """Checks that the training can begin, and reads its recordings."""
+def _check_and_read(
+    config: Config, data: Path | Sequence[Path], out: Path | None, progress: Progress, resume: bool
+) -> Prepared:
+    """Checks that the training can begin, and reads its recordings; `out` is None where another process writes."""
+    require_filled_bands(config.features)
+    if out is not None:
+        _check_folder(out, resume=resume)
+    if config.calibration.method == "labelled":
+        _require_labels(find_recordings(data))
+    prepared = prepare(config, data, progress)
+    prepared.found.log_unused()
+    return prepared
+
+
+def _check_folder(out: Path, *, resume: bool) -> None:
+    """Checks that the folder for the results can be written to, and has a checkpoint if one is to be resumed from."""
     checkpoint = out / CHECKPOINT_FILE
     if resume and not checkpoint.is_file():
         if not (out / BUNDLE_FILE).exists():
             raise MonitorError(f"{out}: there is no interrupted training to resume; train without --resume.")
         raise MonitorError(f"{out}: the training there is finished; train without --resume to do it anew.")
-    require_filled_bands(config.features)
     require_writable(out, "choose another folder with --out.")
     remove_leftovers(out)
-    if config.calibration.method == "labelled":
-        _require_labels(find_recordings(data))
-    prepared = prepare(config, data, progress)
-    prepared.found.log_unused()
     if checkpoint.exists() and not resume:
         log.warning("%s: an earlier training was interrupted; this one starts from the beginning.", checkpoint)
-    return prepared
 
 
 def _train(
@@ -313,6 +329,11 @@ def now() -> str:
 
 def save_over(bundle: Bundle, path: Path) -> Bundle:
     """Writes a bundle; an existing one is kept as *.previous.safetensors, because a running monitor may use it."""
+    keep_previous(path)
+    return save_bundle(bundle, path)
+
+
+def keep_previous(path: Path) -> None:
+    """Copies a model, if there is one, to *.previous.safetensors beside it."""
     if path.is_file():
         write_atomically(path.with_name(f"{path.stem}.previous{path.suffix}"), path.read_bytes())
-    return save_bundle(bundle, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -56,17 +57,35 @@ class Recordings:
             log.info("Passed over, because they are not sound: %s.", ", ".join(kinds))
 
 
-def find_recordings(data: Path) -> Recordings:
+def find_recordings(data: Path | Sequence[Path]) -> Recordings:
     """Finds the recordings in a folder, and assigns them to lists by the names of their folders and files.
 
     All kinds of sound files and arrays of mel frames count. Links are followed; what is hidden is not looked at.
 
     Args:
-        data: a folder, or a single recording.
+        data: a folder, or a single recording, or several of them.
 
     Raises:
-        DataError: if the folder is missing, cannot be read, or contains no recording.
+        DataError: if a folder is missing, cannot be read, or contains no recording.
     """
+    if isinstance(data, Path):
+        return _found_in(data)
+    if len(data) == 1:
+        return _found_in(data[0])
+    all_ = [_found_in(path) for path in data]
+    root = Path(os.path.commonpath([found.root.absolute() for found in all_]))
+
+    def joined(name: str) -> list[Path]:
+        return sorted({path for found in all_ for path in getattr(found, name)})
+
+    return Recordings(
+        root, joined("train_normal"), joined("test_normal"), joined("test_anomaly"), joined("unlabelled"),
+        sum((found.other for found in all_), Counter()),
+    )  # fmt: skip
+
+
+def _found_in(data: Path) -> Recordings:
+    """The recordings of one folder, or a single one."""
     if not data.exists():
         raise DataError(f"{data}: there is no such folder. Looked for {LOOKED_FOR}.")
     root = data.parent if data.is_file() else data

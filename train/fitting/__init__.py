@@ -1,3 +1,3 @@
 """The training loop, with learning rate schedule, checkpoints, precision, several processes, and CUDA graphs."""
 
-__all__ = ["checkpoint", "cuda_graph", "distributed", "loop", "precision", "schedule"]
+__all__ = ["checkpoint", "cuda_graph", "distributed", "loop", "precision", "process_group", "schedule", "whole_batch"]

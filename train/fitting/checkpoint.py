@@ -20,6 +20,10 @@ from monitor.core.errors import MonitorError
 from monitor.model.autoencoder import Autoencoder
 
 
+class CheckpointRefused(MonitorError):
+    """A checkpoint is damaged, or belongs to another training: it cannot be resumed from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """The figures of one epoch: one line of history.jsonl."""
@@ -50,12 +54,12 @@ def restore(path: Path, work: str, model: Autoencoder, optimizer: torch.optim.Ad
     would write beyond its memory.
 
     Raises:
-        MonitorError: if it cannot be read, is damaged, or belongs to a training with other recordings or settings
+        CheckpointRefused: if it cannot be read, is damaged, or belongs to a training with other recordings or settings
             (`work`). Model and optimiser are unchanged then.
     """
     facts, tensors = _read(path)
     if facts["work"] != work:
-        raise MonitorError(
+        raise CheckpointRefused(
             f"{path}: belongs to a training with other recordings or settings: give the same ones to "
             "resume it, or train into another folder."
         )
@@ -124,5 +128,5 @@ def _is_finite(value: object) -> bool:
     return type(value) in (int, float) and -math.inf < value < math.inf  # type: ignore[operator]
 
 
-def _damaged(path: Path, reason: str) -> MonitorError:
-    return MonitorError(f"{path}: cannot be resumed from ({reason}): train without --resume.")
+def _damaged(path: Path, reason: str) -> CheckpointRefused:
+    return CheckpointRefused(f"{path}: cannot be resumed from ({reason}): train without --resume.")

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
-import signal
-import traceback
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -19,15 +17,17 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from monitor.core.errors import ConfigError, MonitorError
+from monitor.core.errors import MonitorError
 from monitor.model.autoencoder import Autoencoder
+from train.fitting.whole_batch import WholeBatchNorm, WholeDropout
 
-# Long enough for the first process to compute the frames of all recordings. A process that dies is noticed at once.
-TIMEOUT = datetime.timedelta(days=2)
+# A process that dies is noticed at once. A host whose cable is cut, or that is switched off, says nothing: it counts as
+# lost if a step takes longer than this.
+LOST_AFTER = datetime.timedelta(minutes=5)
+WAIT = datetime.timedelta(days=2)  # long enough for each host to compute the frames of all recordings
 
 T = TypeVar("T")
 
@@ -39,10 +39,21 @@ class ProcessGroup:
         rank: number of this process, from 0.
         size: number of processes.
         local_size: number of processes on this machine.
+        local_rank: number of this process among those of this machine, from 0.
+        patient: torch's group of the same processes, in which they wait for each other as long as `WAIT`; None: there
+            is only one.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1, local_size: int = 1) -> None:
+    def __init__(
+        self,
+        rank: int = 0,
+        size: int = 1,
+        local_size: int = 1,
+        local_rank: int = 0,
+        patient: dist.ProcessGroup | None = None,
+    ) -> None:
         self.rank, self.size, self.local_size = rank, size, local_size
+        self._local_first, self._patient = local_rank == 0, patient
         self._batch, self._rows = 0, slice(0, 0)  # size of the newest batch, and the rows of this process
 
     @property
@@ -76,37 +87,83 @@ class ProcessGroup:
             return model
         for name, module in list(model.named_children()):
             if isinstance(module, nn.BatchNorm1d):
-                setattr(model, name, _WholeBatchNorm.of(module))
+                setattr(model, name, WholeBatchNorm.of(module))
             elif isinstance(module, nn.Dropout):
-                setattr(model, name, _WholeDropout(module.p, self))
+                setattr(model, name, WholeDropout(module.p, self.dropout_mask))
         return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
 
-    def first_then_all(self, work: Callable[[], T]) -> T:
-        """Calls `work`, which leaves files behind, in the first process, then in the others, which find the files.
+    def read(self, work: Callable[[], T]) -> T:
+        """Calls `work`, which leaves files behind, in a process of each host, then in the others, which find the files.
 
         Raises:
-            MonitorError: in all processes, if the first one fails.
+            MonitorError: in all processes, if it fails in one of them.
         """
         if self.size == 1:
             return work()
-        if not self.first:
-            self._exchange_failure(False)
-            return work()
+        result = self._all_or_none(work) if self._local_first else self._all_or_none(lambda: None)
+        rest = self._all_or_none(work) if not self._local_first else self._all_or_none(lambda: None)
+        return result if self._local_first else rest  # type: ignore[return-value]
+
+    def _all_or_none(self, work: Callable[[], T]) -> T:
+        """Calls `work`, then waits for all processes; raises an error if it has failed in another one."""
         try:
             result = work()
-        except BaseException:
-            with contextlib.suppress(RuntimeError):  # after an interruption the others may have ended already
-                self._exchange_failure(True)
+        except MonitorError:  # if anything else ends this process, the others notice that
+            self._failures(failed=True)
             raise
-        self._exchange_failure(False)
+        if self._failures(failed=False):
+            raise MonitorError("Another process of this training could not begin; it says why.")
         return result
 
-    def _exchange_failure(self, failed: bool) -> None:
-        """Waits for all processes; raises an error if another one has failed."""
+    def _failures(self, *, failed: bool) -> bool:
+        """Waits for all processes; returns whether any has failed."""
         flag = torch.tensor(float(failed))
-        dist.all_reduce(flag)
-        if flag and not failed:
-            raise MonitorError("The first process of this training could not begin; it says why.")
+        dist.all_reduce(flag, group=self._patient)
+        return bool(flag)
+
+    def require_same(self, digest: str) -> None:
+        """Checks that all processes train with the same recordings and settings.
+
+        Raises:
+            MonitorError: in all processes, if they do not.
+        """
+        if self.size == 1:
+            return
+        same = self.sent(digest.encode()) == digest.encode()
+
+        def check() -> None:
+            if not same:
+                raise MonitorError(
+                    "This host has other recordings or settings than the first one: give all hosts the same."
+                )
+
+        self._all_or_none(check)
+
+    def sent(self, content: bytes) -> bytes:
+        """The content that the first process gives, in all processes."""
+        length = torch.tensor(len(content))
+        dist.broadcast(length, 0, group=self._patient)
+        values = torch.frombuffer(bytearray(content), dtype=torch.uint8) if self.first and content else None
+        if values is None:
+            values = torch.empty(int(length), dtype=torch.uint8)
+        dist.broadcast(values, 0, group=self._patient)
+        return values.numpy().tobytes()
+
+    @contextlib.contextmanager
+    def file_of_first(self, path: Path) -> Iterator[Path]:
+        """A file of the first process, or a copy of it for the duration of the block: hosts need not share a disk."""
+        if self.size == 1:
+            yield path
+            return
+        content = self.sent(path.read_bytes() if self.first and path.is_file() else b"")
+        if self.first:
+            yield path
+            return
+        with tempfile.TemporaryDirectory(prefix="acoustic-monitor-") as folder:
+            copy = Path(folder, path.name)
+            if content:
+                copy.write_bytes(content)
+            yield copy
 
     def dropout_mask(self, features: int, like: Tensor, keep: float) -> Tensor:
         """This process's rows (b, features) of a mask drawn for the whole batch: ones with probability `keep`."""
@@ -118,111 +175,3 @@ class ProcessGroup:
         if self.size == 1:
             return torch.randn_like(like)
         return torch.randn(self._batch, like.shape[1], device=like.device)[self._rows]
-
-
-@contextlib.contextmanager
-def process_group(device: torch.device) -> Iterator[tuple[ProcessGroup, torch.device]]:
-    """The group of processes started by torchrun, and the device of this one; without torchrun a group of size one.
-
-    Args:
-        device: the chosen device; with several processes each gets its own GPU.
-
-    Raises:
-        ConfigError: if the processes cannot connect to each other, or there are more processes than GPUs.
-        MonitorError: if another process ends before the training is finished.
-    """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size < 2 or "RANK" not in os.environ:
-        yield ProcessGroup(), device
-        return
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    if device.type == "cuda":
-        if local >= torch.cuda.device_count():
-            raise ConfigError(
-                f"Process {local + 1} has no GPU, there are {torch.cuda.device_count()}: start as many processes "
-                "as there are GPUs, or take --device cpu."
-            )
-        device = torch.device("cuda", local)
-        torch.cuda.set_device(device)
-    try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"The processes of this training do not find each other ({reason}).") from None
-    try:
-        yield ProcessGroup(dist.get_rank(), size, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))), device
-    except BaseException as error:
-        # The stack frames of the error refer to the group, and have to be cleared before the group is destroyed:
-        # destroying it waits for its threads, one of which may be waiting for Python's global lock.
-        ended = _another_process_ended(error)
-        traceback.clear_frames(error.__traceback__)
-        if not ended:
-            raise
-        raise MonitorError(
-            "Another process of this training has ended, so this one ends as well. If there is a checkpoint, run the "
-            "same command with --resume to continue."
-        ) from None
-    finally:
-        with contextlib.suppress(RuntimeError):
-            dist.destroy_process_group()
-
-
-def _another_process_ended(error: BaseException) -> bool:
-    """Whether the cause of an error is that another process has ended.
-
-    Then either the connection to it is lost, or torchrun ends this process: which comes first is random.
-    """
-    if isinstance(error, KeyboardInterrupt):
-        return signal.SIGTERM in error.args
-    return isinstance(error, dist.DistError) or (type(error) is RuntimeError and _raised_in_communication(error))
-
-
-def _raised_in_communication(error: RuntimeError) -> bool:
-    """Whether an error was raised in torch's communication between processes: errors of gloo have no own class."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and any(part in Path(frames[-1].filename).parts for part in ("distributed", "autograd"))
-
-
-class _WholeBatchNorm(nn.BatchNorm1d):
-    """Batch norm with the statistics of the whole batch, over all processes."""
-
-    @classmethod
-    def of(cls, norm: nn.BatchNorm1d) -> _WholeBatchNorm:
-        """A copy of a batch norm layer, with the same parameters and statistics under the same names."""
-        whole = cls(norm.num_features, norm.eps, norm.momentum, device=norm.weight.device)
-        whole.load_state_dict(norm.state_dict())
-        return whole
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalises this process's rows (b, features) of a batch by the mean and variance of all its rows."""
-        if not self.training or self.running_mean is None or self.running_var is None or self.momentum is None:
-            return super().forward(input)
-        x = input.float()
-        rows = x.new_tensor([float(len(x))])
-        sums = all_reduce(torch.cat((x.sum(dim=0), rows)))  # type: ignore[no-untyped-call]
-        count = sums[-1].detach()
-        mean = sums[:-1] / count
-        # Two passes: E[x²] - E[x]² in one would lose all digits where the mean is large compared with the deviation.
-        deviations = x - mean
-        variance = all_reduce(deviations.square().sum(dim=0)) / count  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
-            if self.num_batches_tracked is not None:
-                self.num_batches_tracked += 1
-        normal: Tensor = deviations * torch.rsqrt(variance + self.eps) * self.weight + self.bias
-        return normal.to(input.dtype)
-
-
-class _WholeDropout(nn.Module):
-    """Dropout whose mask is drawn for the whole batch, as a single process would draw it."""
-
-    def __init__(self, share: float, group: ProcessGroup) -> None:
-        super().__init__()
-        self._keep, self._group = 1 - share, group
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Sets random values of this process's rows (b, features) to zero, and scales up the others."""
-        if not self.training or self._keep == 1:
-            return x
-        return x * (self._group.dropout_mask(x.shape[1], x, self._keep) / self._keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ REPORT_EVERY = 20  # steps; not each one, because reading the loss synchronises 
 HELD_OUT_BATCH = 2048
 
 OnStep = Callable[[int, float, float], None]
+
+log = logging.getLogger(__name__)
 
 
 def fit(
@@ -67,8 +70,11 @@ def fit(
     group = group or ProcessGroup()
     trainer = Trainer(config, len(training), device, group)
     history: list[Epoch] = []
-    if resume and checkpoint.is_file():
-        history = checkpoints.restore(checkpoint, work, trainer.model, trainer.optimizer, epochs=config.train.epochs)
+    if resume:
+        with group.file_of_first(checkpoint) as file:
+            if file.is_file():
+                history = checkpoints.restore(file, work, trainer.model, trainer.optimizer, epochs=config.train.epochs)
+                log.info("Resumed after epoch %d of %d.", len(history), config.train.epochs)
     saved = time.monotonic()
     for number in range(len(history) + 1, config.train.epochs + 1):
         began = time.perf_counter()

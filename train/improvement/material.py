@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from monitor.bundle.bundle import Bundle
+from monitor.clips.access import ClipAccess, NoClip
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
 from monitor.core.text import counted, stream_folder
@@ -15,7 +16,7 @@ from monitor.normal_sound.pieces import Piece
 from monitor.normal_sound.quarantine import survey
 from monitor.store import queries
 from monitor.store.database import Store
-from monitor.store.location import clips_folder, normal_folder
+from monitor.store.location import normal_folder
 from monitor.store.records import StoredEvent, StoredStream
 from train.calibration.tail_model import DAY_S
 from train.commands.prepare import RecordingReader, without_copies
@@ -112,7 +113,9 @@ def gather(
         held_back=len(found.held) + len(found.refused), recent=_recent(stored, found.usable),
     )  # fmt: skip
     reader.cache = cache
-    _add_clips(material, events, clips_folder(config), reader)
+    clips = ClipAccess(config)
+    _add_clips(material, events, clips, reader)
+    clips.close()
     if not material.heard and not material.trained:
         why = f" ({counted(material.held_back, 'piece')} held back because of anomalies)" if material.held_back else ""
         raise DataError(
@@ -145,14 +148,14 @@ def _training_files(bundle: Bundle) -> list[Path]:
         return []
 
 
-def _add_clips(material: Material, events: Sequence[StoredEvent], folder: Path, reader: RecordingReader) -> None:
+def _add_clips(material: Material, events: Sequence[StoredEvent], clips: ClipAccess, reader: RecordingReader) -> None:
     """Assigns the clips of events, newest first, to the lists of the material."""
     lists = {FAULT: material.faults, LEARNT: material.learnt, "": material.unjudged}
     for event in events:
         group = lists.get(event.verdict, material.no_fault)
         if group is material.unjudged and len(group) >= MOST_UNJUDGED:
             continue
-        clip = _clip(event, folder, reader)
+        clip = _clip(event, clips, reader)
         if clip is not None:
             group.append(clip)
         elif group is not material.no_fault:
@@ -168,9 +171,12 @@ def _add_clips(material: Material, events: Sequence[StoredEvent], folder: Path, 
         )
 
 
-def _clip(event: StoredEvent, folder: Path, reader: RecordingReader) -> EventClip | None:
-    path = folder / event.clip
-    if not event.clip or event.clip_start is None or not path.is_file():
+def _clip(event: StoredEvent, clips: ClipAccess, reader: RecordingReader) -> EventClip | None:
+    if not event.clip or event.clip_start is None:
+        return None
+    try:
+        path = clips.local(event.host, event.clip)
+    except NoClip:
         return None
     read = reader.read([path])
     if not read:

@@ -49,6 +49,11 @@ class ImprovedStream:
     parent: Bundle
     config: Config
 
+    @property
+    def full_name(self) -> str:
+        """Its name with that of its computer, for the audit trail."""
+        return f"{self.stream.host}/{self.stream.name}"
+
 
 def make(
     improved: ImprovedStream,
@@ -148,7 +153,7 @@ def promote(
     with store.begin() as connection:  # two that promote at once come one after the other
         what = {"from": report.parent, "to": report.model_id, "how": report.how, "forced": force}
         audit.record(
-            connection, by=by, what="model", subject=improved.stream.name, before=report.parent,
+            connection, by=by, what="model", subject=improved.full_name, before=report.parent,
             after=what | short_figures(report),
         )  # fmt: skip
         in_force = load_bundle(versions.in_force(improved.configured)).model_id
@@ -174,7 +179,7 @@ def take_back(improved: ImprovedStream, store: Store, *, by: str) -> Bundle:
         file = improved.versions.undo(configured=improved.configured, by=by)
         bundle = load_bundle(file)
         audit.record(
-            connection, by=by, what="model", subject=improved.stream.name, before=improved.parent.model_id,
+            connection, by=by, what="model", subject=improved.full_name, before=improved.parent.model_id,
             after={"to": bundle.model_id, "how": "taken back"},
         )  # fmt: skip
     return bundle

@@ -13,7 +13,7 @@ from train.commands.prepare import Prepared, split_frames
 from train.commands.progress import Progress
 from train.commands.train import CHECKPOINT_FILE, fit_network, uncalibrated
 from train.data.discovery import Recordings
-from train.fitting.distributed import process_group
+from train.fitting.process_group import process_group
 from train.improvement.candidate import Candidate, choose, learning_settings, observe_material
 from train.improvement.material import Material
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.looking_back import console, list_of, matching, open_store, settings_of, store_options
+from monitor.cli.looking_back import console, list_of, matching_here, open_store, settings_of, store_options
 from monitor.cli.options import FILE
 from monitor.cli.output import say
 from monitor.cli.times import WHEN, require_order
@@ -84,7 +84,7 @@ def backtest(
         from monitor.store.location import host_name, scores_folder
 
         host = host_name(config)
-        chosen = matching([one for one in queries.streams(store) if one.host == host], [stream] if stream else [])
+        chosen = matching_here(queries.streams(store), [stream] if stream else [], host)
         if not chosen:
             raise ConfigError("There is no stream of this computer in the store: nothing has been listened to yet.")
         if len(chosen) > 1:

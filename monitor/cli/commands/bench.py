@@ -12,7 +12,10 @@ from monitor.cli.options import FILE, Number, bundle_and_settings, settings_in_f
 from monitor.cli.output import say
 from monitor.core.errors import ConfigError
 
-SECTIONS = ("latency", "replay", "machine", "streams", "frames", "store", "cache", "training", "gpu", "precision")
+SECTIONS = (
+    "latency", "replay", "machine", "streams", "frames", "store", "network", "cache", "training", "distributed", "gpu",
+    "precision",
+)  # fmt: skip
 
 
 @click.command()
@@ -42,13 +45,15 @@ def bench(
     streams   how many streams of one model the computer can follow; delay of 64 live streams
     frames    speed of computing mel frames, compared with torchaudio and librosa
     store     size of a year of minute values of 40 streams, and time to read one stream's (1.5 GB in TMPDIR)
+    network   processor time and memory of receiving a source in the network, for each codec (needs ffmpeg)
     cache     speed of computing the frames of 200 recordings, compared with librosa file by file
     training  speed of an epoch, compared with its steps alone and a DataLoader; bfloat16 and float32; disk reads
+    distributed  training in two processes, compared with one; how much of a step they wait for each other
     precision scores and AUC in bfloat16, compared with float32 (needs --bundle and --data)
     gpu       with a GPU: number of streams computed at once, including transfers; speed of training
 
     Compared programs run alternately in the same process; a ratio is the median over all rounds. All sections
-    together take about eight minutes.
+    together take about ten minutes.
 
     \b
     Examples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from monitor.core.text import printable
 
 if TYPE_CHECKING:
     from monitor.config.loader import SettingsSource
+    from monitor.config.schema import Config
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -71,6 +75,27 @@ def check(
     shown = printable(str(file or "no settings file"))
     say(f"# {shown}: correct. Settings in force (* = not the default):\n{as_yaml(config)}")
     say(f"# {sensitivity_meaning(config)}")
+    if config.clips.enabled and config.clips.url:
+        _check_object_store(config)
+
+
+def _check_object_store(config: Config) -> None:
+    """Says what is wrong with `clips.url` at present. It is no error: clips wait in their folder until it works.
+
+    Raises:
+        ConfigError: if it can never work.
+    """
+    from monitor.clips.mover import stored_clips
+    from monitor.core.object_store import ObjectStoreError
+
+    stored = stored_clips(config)
+    try:
+        stored.require_usable()
+        say(f"# clips.url: {printable(stored.name)} can be written.")
+    except ObjectStoreError as error:
+        log.warning("clips.url: %s Clips wait in their folder until it works.", error)
+    finally:
+        stored.close()
 
 
 def _check_streams(settings: SettingsSource, *, files: bool, devices: bool) -> None:

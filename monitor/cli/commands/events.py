@@ -64,10 +64,10 @@ def events(
         raise ConfigError(f"{event_id}: with the id of an event no other event is shown: leave out the other options.")
     config = settings_of(state, config_file)
     with open_store(config) as store:
+        from monitor.clips.access import ClipAccess
         from monitor.notify.outbox import deliveries_of
         from monitor.report import details, event_table, event_text
         from monitor.store import queries
-        from monitor.store.location import clips_folder
         from monitor.store.verdicts import verdicts_of
 
         out = console()
@@ -78,7 +78,7 @@ def events(
                 return
             messages = deliveries_of(store, event.id)
             said = verdicts_of(store, event.id)
-            event_table.print_event(out, event, clips_folder(config), messages, said)
+            event_table.print_event(out, event, ClipAccess(config).where, messages, said)
             return
         streams = queries.streams(store)
         chosen = matching(streams, patterns)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.environment import choose_thread_waiting
-from monitor.cli.looking_back import console, list_of, matching, open_store, settings_of, store_options
+from monitor.cli.looking_back import console, list_of, matching_here, open_store, settings_of, store_options
 from monitor.cli.options import FILE, set_option, settings_source
 from monitor.cli.output import say
 from monitor.core.errors import ConfigError
@@ -114,8 +114,7 @@ def _improved_stream(
     from train.improvement.next_model import ImprovedStream
 
     host = host_name(config)
-    streams = [one for one in queries.streams(store) if one.host == host]
-    chosen = matching(streams, [name] if name else [])
+    chosen = matching_here(queries.streams(store), [name] if name else [], host)
     if not chosen:
         raise ConfigError("There is no stream of this computer in the store: nothing has been listened to yet.")
     if len(chosen) > 1:

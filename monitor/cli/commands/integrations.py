@@ -1,4 +1,4 @@
-"""`monitor integrations`: gives out the files for Prometheus, Grafana and systemd."""
+"""`monitor integrations`: gives out the files for Prometheus, Grafana, systemd and containers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monitor.core.errors import ConfigError
 @click.argument("name", required=False)
 @click.option("--out", type=FILE, metavar="FOLDER", help="Write the file, or all of them, into this folder.")
 def integrations(name: str | None, out: Path | None) -> None:
-    """Print a file for another program: Prometheus, Grafana, systemd. Without NAME the files are listed.
+    """Print a file for another program: Prometheus, Grafana, systemd, containers. Without NAME the files are listed.
 
     Files that have been changed in the folder are kept.
 

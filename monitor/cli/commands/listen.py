@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from monitor.config.loader import SettingsSource
     from monitor.runtime.builder import LoadedRequest
+    from monitor.runtime.session import Session
     from monitor.service.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ def live(
         raise ConfigError(
             "--device, --channel and --record are for one microphone: add its model, as in monitor live MODEL."
         )
+    from monitor.cli.fleet_link import FleetLink
     from monitor.cli.results import listening_line, listening_summary
     from monitor.cli.stream_models import with_versions
     from monitor.cli.upkeep import look_after, make_upkeep, require_material
@@ -110,6 +112,13 @@ def live(
         plant.note_reload(done.by, done.changed)
         if upkeep is not None:
             look_after(upkeep, streams, started)
+        if fleet is not None:
+            fleet.use(streams.config)
+
+    def show(session: Session) -> None:
+        if fleet is not None:
+            fleet.start()
+        view(session)
 
     streams = LiveStreams(
         requests,
@@ -123,6 +132,8 @@ def live(
     plant = plant_outputs(settings.config, requests(settings))
     plant.in_use = lambda: streams.outputs.shared
     upkeep: Upkeep | None = None
+    fleet: FleetLink | None = None
+    view = session_view(settings.config.dashboard, outputs, plant)
     try:
         with stderr_redirected(log_file(), keep_ours=options.headless):
             session = streams.start()
@@ -136,13 +147,17 @@ def live(
                 upkeep = make_upkeep(streams, started, options.config_file, options.changed(more), plant.note_upkeep)
                 look_after(upkeep, streams, started)
                 upkeep.start()
+            if plant.stores:
+                fleet = FleetLink(streams, lambda: requests(streams.settings), reloader, started, lambda: plant.spooled)
             try:
                 session.run(
                     duration_s=duration,
-                    show=session_view(settings.config.dashboard, outputs, plant),
+                    show=show,
                     hangup=reloader.request if options.headless or not controlling_terminal() else None,
                 )
             finally:
+                if fleet is not None:
+                    fleet.close()
                 if upkeep is not None:
                     upkeep.close()
                 reloader.close()

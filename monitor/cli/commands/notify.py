@@ -56,8 +56,9 @@ def notify(
     config = settings_of(state, config_file)
     if tested is not None:
         return _test(config, "" if tested == ALL else tested, as_json=as_json)
-    from monitor.notify.outbox import GIVEN_UP, HELD_BACK, SENT, WAITING, deliveries_summary, newest_deliveries
+    from monitor.notify.outbox import deliveries_summary, newest_deliveries
     from monitor.store.location import host_name
+    from monitor.store.tables import GIVEN_UP, HELD_BACK, SENT, WAITING
 
     with open_store(config) as store:
         found = newest_deliveries(store, (WAITING, GIVEN_UP, HELD_BACK, *((SENT,) if sent else ())), limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from monitor.cli.options import FILE, Number
 from monitor.cli.output import say
 from monitor.cli.times import WHEN, require_order
 from monitor.core.text import counted, printable
+
+log = logging.getLogger(__name__)
 
 _WEEK_S = 7 * 86_400.0
 _SHORTEST_S = 60.0
@@ -62,19 +65,24 @@ def report(
     since = min(since, until - _SHORTEST_S)
     config = settings_of(state, config_file)
     with open_store(config) as store:
+        from monitor.clips.access import ClipAccess
         from monitor.report.attachments import Attachments
         from monitor.report.contents import Contents
         from monitor.report.page import page
         from monitor.store import queries
-        from monitor.store.location import clips_folder, store_files
+        from monitor.store.location import store_files
 
         require_other_file([out], store_files(config))
         streams = matching(queries.streams(store), patterns)
-        attachments = Attachments(clips_folder(config), max_mb * 1e6)
+        clips = ClipAccess(config)
+        attachments = Attachments(clips, max_mb * 1e6)
         contents = Contents(store, streams, since, until, attachments)
         write_atomically(out, page(contents, now))
+        clips.close()
     anomalies = counted(contents.anomalies, "anomaly", "anomalies")
     size = f", {out.stat().st_size / 1e6:.1f} MB" if out.is_file() else ""
     say(f"{printable(str(out))}: {counted(len(streams), 'stream')}, {anomalies}{size}.")
     if attachments.left_out:
         say(f"{counted(attachments.left_out, 'clip or picture', 'clips and pictures')} are named only: see --max-mb.")
+    if attachments.failure:
+        log.warning("Clips and pictures are missing in it: %s", attachments.failure)

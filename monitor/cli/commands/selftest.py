@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.looking_back import console, matching, open_store, settings_of, store_options
+from monitor.cli.looking_back import console, matching_here, open_store, settings_of, store_options
 from monitor.cli.options import FILE, set_option
 from monitor.cli.output import say
 from monitor.core.errors import EXIT_ANOMALY, EXIT_OK, ConfigError, DataError, MonitorError
@@ -65,7 +65,7 @@ def selftest(
     config = settings_of(state, config_file, overrides)
     with open_store(config) as store:
         host = host_name(config)
-        chosen = matching([one for one in queries.streams(store) if one.host == host], patterns)
+        chosen = matching_here(queries.streams(store), patterns, host)
         if not chosen:
             raise ConfigError("There is no stream in the store: nothing has been listened to yet.")
         if model is not None and len(chosen) > 1:

@@ -52,6 +52,7 @@ def setup(
       monitor setup --folder pump --minutes 60
       monitor setup --yes --folder pump --name pump-3 --device USB --minutes 30
       monitor setup --yes --folder pump --recordings old-recordings/ --listen 0
+      monitor setup --folder pump --set audio.url_file=camera.address
     """
     if recordings is not None and given["minutes"] is not None:
         raise ConfigError("--minutes and --recordings are two ways to have recordings: give one of them.")
@@ -75,6 +76,8 @@ def setup(
     if given["minutes"] is not None:
         progress.answers.pop("recordings", None)
     require_writable(folder, "choose another --folder.")
+    if given["device"] is None and any(one.startswith("audio.url_file=") for one in overrides):
+        progress.answers.pop("device", None)
     options = _kept_options(progress.answers, config_file, overrides)
     config = settings_in_force(*options, device=progress.answers.get("device"))
     again = printable(shlex.join(["monitor", "setup", "--folder", str(folder)]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -19,14 +20,28 @@ from monitor.cli.options import (
     view_overrides,
 )
 from monitor.cli.output import say, say_error
-from monitor.core.errors import DataError
+from monitor.core.errors import ConfigError, DataError
 
 SIMULATED = ("motor", "valve", "two-speeds")  # the machines of train.demo.machines, which is only imported if needed
 
 
 @click.command()
-@click.argument("data", type=FILE)
+@click.argument("data", type=FILE, required=False)
 @click.option("--out", type=FILE, required=True, help="Folder for the model, metrics and pictures.")
+@click.option(
+    "--streams",
+    "streams_file",
+    type=FILE,
+    help="Train a model for each stream in this settings file, several at the same time.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="With --streams: trainings at the same time on this computer.  [default: one a processor]",
+)
+@click.option(
+    "--cluster", metavar="ADDRESS", help="With --streams: train on a cluster: dask://HOST:PORT or ray://HOST:PORT."
+)
 @click.option(
     "--preset",
     type=click.Choice(PRESETS),
@@ -40,8 +55,11 @@ SIMULATED = ("motor", "valve", "two-speeds")  # the machines of train.demo.machi
 @click.option("--resume", is_flag=True, help="Continue an interrupted training in the same folder.")
 @settings_options
 def train(
-    data: Path,
+    data: Path | None,
     out: Path,
+    streams_file: Path | None,
+    workers: int | None,
+    cluster: str | None,
     preset: str,
     epochs: int | None,
     device: str | None,
@@ -56,9 +74,14 @@ def train(
     (train_normal/, test_normal/, test_anomaly/) or DCASE (train/, test/). Recordings in test folders are scored at the
     end. The folder --out receives model.safetensors, metrics.json, history.jsonl and pictures.
 
+    With --streams, DATA has a folder of recordings for each stream, named like it. Without DATA the recordings are
+    those that the streams name (file). What is trained already is not trained again, what was interrupted goes on, and
+    a stream that fails keeps no other from its training. Each model is put where its stream names it (bundle).
+
     \b
     Examples:
       monitor train recordings/ --out runs/pump
+      monitor train recordings/ --streams hall.yaml --out runs/hall
       monitor train ToyCar/ --out runs/article --preset toyadmos
       monitor train mel/ --out runs/mel --set features.n_fft=1024 --set features.hop_length=512 --set features.fmax=null
       monitor train recordings/ --out runs/pump --resume
@@ -67,6 +90,15 @@ def train(
     choose_thread_waiting()
     chosen = {"train.epochs": epochs, "train.device": device, "train.seed": seed}
     flags = tuple(f"{key}={value}" for key, value in chosen.items() if value is not None)
+    if streams_file is not None:
+        if config_file is not None:
+            raise click.UsageError("--streams names the settings file: leave --config out.")
+        _train_streams(streams_file, data, out, (*overrides, *flags), preset, workers, cluster)
+        return
+    if data is None:
+        raise click.UsageError("Missing argument 'DATA': the folder of recordings to learn from.")
+    if workers is not None or cluster is not None:
+        raise click.UsageError("--workers and --cluster share out the streams of --streams FILE: add it.")
     config = settings_in_force(config_file, (*overrides, *flags), preset=preset)
     from train.commands import train as training
     from train.commands.progress import ConsoleProgress
@@ -86,6 +118,40 @@ def train(
     say(training_summary(metrics, load_bundle(out / training.BUNDLE_FILE), out))
     if doubt := training.reason_for_doubt(metrics, config, out / training.BUNDLE_FILE):
         raise DataError(doubt)
+
+
+def _train_streams(
+    file: Path,
+    data: Path | None,
+    out: Path,
+    overrides: tuple[str, ...],
+    preset: str,
+    workers: int | None,
+    cluster: str | None,
+) -> None:
+    """Trains a model for each stream in a settings file, and prints a table of them."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "--streams trains several streams at the same time, each in one process: start it without torchrun."
+        )
+    from monitor.config.loader import SettingsSource
+    from monitor.core.parallel_jobs import open_workers
+    from train.commands.streams_table import print_streams
+    from train.commands.train_streams import stream_trainings, train_streams
+
+    trainings = stream_trainings(SettingsSource.read(file, preset=preset, overrides=overrides), data, out)
+    try:
+        with open_workers(workers, cluster, jobs=len(trainings)) as opened:
+            outcomes = train_streams(trainings, opened)
+    except KeyboardInterrupt:
+        say_error("interrupted. Run the same command to continue.")
+        raise
+    print_streams(outcomes)
+    failed = [f"{one.job.name}: {one.failure}" for one in outcomes if one.result is None]
+    doubtful = [one.result.doubt for one in outcomes if one.result is not None and one.result.doubt]
+    if failed or doubtful:
+        raise DataError(*failed, *doubtful)
+    say(f"Next:\n  monitor live --config {file}")
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -62,6 +63,8 @@ def trend(
     out = console(no_colour=no_colour)
     ascii = ascii or config.dashboard.ascii or not out.encoding.lower().startswith("utf")
     colour = config.dashboard.colour and not no_colour
+    if len({other.host for other in streams}) > 1:
+        one = replace(one, name=f"{one.host}/{one.name}")
     chart = TrendChart(one, values, found, models, since=since, until=now, ascii=ascii, colour=colour)
     out.print(chart)
     week, before = two_weeks(lately, found, now)

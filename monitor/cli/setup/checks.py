@@ -43,6 +43,22 @@ def machine_name(answer: object) -> str:
     return name
 
 
+def device(answer: object) -> str:
+    """An answer as a microphone or an address.
+
+    Raises:
+        ConfigError: if it is an address with a password, which would be kept in files of the machine.
+    """
+    from monitor.config.network_address import has_password
+
+    if has_password(str(answer)):
+        raise ConfigError(
+            "The address contains a password, which would be kept in files of the machine: put the address into a "
+            "file, and give --set audio.url_file=FILE instead of --device."
+        )
+    return str(answer)
+
+
 def channel(answer: object) -> int | str:
     """An answer as a channel.
 

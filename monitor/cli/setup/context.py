@@ -48,9 +48,12 @@ class Setup:
 
     @property
     def microphone(self) -> tuple[str, ...]:
-        """The options that choose the microphone."""
-        channel = self.answers.get("channel")
-        return (f"--device={self.answers['device']}", *(() if channel is None else (f"--channel={channel}",)))
+        """The options that choose the microphone. The file with an address is among `options`."""
+        device, channel = self.answers.get("device"), self.answers.get("channel")
+        return (
+            *(() if device is None else (f"--device={device}",)),
+            *(() if channel is None else (f"--channel={channel}",)),
+        )
 
     def run(self, *words: object) -> None:
         """Prints a command line of this program, and runs it.

@@ -6,6 +6,7 @@ import re
 
 from monitor.cli.output import say
 from monitor.cli.setup.checks import channel
+from monitor.cli.setup.checks import device as checked_device
 from monitor.cli.setup.context import Facts, Setup
 from monitor.core.errors import ConfigError, MonitorError
 from monitor.core.text import printable
@@ -32,6 +33,12 @@ def choose_microphone(setup: Setup) -> None:
 
 
 def _ask_for_microphone(setup: Setup, *, again: bool) -> None:
+    from monitor.sources.network.address import is_address, with_device
+
+    address = with_device(setup.config.audio).device
+    if is_address(address):
+        _require_address(setup, address)
+        return
     from monitor.sources.device.devices import SERVER_CHANNELS, as_table, choose, input_devices
     from monitor.sources.device.stderr_redirect import log_file, stderr_redirected
 
@@ -64,6 +71,25 @@ def _ask_for_microphone(setup: Setup, *, again: bool) -> None:
     device.needed_channels(setup.answers.get("channel", setup.config.features.channel))
 
 
+def _require_address(setup: Setup, text: str) -> None:
+    """Connects to a source in the network, which is not asked for: it stands in an option or in the settings.
+
+    Raises:
+        ConfigError: if the address of the device contains a password.
+        MonitorError: if it does not send sound.
+    """
+    from monitor.sources.network.address import Address
+    from monitor.sources.network.probe import probe
+
+    if setup.config.audio.url_file is None:
+        setup.answers["device"] = checked_device(setup.config.audio.device)
+    sent = probe(Address.parse(text))
+    say(printable(f"  {sent.name}: {sent.form}."))
+    sent.require(channel(setup.answers.get("channel", setup.config.features.channel)))  # type: ignore[arg-type]
+
+
 def microphone_facts(setup: Setup) -> Facts:
     """What the choice of the microphone depends on."""
-    return {"device": setup.answers.get("device"), "channel": setup.answers.get("channel")}
+    facts = {"device": setup.answers.get("device"), "channel": setup.answers.get("channel")}
+    url_file = setup.config.audio.url_file
+    return facts if url_file is None else {**facts, "url_file": str(url_file)}

@@ -18,7 +18,8 @@ def settings_text(config: Config, answers: Mapping[str, Any], folder: Path) -> s
 
     Args:
         config: the settings that were in force in the training.
-        answers: the answers `name`, `device`, `channel`, `webhook` and `commission`.
+        answers: the answers `name`, `device` (unless there is a file with an address), `channel`, `webhook` and
+            `commission`.
         folder: the folder of the machine.
     """
     import yaml
@@ -27,8 +28,13 @@ def settings_text(config: Config, answers: Mapping[str, Any], folder: Path) -> s
 
     different = {group: values for group, values in changed(config).items() if group not in OF_THE_MODEL}
     tree: dict[str, Any] = json.loads(json.dumps(different, default=str))
-    tree.get("audio", {}).pop("device", None)  # that of the stream counts
-    stream = {"name": answers["name"], "bundle": "model.safetensors", "device": answers["device"]}
+    for key in ("device", "url_file"):  # that of the stream counts
+        tree.get("audio", {}).pop(key, None)
+    stream = {"name": answers["name"], "bundle": "model.safetensors"}
+    if config.audio.url_file is not None:
+        stream["url_file"] = str(config.audio.url_file.expanduser().absolute())
+    else:
+        stream["device"] = answers["device"]
     if answers.get("channel") is not None:
         stream["channel"] = answers["channel"]
     tree = {"streams": [stream], **{group: values for group, values in tree.items() if values}}

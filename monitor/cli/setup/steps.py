@@ -10,6 +10,7 @@ from monitor.cli.output import say
 from monitor.cli.setup.checks import (
     channel,
     days_to_learn,
+    device,
     machine_name,
     minutes_to_calibrate,
     minutes_to_record,
@@ -67,7 +68,7 @@ STEPS = (
 # What an option of the command line has to be. Other answers are checked where they are asked for.
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "name": machine_name,
-    "device": str,
+    "device": device,
     "channel": channel,
     "minutes": minutes_to_record,
     "recordings": str,

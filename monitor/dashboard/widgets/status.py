@@ -239,6 +239,8 @@ def facts(snapshot: Snapshot, theme: Theme, glyphs: Glyphs, now: float) -> list[
     found.append(("computer", *_busy(snapshot, theme)))
     if math.isfinite(snapshot.processing_s):
         found.append(("delay", duration(_delay_s(snapshot)), theme.value))
+    if math.isfinite(snapshot.clock_ppm):
+        found.append(("sender", f"clock {snapshot.clock_ppm:+.0f} ppm", theme.value))
     return found
 
 

@@ -7,6 +7,7 @@ __all__ = [
     "microphones",
     "portaudio",
     "pulse_routing",
+    "recorded_device",
     "shared_device",
     "stderr_redirect",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from monitor.config.schema import Channel
+from monitor.config.setting_types import Channel
 from monitor.core.errors import ConfigError, SourceLost
 from monitor.core.text import printable
 from monitor.sources.device.portaudio import portaudio

@@ -6,17 +6,19 @@ import logging
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
-from monitor.audio.ring_buffer import SampleRing
-from monitor.config.schema import Audio, Channel
+from monitor.audio.ring_buffer import RingReader
+from monitor.config.setting_types import Channel
+from monitor.config.sources import Audio
 from monitor.core.errors import MonitorError, SourceLost
 from monitor.core.free_memory import return_free_memory
 from monitor.sources.device.channel_watch import ChannelWatch
 from monitor.sources.device.devices import Device, choose, find_again, input_devices
 from monitor.sources.device.portaudio import DeviceStream, UnsupportedRate, in_use, portaudio, reinitialise
 from monitor.sources.device.pulse_routing import PulseRouting
+from monitor.sources.device.recorded_device import RecordedDevice
+from monitor.sources.gap_detector import GapDetector, Gaps
 from monitor.sources.source import Mark
 
 STILL_S = 1.0  # without samples for this long a microphone is lost
@@ -28,13 +30,8 @@ _CLOSING_S = 0.5
 log = logging.getLogger(__name__)
 
 
-class Microphone:
+class Microphone(RecordedDevice):
     """Records a device into a ring, on the audio library's thread; a second thread watches and reconnects the device.
-
-    Streams read the ring through `monitor.sources.device.shared_device.MicrophoneSource`. `ring` and `sample_rate` are
-    those of the open device stream. They change together, while `lost_since` is set, because a reconnected device may
-    have another sample rate. `lost_since` is the time on the monotonic clock at which the sound stopped; None while the
-    device delivers sound.
 
     Args:
         settings: settings of the group `audio`; `device` is a name, a part of a name, a number, or empty for the
@@ -58,49 +55,15 @@ class Microphone:
         only_one: bool = True,
         pin: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.marks: deque[Mark] = deque()
-        self.error: MonitorError | None = None
-        self.lost_since: float | None = None
-        self.sample_rate = settings.device_rate or sample_rate
-        self._channels = tuple(channels)
-        columns = max(1 if channel == "mix" else channel + 1 for channel in self._channels)
-        self.ring = SampleRing(self.sample_rate, columns)  # stays empty: each device stream has its own ring
-        self.name = settings.device or "microphone"
-        self.settings, self.only_one = settings, only_one
-        self._end_when_lost = end_when_lost
+        super().__init__(
+            settings, settings.device or "microphone", settings.device_rate or sample_rate, channels,
+            end_when_lost=end_when_lost,
+        )  # fmt: skip
+        self.only_one = only_one
         self._stream: DeviceStream | None = None
         self._device: Device | None = None  # the device that was opened first; only this one is reconnected
         self._routing = PulseRouting(pin)
         self._overflows = 0  # number of overflows of the device streams that have been closed
-        self.listeners = 0  # number of streams that share the microphone
-        self._left = False  # whether the last of them has left
-        self._joining = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="microphone", daemon=True)
-
-    def records(self, channel: Channel) -> bool:
-        """Whether a further stream can read this channel: it was asked for, or one with a higher number was."""
-        numbers = [other for other in self._channels if other != "mix"]
-        return channel in self._channels or (channel != "mix" and channel < max(numbers, default=0))
-
-    def join(self) -> bool:
-        """Adds a stream; returns False if the last one has left."""
-        with self._joining:
-            self.listeners += not self._left
-            return not self._left
-
-    def leave(self) -> None:
-        """Removes a stream; the last one stops the microphone."""
-        with self._joining:
-            self.listeners -= 1
-            self._left = self.listeners == 0
-        if self._left:
-            self.stop()
-
-    def start(self) -> None:
-        """Starts to open the device, and returns at once. Each stream that shares the microphone may call it."""
-        if self._thread.ident is None:
-            self._thread.start()
 
     def stop(self) -> None:
         """Stops recording. The device stays open if a stalled sound server blocks its closing."""
@@ -112,6 +75,10 @@ class Microphone:
     def overflows(self) -> int:
         """How often the device has reported lost samples."""
         return self._overflows + (self._stream.writer.overflows if self._stream else 0)
+
+    def gap_detector(self, reader: RingReader, sample_rate: int) -> Gaps:
+        """A detector of gaps in the ring of a device stream."""
+        return GapDetector(reader, sample_rate)
 
     @property
     def stream(self) -> DeviceStream | None:

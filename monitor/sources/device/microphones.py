@@ -8,13 +8,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monitor.config.schema import Audio, Channel
+from monitor.config.setting_types import Channel
+from monitor.config.sources import Audio
 from monitor.core.errors import MonitorError, SourceLost
 from monitor.sources.device.devices import Device, choose, input_devices
 from monitor.sources.device.microphone import Microphone
 from monitor.sources.device.portaudio import in_use, reinitialise
 from monitor.sources.device.pulse_routing import pin_pulse_source, unpin_pulse_source
+from monitor.sources.device.recorded_device import RecordedDevice
 from monitor.sources.device.shared_device import MicrophoneSource
+from monitor.sources.network.address import is_address
+from monitor.sources.network.ffmpeg import require_ffmpeg
+from monitor.sources.network.network_device import NetworkDevice
 
 ANSWER_S = 10.0  # longest time that the list of devices is waited for: a sound server may not answer
 
@@ -40,7 +45,7 @@ class Microphones:
 
     def __init__(self, *, end_when_lost: bool = False) -> None:
         self._end_when_lost = end_when_lost
-        self._microphones: list[Microphone] = []
+        self._microphones: list[RecordedDevice] = []
 
     def sources(self, listeners: Sequence[Listener]) -> list[MicrophoneSource]:
         """A source for each stream, in their order. They are not started; one that is not used has to be stopped."""
@@ -50,8 +55,9 @@ class Microphones:
         for listener, source in zip(listeners, found, strict=True):
             if source is None:
                 by_device[listener.settings.device].append(listener)
-        only_one = len(self._microphones) + len(by_device) <= 1
-        if by_device and not only_one:
+        local = [device for device in by_device if not is_address(device)]
+        only_one = len(local) + sum(isinstance(one, Microphone) for one in self._microphones) <= 1
+        if local and not only_one:
             unpin_pulse_source()
             for microphone in self._microphones:
                 microphone.only_one = False
@@ -65,6 +71,8 @@ class Microphones:
     def require_present(self, listeners: Sequence[Listener]) -> None:
         """Checks that the devices are there, and have the channels. They are not opened.
 
+        Sources in the network need only ffmpeg: a server that is not there yet is waited for.
+
         Raises:
             MonitorError: if one is not, with a message for each.
         """
@@ -74,9 +82,12 @@ class Microphones:
             if not any(_can_share(one, microphone) for microphone in self._microphones)
         )
         errors: list[MonitorError] = []
-        devices = _devices() if wanted else []
+        devices = _devices() if any(not is_address(device) for device, _ in wanted) else []
         for device, channel in wanted:
             try:
+                if is_address(device):
+                    require_ffmpeg()
+                    continue
                 choose(devices, device).needed_channels(channel)
             except SourceLost as error:
                 errors.append(
@@ -95,18 +106,37 @@ class Microphones:
                     return MicrophoneSource(microphone, listener.channel)
         return None
 
-    def _microphone(self, sharing: Sequence[Listener], only_one: bool) -> Microphone:
-        return Microphone(
+    def _microphone(self, sharing: Sequence[Listener], only_one: bool) -> RecordedDevice:
+        return recorded_device(
             sharing[0].settings,
             max(one.sample_rate for one in sharing),
             [one.channel for one in sharing],
             end_when_lost=self._end_when_lost,
             only_one=only_one,
-            pin=pin_pulse_source,
         )
 
 
-def _can_share(listener: Listener, microphone: Microphone) -> bool:
+def recorded_device(
+    settings: Audio,
+    sample_rate: int,
+    channels: Sequence[Channel],
+    *,
+    end_when_lost: bool = False,
+    only_one: bool = True,
+) -> RecordedDevice:
+    """A microphone, or the source in the network whose address `settings.device` is; arguments as for `Microphone`.
+
+    Raises:
+        ConfigError: if the address cannot be read.
+    """
+    if is_address(settings.device):
+        return NetworkDevice(settings, sample_rate, channels, end_when_lost=end_when_lost)
+    return Microphone(
+        settings, sample_rate, channels, end_when_lost=end_when_lost, only_one=only_one, pin=pin_pulse_source
+    )
+
+
+def _can_share(listener: Listener, microphone: RecordedDevice) -> bool:
     return (
         microphone.listeners > 0 and microphone.settings == listener.settings and microphone.records(listener.channel)
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 from monitor.audio.ring_buffer import RingReader
-from monitor.config.schema import Channel
+from monitor.config.setting_types import Channel
 from monitor.core.errors import MonitorError
-from monitor.sources.device.microphone import Microphone
+from monitor.sources.device.recorded_device import RecordedDevice
+from monitor.sources.gap_detector import Gaps
 from monitor.sources.source import Mark
 
 
@@ -18,7 +19,7 @@ class MicrophoneSource:
     microphone is open hears what comes from then on.
 
     Args:
-        microphone: the microphone.
+        microphone: the microphone, or the source in the network.
         channel: one of the channels that the microphone was created with.
 
     Raises:
@@ -29,7 +30,7 @@ class MicrophoneSource:
     speed = 1.0
     live = True
 
-    def __init__(self, microphone: Microphone, channel: Channel) -> None:
+    def __init__(self, microphone: RecordedDevice, channel: Channel) -> None:
         self.channel = channel
         self._microphone, self._marks = microphone, deque[Mark]()
         self._reader = RingReader(microphone.ring, channel)
@@ -76,12 +77,21 @@ class MicrophoneSource:
         return self._microphone.overflows
 
     @property
+    def clock_ppm(self) -> float:
+        """By how much the clock of the device is fast, in parts per million; NaN if that is not measured."""
+        return self._microphone.clock_ppm
+
+    def gap_detector(self, reader: RingReader, sample_rate: int) -> Gaps:
+        """A detector of gaps for this kind of device."""
+        return self._microphone.gap_detector(reader, sample_rate)
+
+    @property
     def error(self) -> MonitorError | None:
         """The error that ended the microphone early."""
         return self._microphone.error
 
     @property
-    def microphone(self) -> Microphone:
+    def microphone(self) -> RecordedDevice:
         """The shared microphone."""
         return self._microphone
 

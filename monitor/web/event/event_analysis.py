@@ -55,7 +55,7 @@ class Span:
 
 
 def analyse(
-    event: StoredEvent, clip: Path, bundle: Bundle | None, features: Features, normal_folder: Path, out: Path
+    event: StoredEvent, clip: Path, bundle: Bundle | None, features: Features, normal_folder: Path | None, out: Path
 ) -> Facts:
     """Computes everything that is shown and heard of an event.
 
@@ -64,7 +64,7 @@ def analyse(
         clip: the file of its sound.
         bundle: the model; None: there is none, so there are neither a reconstruction nor scores.
         features: of the model, or how to compute a spectrogram without one.
-        normal_folder: of the stream, with pieces of normal sound to compare with.
+        normal_folder: of the stream, with pieces of normal sound to compare with; None: they are on another computer.
         out: folder in which pictures (`recorded.png`, …) and sounds (`event-all.flac`, …) are written.
 
     Returns:
@@ -92,7 +92,9 @@ def analyse(
     if bundle is not None:
         pictures |= _compare_with_model(event, bundle, power, span, facts)
     first, stop = span.frames(features.hop_s)
-    normal = _nearest_normal(normal_folder, power[first : max(stop, first + 1)], features, facts)
+    normal = None
+    if normal_folder is not None:
+        normal = _nearest_normal(normal_folder, power[first : max(stop, first + 1)], features, facts)
     if normal is not None:
         beside = np.resize(mel_frames(normal, features), power.shape)  # repeated, as it is heard
         pictures["normal"] = heat(Normalization(features).scaled(beside), low, high)

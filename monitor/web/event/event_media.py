@@ -1,49 +1,22 @@
-"""Where the files of an event are: paths in the store are only believed as far as they stay in their folder."""
+"""The sound of an event for its page, fetched from the object store if it is only there."""
 
 from __future__ import annotations
 
-import os
-import stat
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from monitor.core.errors import MonitorError
+from monitor.clips.access import ClipAccess, NoClip
+from monitor.store.records import StoredEvent
 
-SOUND, PICTURE = (".flac",), (".png",)
-
-
-class NoMedia(MonitorError):
-    """An event has no such file, or it may not be served."""
+SOUND = (".flac",)
 
 
-def media_file(folder: Path, relative: str, suffixes: tuple[str, ...]) -> Path:
-    """A file of an event.
-
-    The path comes from the database. It has to name a plain file in the folder; a symbolic link may not lead out of it.
-
-    Args:
-        folder: of clips, which may itself be a link.
-        relative: path in it.
-        suffixes: that the file may have.
-
-    Returns:
-        the path without links.
+def sound_file(clips: ClipAccess, event: StoredEvent) -> Path:
+    """The clip of an event.
 
     Raises:
-        NoMedia: if there is no such file, or the path leads elsewhere.
+        NoClip: if there is none, or its path in the database leads elsewhere.
+        ObjectStoreError: if the object store does not answer.
     """
-    if not relative or "\0" in relative or Path(relative).is_absolute() or ".." in Path(relative).parts:
-        raise NoMedia("This event has no such file.")
-    try:
-        root = folder.resolve()
-        file = (root / relative).resolve()
-        if not file.is_relative_to(root) or file.suffix.lower() not in suffixes:
-            raise NoMedia("This event has no such file.")
-        plain = stat.S_ISREG(os.lstat(file).st_mode)
-    except FileNotFoundError:
-        raise NoMedia(f"{folder / relative}: the file is gone; it may have been deleted by hand.") from None
-    except (OSError, RuntimeError) as error:  # no permission; links that go round in a circle
-        reason = getattr(error, "strerror", None) or "its links go round in a circle"
-        raise NoMedia(f"{folder / relative}: cannot be read: {reason}.") from None
-    if not plain:
-        raise NoMedia("This event has no such file.")
-    return file
+    if PurePosixPath(event.clip).suffix.lower() not in SOUND:
+        raise NoClip("This event has no such file.")
+    return clips.local(event.host, event.clip)

@@ -15,7 +15,7 @@ from monitor.bundle.bundle_io import load_bundle
 from monitor.bundle.versions import ModelVersions
 from monitor.config.schema import Config
 from monitor.core.errors import BundleError
-from monitor.core.text import stream_folder
+from monitor.core.text import printable, stream_folder
 from monitor.store.database import Store
 from monitor.store.location import models_folder
 from monitor.store.records import StoredEvent
@@ -55,16 +55,25 @@ def paths_of(store: Store, config: Config, event: StoredEvent) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def find_model(paths: list[Path], model_id: str) -> EventModel:
+def find_model(paths: list[Path], model_id: str, *, elsewhere: str = "") -> EventModel:
     """The model with an id among some files, else the first one that can be loaded, with a note that says so.
 
     It blocks while models are loaded. The newest ones stay in memory.
+
+    Args:
+        paths: of the files.
+        model_id: the id; "" if it is not known.
+        elsewhere: the computer of the event, if it is not this one: then only the very model is taken, because another
+            one of this computer belongs to another machine, although its stream may have the same name.
     """
     nearest: tuple[Bundle, Path] | None = None
     for bundle, path in _loaded(paths):
-        if not model_id or bundle.model_id == model_id:
+        if bundle.model_id == model_id or not (model_id or elsewhere):
             return EventModel(bundle, path, "")
         nearest = nearest or (bundle, path)
+    if elsewhere:
+        name = model_id or "(not known)"
+        return EventModel(None, None, f"The model {name} is on {printable(elsewhere)}: only the sound is shown.")
     gone = f"The model {model_id} that reported this is gone" if model_id else "It is not known which model reported it"
     if nearest is None:
         return EventModel(None, None, f"{gone}, and there is no other of this stream: only the sound is shown.")

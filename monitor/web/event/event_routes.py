@@ -17,7 +17,9 @@ from nicegui import app
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from monitor.clips.access import NoClip
 from monitor.core.errors import MonitorError
+from monitor.core.object_store import ObjectStoreError
 from monitor.core.text import stream_folder
 from monitor.normal_sound.quarantine import QUARANTINE
 from monitor.notify.acknowledgement import acknowledge
@@ -31,7 +33,7 @@ from monitor.web.context import WebContext
 from monitor.web.event import event_html
 from monitor.web.event.event_analyses import Analysis, EventAnalyses
 from monitor.web.event.event_analysis import Facts, analyse
-from monitor.web.event.event_media import SOUND, NoMedia, media_file
+from monitor.web.event.event_media import sound_file
 from monitor.web.event.event_model import find_model, paths_of
 from monitor.web.event.event_view import read_view
 from monitor.web.login.access import Refused
@@ -67,8 +69,8 @@ class _EventRoutes:
 
     async def clip(self, request: Request) -> Response:
         """The clip as it was recorded."""
-        file = await self._context.read(lambda store: self._clip(store, _id(request)))
-        return _file(file)
+        event = await self._context.read(lambda store: _event(store, _id(request)))
+        return _file(await self._context.run(lambda: sound_file(self._context.clips, event)))
 
     async def facts(self, request: Request) -> Response:
         """What was computed of an event, beside pictures and sounds."""
@@ -78,10 +80,10 @@ class _EventRoutes:
         """A picture or a sound that was computed."""
         name = request.path_params["name"]
         if not COMPUTED.fullmatch(name):
-            raise NoMedia("There is no such file.")
+            raise NoClip("There is no such file.")
         file = (await self._analysis(request)).folder / name
         if not await self._context.run(file.is_file):
-            raise NoMedia("This event has no such file.")
+            raise NoClip("This event has no such file.")
         return _file(file)
 
     async def parts(self, request: Request) -> Response:
@@ -130,29 +132,35 @@ class _EventRoutes:
             made["after"] = after["judge"]
         return made
 
-    def _clip(self, store: Store, event_id: str) -> Path:
-        return media_file(self._context.clips, _event(store, event_id).clip, SOUND)
-
     async def _analysis(self, request: Request) -> Analysis:
         context, event_id = self._context, _id(request)
 
-        def asked(store: Store) -> tuple[Any, Callable[[Path], Facts]]:
-            event = _event(store, event_id)
-            clip = media_file(context.clips, event.clip, SOUND)
-            normal, found = normal_folder(context.config) / stream_folder(event.stream), clip.stat()
+        event = await context.read(lambda store: _event(store, event_id))
+
+        def asked() -> tuple[Any, Callable[[Path], Facts]]:
+            clip = sound_file(context.clips, event)
+            normal, found = self._normal(event), clip.stat()
 
             def compute(out: Path) -> Facts:
                 paths = context.store.use(lambda store: paths_of(store, context.config, event))
-                model = find_model(paths, event.model_id)
+                elsewhere = "" if event.host == context.host else event.host
+                model = find_model(paths, event.model_id, elsewhere=elsewhere)
                 features = context.config.features if model.bundle is None else model.bundle.config.features
                 facts = analyse(event, clip, model.bundle, features, normal, out)
                 return facts | {"model_note": model.note}
 
-            comparable = [next(one.glob("*.flac"), None) is not None for one in (normal, normal / QUARANTINE)]
+            folders = () if normal is None else (normal, normal / QUARANTINE)
+            comparable = [next(one.glob("*.flac"), None) is not None for one in folders]
             return (event.id, event.ended, found.st_mtime_ns, found.st_size, *comparable), compute
 
-        key, compute = await context.read(asked)
+        key, compute = await context.run(asked)
         return await self.analyses.get(key, compute)
+
+    def _normal(self, event: StoredEvent) -> Path | None:
+        """The folder of normal sound of an event's stream; None if it is on another computer."""
+        context = self._context
+        here = event.host == context.host
+        return normal_folder(context.config) / stream_folder(event.stream) if here else None
 
 
 def _answered(handle: Answer) -> Answer:
@@ -163,9 +171,9 @@ def _answered(handle: Answer) -> Answer:
             return await handle(request)
         except Refused as error:
             return _problem(error, 403)
-        except (NoMedia, verdicts.VerdictError) as error:
-            return _problem(error, 404 if isinstance(error, NoMedia) else 400)
-        except StoreError as error:
+        except (NoClip, verdicts.VerdictError) as error:
+            return _problem(error, 404 if isinstance(error, NoClip) else 400)
+        except (StoreError, ObjectStoreError) as error:
             return _problem(error, 503)
         except MonitorError as error:
             return _problem(error, 422)
@@ -184,12 +192,12 @@ def _event(store: Store, event_id: str) -> StoredEvent:
     """An event by its whole id.
 
     Raises:
-        NoMedia: if there is none.
+        NoClip: if there is none.
     """
     with store.reading() as connection:
         found = event_in(connection, event_id)
     if found is None:
-        raise NoMedia("There is no such event; it may have become too old.")
+        raise NoClip("There is no such event; it may have become too old.")
     return found
 
 

@@ -1,3 +1,3 @@
 """The hall: all streams, the worst first."""
 
-__all__ = ["hall_data", "hall_page"]
+__all__ = ["elsewhere", "hall_data", "hall_page"]

@@ -14,24 +14,20 @@ import sqlalchemy as sa
 from monitor.core.events import State
 from monitor.core.text import printable
 from monitor.dashboard.widgets.stream_order import STATES
-from monitor.store import queries
+from monitor.store import fleet, queries
 from monitor.store.database import Store
+from monitor.store.fleet import StoredMonitor
 from monitor.store.records import StoredStream
 from monitor.store.tables import events, minutes, verdicts
+from monitor.web.hall.elsewhere import KIND_STATES, NOT_RUNNING, state_elsewhere
 from monitor.web.live_link import Values
 
-NOT_RUNNING = "NOT RUNNING"  # of a stream that no monitor listens to: neither live nor with new minutes
 FRESH_S = 120.0  # a stream whose newest minute is older is not running
 ENDED_S = 10.0  # nor is one whose monitor has not answered for so long; a busy one answers late
 DAY_S = 86_400.0
 FORGOTTEN_S = 30 * DAY_S  # streams that were not heard for so long are left out
 SPARK_MINUTES = 60
 ATTENTION = ("anomaly", "self-test")  # kinds that somebody acknowledges
-# Of several events that last, the state of a stream is that of the first in this order.
-KIND_STATES = {
-    "lost": State.LOST, "no signal": State.NO_SIGNAL, "overloaded": State.OVERLOADED, "anomaly": State.ANOMALY,
-    "off": State.OFF, "new mode": State.NEW_MODE, "warning": State.WARNING,
-}  # fmt: skip
 MINUTE_STATES = (State.ANOMALY, State.WARNING, State.NORMAL, State.LISTENING, State.OFF, State.NEW_MODE)
 
 Row = dict[str, Any]
@@ -58,6 +54,8 @@ class StoredHall:
     events: list[HallEvent] = field(default_factory=list)
     sparks: dict[int, list[int]] = field(default_factory=dict)  # by stream id: percent of the limit, -1 for none
     states: dict[int, State] = field(default_factory=dict)  # by stream id, of its newest minute
+    levels: dict[int, float] = field(default_factory=dict)  # likewise, dBFS
+    monitors: dict[str, StoredMonitor] = field(default_factory=dict)  # by host
     _old: list[HallEvent] = field(default_factory=list)
     _read: dict[str, float] = field(default_factory=dict)
 
@@ -74,7 +72,9 @@ class StoredHall:
         if self._is_due("old events", now, 30.0):  # looks at all events of the store
             self._old = _events(store, (events.c.onset < since) & lasts)
         if self._is_due("minutes", now, 15.0) or {one.id for one in known} != {one.id for one in self.streams}:
-            self.sparks, self.states = _minutes(store, [one.id for one in known], now)
+            self.sparks, self.states, self.levels = _minutes(store, [one.id for one in known], now)
+        if self._is_due("monitors", now, 5.0):
+            self.monitors = {one.host: one for one in fleet.monitors(store)}
         self.streams, self.events = known, recent + self._old
 
     def unseen(self, stream_id: int) -> list[HallEvent]:
@@ -113,7 +113,10 @@ def rows(
     for one in stored.events:
         by_stream.setdefault(one.stream_id, []).append(one)
     made = [
-        _row(one, by_stream.get(one.id, []), stored, *_link_of(one, live, gone, host), now) for one in stored.streams
+        _row(one, by_stream.get(one.id, []), stored, *_link_of(one, live, gone, host), now)
+        if one.host == host or one.host not in stored.monitors
+        else _row_elsewhere(one, by_stream.get(one.id, []), stored, now)
+        for one in stored.streams
     ]
     known = {one.name for one in stored.streams if one.host == host}
     made += [_live_row(name, host, values) for name, values in live.items() if name not in known]
@@ -164,13 +167,7 @@ def _row(
     now: float,
 ) -> Row:
     lasting = {one.kind: one for one in found if one.ended is None}
-    unseen = stored.unseen(stream.id)
-    row: Row = {
-        "key": f"s{stream.id}", "id": stream.id, "name": printable(stream.name), "host": stream.host,
-        "spark": stored.sparks.get(stream.id, []), "share": None, "since": None, "seen": False,
-        "new": len(unseen), "event": unseen[0].id if unseen else "",
-        "muted": stream.muted_until if stream.muted_until and stream.muted_until > now else None,
-    }  # fmt: skip
+    row = _stored_row(stream, stored, now)
     if values is not None:
         row |= _of_live(values)
     elif now - stream.last_seen > FRESH_S:
@@ -184,7 +181,40 @@ def _row(
             row["state"] = str(stored.states.get(stream.id, new))
         else:
             row |= {"state": KIND_STATES[kind].value, "since": lasting[kind].onset}
-        row["share"] = next((one for one in reversed(row["spark"]) if one >= 0), None)
+        row["share"] = _last_share(row)
+    return _with_anomaly(row, lasting)
+
+
+def _row_elsewhere(stream: StoredStream, found: Sequence[HallEvent], stored: StoredHall, now: float) -> Row:
+    """The row of a stream of another computer that gives signs of life; it has no live values."""
+    lasting = {one.kind: one for one in found if one.ended is None}
+    row = _stored_row(stream, stored, now)
+    began = {kind: one.onset for kind, one in lasting.items()}
+    state, since = state_elsewhere(stream, stored.monitors[stream.host], began, stored.states.get(stream.id))
+    row |= {"state": state, "since": since, "heard": stream.last_seen}
+    if state != NOT_RUNNING:
+        row |= {"share": _last_share(row), "level": stored.levels.get(stream.id)}
+    return _with_anomaly(row, lasting)
+
+
+def _stored_row(stream: StoredStream, stored: StoredHall, now: float) -> Row:
+    """What the row of a stream has in any case."""
+    unseen = stored.unseen(stream.id)
+    return {
+        "key": f"s{stream.id}", "id": stream.id, "name": printable(stream.name), "host": stream.host,
+        "spark": stored.sparks.get(stream.id, []), "share": None, "since": None, "seen": False,
+        "new": len(unseen), "event": unseen[0].id if unseen else "",
+        "muted": stream.muted_until if stream.muted_until and stream.muted_until > now else None,
+        "level": None, "heard": None,
+    }  # fmt: skip
+
+
+def _last_share(row: Row) -> int | None:
+    """The share of the limit of the newest minute that has one, in percent."""
+    return next((one for one in reversed(row["spark"]) if one >= 0), None)
+
+
+def _with_anomaly(row: Row, lasting: Mapping[str, HallEvent]) -> Row:
     if row["state"] == State.ANOMALY and "anomaly" in lasting:
         row |= {"seen": lasting["anomaly"].seen, "event": lasting["anomaly"].id}
     return row
@@ -201,7 +231,7 @@ def _live_row(name: str, host: str, values: Values) -> Row:
     """The row of a stream that is not in the store."""
     return {
         "key": f"l{name}", "id": None, "name": printable(name), "host": host, "spark": [], "seen": False, "new": 0,
-        "event": "", "muted": None, **_of_live(values),
+        "event": "", "muted": None, "level": None, "heard": None, **_of_live(values),
     }  # fmt: skip
 
 
@@ -229,26 +259,31 @@ def _events(store: Store, chosen: sa.ColumnElement[bool]) -> list[HallEvent]:
         return [HallEvent(*row) for row in connection.execute(statement)]
 
 
-def _minutes(store: Store, ids: Sequence[int], now: float) -> tuple[dict[int, list[int]], dict[int, State]]:
-    """The highest share of each of the last minutes, and the state of the newest, by stream."""
+def _minutes(
+    store: Store, ids: Sequence[int], now: float
+) -> tuple[dict[int, list[int]], dict[int, State], dict[int, float]]:
+    """The highest share of each of the last minutes, and the state and the level of the newest, by stream."""
     first = int(now // 60) - SPARK_MINUTES + 1
     table = minutes.c
     seconds = [table[f"{state.value.lower().replace(' ', '_')}_s"] for state in MINUTE_STATES]
     chosen = (
-        sa.select(table.stream_id, table.minute, table.share_max, *seconds)
+        sa.select(table.stream_id, table.minute, table.share_max, table.level, *seconds)
         .where(table.stream_id.in_(ids), table.minute >= first)
         .order_by(table.minute)
     )
     sparks: dict[int, list[int]] = {}
     states: dict[int, State] = {}
+    levels: dict[int, float] = {}
     with store.reading() as connection:
-        for stream_id, minute, share, *times in connection.execute(chosen):
+        for stream_id, minute, share, level, *times in connection.execute(chosen):
             spark = sparks.setdefault(stream_id, [-1] * SPARK_MINUTES)
             if share is not None and 0 <= minute - first < SPARK_MINUTES:
                 spark[minute - first] = round(share / 10)
+            if level is not None:
+                levels[stream_id] = level / 10
             longest = max(times)
             states[stream_id] = MINUTE_STATES[times.index(longest)] if longest else State.LISTENING
-    return sparks, states
+    return sparks, states, levels
 
 
 def _prefix(name: str) -> str:

@@ -83,7 +83,9 @@ class Hall:
         return done
 
     def _line(self, event: HallEvent) -> dict[str, Any]:
-        name = next((one.name for one in self.stored.streams if one.id == event.stream_id), "")
+        several = len({one.host for one in self.stored.streams}) > 1
+        names = {one.id: f"{one.host}/{one.name}" if several else one.name for one in self.stored.streams}
+        name = names.get(event.stream_id, "")
         text = f"{printable(name)}: {kind_word(event.kind)}" if name else kind_word(event.kind)
         return {"id": event.id, "time": event.reported, "look": LOOKS[event.kind], "text": text}
 

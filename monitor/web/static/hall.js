@@ -121,6 +121,10 @@ const hall = {
       parts.bar.style.width = `${Math.min(row.share ?? 0, 150) / 1.5}%`;
       parts.item.classList.toggle("over", row.share >= 100);
     }
+    if (("level" in changed || "heard" in changed) && row.heard) { // of another computer, which cannot be asked
+      const level = row.level === null ? "" : `level ${row.level.toFixed(0)} dBFS, `;
+      parts.link.title = `On ${row.host}: ${level}last seen ${page.time(row.heard)}`;
+    }
     if ("spark" in changed) hall.drawSpark(parts.spark, row.spark);
     if ("new" in changed) {
       const hide = !(row.new && hall.mayWrite && row.id !== null);

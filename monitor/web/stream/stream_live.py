@@ -12,6 +12,7 @@ from nicegui import ui
 
 from monitor.core.errors import MonitorError
 from monitor.core.events import Band, State
+from monitor.core.text import printable
 from monitor.dashboard.render.formatting import level, share
 from monitor.dashboard.widgets.long_term import long
 from monitor.dashboard.widgets.reason import REASONS, sound_at
@@ -22,6 +23,7 @@ from monitor.service.status_client import ask
 from monitor.web.context import WebContext
 from monitor.web.login.users import User
 from monitor.web.stream.charts import LiveView, Text, button
+from monitor.web.stream.stream_elsewhere import Elsewhere, read_elsewhere
 from monitor.web.stream.stream_facts import StreamFacts, StreamNow, read_now
 
 EVERY_S = 0.5  # between two messages to the browser
@@ -110,7 +112,6 @@ class LivePanel:
         if time.monotonic() >= self._stored_due:
             await self._read_stored()
         if not self._here:
-            self._show_nothing(f"Live values are shown on the page of the computer {self._stream.host}.")
             return
         if not self._context.live_values.alive:
             self._show_nothing(self._context.live_values.trouble)
@@ -141,6 +142,8 @@ class LivePanel:
         self._stored_due = time.monotonic() + STORE_EVERY_S
         try:
             self._now = await self._context.read(lambda store: read_now(store, self._stream.id))
+            if not self._here:
+                self._show_elsewhere(await self._context.read(lambda store: read_elsewhere(store, self._stream.id)))
         except MonitorError:  # the frame says so
             return
         until = self._now.muted_until
@@ -149,8 +152,19 @@ class LivePanel:
         if self._user.may_write:
             self._acknowledge.set_visibility(bool(self._now.unseen))
 
+    def _show_elsewhere(self, found: Elsewhere) -> None:
+        """Shows what the store says of a stream of another computer."""
+        self._set_state(found.state, found.state.lower().replace(" ", "-"))
+        self._share.show("" if found.share is None else f"{share(found.share)} of the limit")
+        self._reason.show("" if found.since is None else f"since {words.moment(found.since).strip()}")
+        self._note.show(found.note)
+        self._link(None)
+        shown = {"Level": level(found.level), "Source": printable(found.stream.source), "Model": found.stream.model_id}
+        for name, text in shown.items():
+            self._values[name].show(text or "–")
+
     def _show_nothing(self, why: str) -> None:
-        self._set_state("not running" if self._here else "elsewhere", "not-running")
+        self._set_state("not running", "not-running")
         self._share.show("")
         self._reason.show("")
         self._note.show(why)

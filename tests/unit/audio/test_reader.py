@@ -10,7 +10,7 @@ import soundfile
 
 from monitor.audio.reader import RecordingHeader, read_blocks, recording_header
 from monitor.audio.writer import as_int16
-from monitor.config.schema import Channel
+from monitor.config.setting_types import Channel
 from monitor.core.errors import DataError
 from support.builders import RATE, noise, write_sound
 
@@ -102,7 +102,7 @@ def test_a_recording_that_breaks_off_in_its_midst_is_reported_after_what_came_be
 
 BROKEN = {
     "text.wav": (b"this is no sound", "is not a recording"),
-    "empty.wav": (b"", "is not a recording"),
+    "empty.wav": (b"", "is empty"),
     "header.wav": (b"RIFF\x24\0\0\0WAVE", "is not a recording"),
     "zeros.flac": (bytes(1000), "is not a recording"),
 }

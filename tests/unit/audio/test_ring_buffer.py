@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from monitor.audio import ring_buffer
 from monitor.audio.ring_buffer import RingReader, SampleRing, Taken
-from monitor.config.schema import Channel
+from monitor.config.setting_types import Channel
 from monitor.core.errors import DataError
 
 WAIT_S = 120.0  # for what is certain to come

@@ -16,6 +16,8 @@ from support.builders import SMALL, noise, small_bundle, write_sound
 from train.bench import SECTIONS as OFFLINE
 from train.data.feature_store import FOOTER
 
+pytestmark = pytest.mark.long
+
 QUICKLY = [f"--set={setting}" for setting in (*SMALL, "features.n_mels=16")]
 LITTLE = {
     "monitor.bench.timing.REST_S": 0.0,
@@ -31,6 +33,9 @@ LITTLE = {
     "monitor.bench.frames.SECONDS": 2,
     "monitor.bench.store.STREAMS": 2,
     "monitor.bench.store.DAYS": 2,
+    "monitor.bench.network.SOURCES": 1,
+    "monitor.bench.network.SECONDS": 0.2,
+    "monitor.bench.network.SETTLE_S": 0.0,
     "train.bench.cache.FILES": 3,
     "train.bench.cache.LARGE_FILES": 2,
     "train.bench.cache.FILE_S": 1.0,
@@ -114,6 +119,12 @@ def test_the_store_is_measured_with_a_year_of_minute_values() -> None:
     assert figures["year_by_hour_s"] > 0
 
 
+def test_receiving_from_the_network_is_measured_for_each_codec() -> None:
+    figures: Any = figures_of("network")["network"]
+    assert list(figures["codecs"]) == ["PCM", "mu-law", "AAC", "MP3", "Opus", "Vorbis", "FLAC"]
+    assert all(cost["decoder_mb"] > 1 for cost in figures["codecs"].values())
+
+
 def test_the_cache_is_measured_beside_the_articles_way_and_says_what_an_hour_takes() -> None:
     figures = figures_of("cache")["cache"]
     assert figures.keys() >= {"times_real_time", "again_times_real_time", "over_article"}
@@ -129,6 +140,8 @@ def test_training_is_measured_beside_its_bare_steps_a_loader_and_the_disk() -> N
 
 
 def test_every_section_can_be_chosen_and_is_explained_in_the_help() -> None:
-    assert set(OFFLINE) | {"latency", "replay", "machine", "streams", "frames", "store", "precision"} == set(SECTIONS)
+    assert set(OFFLINE) | {"latency", "replay", "machine", "streams", "frames", "store", "network", "precision"} == set(
+        SECTIONS
+    )
     helped = CliRunner().invoke(cli, ["bench", "--help"]).output
     assert all(f"\n  {section} " in helped for section in SECTIONS)

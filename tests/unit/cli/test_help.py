@@ -25,6 +25,13 @@ def test_the_help_of_every_command_shows_examples_of_it(name: str, capsys: pytes
     assert f"monitor {name}" in examples
 
 
+@pytest.mark.parametrize("words", [[], ["fleet"], ["model"]])
+def test_without_a_command_the_help_is_shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    command(words)
+    said = capsys.readouterr()
+    assert "\nCommands:\n  " in said.out + said.err
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_example_in_the_help_is_a_command_line_that_is_understood(name: str) -> None:
     text = cli.commands[name].help or ""

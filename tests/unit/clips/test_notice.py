@@ -62,3 +62,8 @@ def test_a_damaged_marker_or_a_folder_that_cannot_be_written_raises_nothing(tmp_
     assert new_notice(config(tmp_path))
     (tmp_path / "file").touch()
     assert new_notice(config(tmp_path / "file" / "state"))
+
+
+def test_clips_that_are_moved_to_an_object_store_are_said_to_be_there(tmp_path: Path) -> None:
+    line = notice(config(tmp_path, "clips.url=s3://plant/clips?endpoint_url=http://nas:9000"))
+    assert "in s3://plant/clips (clips.url) the sound of anomalies" in line

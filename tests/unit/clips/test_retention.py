@@ -15,6 +15,7 @@ from monitor.clips.clip import NAME
 from monitor.clips.clip_records import StoreRecords
 from monitor.clips.clip_sink import ClipSink
 from monitor.clips.folder import ClipFolder
+from monitor.clips.places import LocalClips
 from monitor.clips.retention import NoRecords, Retention
 from monitor.config.plant import Clips
 from monitor.core.events import new_event_id
@@ -46,7 +47,7 @@ def clip_of(folder: Path, age_days: float, *, size: int = 1000, event_id: str = 
 
 
 def clean(folder: Path, records: Any = None, needed: int = 0, **changed: Any) -> None:
-    Retention(folder, settings(**changed), records or NoRecords()).clean(needed)
+    Retention(LocalClips(folder), settings(**changed), records or NoRecords()).clean(needed)
 
 
 def test_what_is_too_old_goes_with_its_picture_and_the_empty_folders(tmp_path: Path) -> None:
@@ -203,7 +204,7 @@ def test_clips_that_are_kept_and_leave_no_room_are_said(tmp_path: Path) -> None:
 
     for age in (1, 2):
         clip_of(tmp_path, age, size=2_000_000)
-    retention = Retention(tmp_path, settings(max_gb=0.001), All())
+    retention = Retention(LocalClips(tmp_path), settings(max_gb=0.001), All())
     with logged("monitor") as said:
         for _ in range(3):
             retention.clean()

@@ -181,3 +181,13 @@ def test_muting_fades_out_and_in_and_touches_nothing_else() -> None:
     assert (np.diff(quiet[8000 : 8000 + fade].astype(int)) < 0).all(), "no click"
     np.testing.assert_array_equal(quiet[2000:8000], loud[2000:8000])
     assert abs(from_int16(quiet)).max() <= 20_000 / 32768
+
+
+def test_looking_for_speech_uses_no_further_threads() -> None:
+    program = (
+        "import os, numpy; from monitor.clips.speech import SpeechFinder; find = SpeechFinder(); "
+        "before = len(os.listdir('/proc/self/task')); find(numpy.zeros(160_000, numpy.int16), 16_000); "
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "0"

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from monitor.config.loader import SettingsSource, load_config
 from monitor.config.presets import PRESETS
-from monitor.config.schema import ENTRY_TYPES, GROUPS, Config, Stream
+from monitor.config.schema import ENTRY_TYPES, GROUPS, Config
+from monitor.config.sources import Stream
 from monitor.config.template import as_yaml, template
 from support.settings import SETTINGS, SHIPPED, configs, schema_of, written
 
@@ -115,8 +116,9 @@ def test_where_the_articles_recipe_differs_its_value_is_named() -> None:
 def test_every_setting_of_a_stream_is_shown_with_an_example_and_its_meaning() -> None:
     rows = re.findall(r"^#   (?:- |  )(\w+): (\S.*?)  +(\S.*)$", template(), re.MULTILINE)
     assert [key for key, _, _ in rows] == list(Stream.model_fields)
-    for left_out in ("device", "file"):
-        lines = [f"    {key}: {example}" for key, example, _ in rows if key != left_out]
+    ways = {"device", "url_file", "file"}  # to say where the sound comes from
+    for way in ways:
+        lines = [f"    {key}: {example}" for key, example, _ in rows if key not in ways - {way}]
         text = "streams:\n" + "\n".join(lines).replace("    name", "  - name", 1)
         [stream] = load_config(written(text)).streams
         assert stream.name == "press 2"
@@ -175,8 +177,8 @@ def test_channels_and_rules_that_are_shown_load_back_as_they_are_with_a_star() -
     config = load_config(
         written(
             "notify:\n  channels:\n"
-            "    - {name: 'a: b', webhook: 'https://user:p%23w@[::1]:8443/x?y=1', secret_file: 's e c', timeout_s: 3}\n"
-            "    - {name: c, command: [run, '-x', '']}\n    - {name: d, apprise: 'json://localhost'}\n"
+            "    - {name: 'a: b', webhook: 'https://[::1]:8443', secret_file: 's e c', timeout_s: 3}\n"
+            "    - {name: c, command: [run, '-x', '']}\n    - {name: d, apprise_file: address}\n"
             "  rules:\n    - {to: ['a: b', c], kinds: no signal, quiet: ['22:00-06:00', '12:00-13:00'], ended: false}\n"
             "    - {to: d, streams: 'press *', escalate_to: c, escalate_after_s: 60}\n"
         )
@@ -185,6 +187,25 @@ def test_channels_and_rules_that_are_shown_load_back_as_they_are_with_a_star() -
     shown = as_yaml(config)
     assert load_config(written(shown)) == config
     assert [line.strip() for line in shown.splitlines() if line.endswith("*")] == ["channels:    # *", "rules:    # *"]
+
+
+def test_what_is_secret_in_an_address_is_not_shown() -> None:
+    config = load_config(
+        written(
+            "audio: {device: 'rtsp://eve:pass1@camera/one?token=pass1'}\n"
+            "store: {url: 'postgresql://eve:pass1/@!@db:5432/monitor?sslmode=require&sslpassword=pass1'}\n"
+            "notify:\n  channels:\n"
+            "    - {name: a, webhook: 'https://eve:pass1@hooks.example:8443/services/pass1?x=pass1'}\n"
+            "    - {name: b, apprise: 'tgram://pass1/pass1'}\n"
+        )
+    )
+    shown = as_yaml(config)
+    assert "pass1" not in shown
+    for part in (
+        "rtsp://camera/one", "postgresql://eve:***@db:5432/monitor?sslmode=require", "https://hooks.example:8443/***",
+        "tgram://***",
+    ):  # fmt: skip
+        assert part in shown
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -42,6 +42,12 @@ def test_what_the_score_is_made_of_is_said_in_plain_words(kind: str, words: str)
         assert row.partition("method ")[2].strip() == words
 
 
+def test_the_clock_of_a_sender_in_the_network_is_among_the_details_once_it_is_known() -> None:
+    (row,) = [row for row in drawn(snapshot(clock_ppm=203.7), overlay="details") if "sender" in row]
+    assert row.partition("sender")[2].split() == ["clock", "+204", "ppm"]
+    assert not [row for row in drawn(snapshot(), overlay="details") if "sender" in row]
+
+
 @pytest.mark.parametrize(("width", "height"), COMMON)
 def test_growing_evidence_for_a_lasting_anomaly_is_shown_in_per_cent(width: int, height: int) -> None:
     text = "\n".join(drawn(snapshot(State.WARNING, lasting_sum=0.62), width, height))

@@ -11,7 +11,8 @@ import click
 import pytest
 
 from monitor.cli.main import cli, run
-from monitor.config.schema import GROUPS, Config, Stream
+from monitor.config.schema import GROUPS, Config
+from monitor.config.sources import Stream
 from monitor.guide import page, topics
 from monitor.guide.settings_page import settings_page
 

@@ -78,6 +78,14 @@ def test_the_values_of_a_stream_are_metrics(output: MetricsSink) -> None:
     assert found["stream_info", "pump-3", "fused", "pump 1"] == 1
 
 
+def test_the_clock_of_a_sender_in_the_network_is_a_metric_once_it_is_known(output: MetricsSink) -> None:
+    output.snapshot(stream("press", clock_ppm=-204.6))
+    output.snapshot(stream("lathe"))
+    found = values(output)
+    assert found["source_clock_ppm", "press"] == -204.6
+    assert ("source_clock_ppm", "lathe") not in found
+
+
 def test_what_is_not_known_is_left_out(output: MetricsSink) -> None:
     output.snapshot(stream("early", State.LISTENING, score=math.nan, error=math.nan, share_of_limit=math.nan))
     output.snapshot(stream("gone", State.LOST))

@@ -12,6 +12,7 @@ from monitor.integrations.mqtt_verdicts import LONGEST_REQUEST, VerdictDesk
 from monitor.store import verdicts
 from monitor.store.database import Store
 from support.listening import wait_until
+from support.postgres import PostgresServer
 from support.stored import fill, stored_event
 
 EVENT = stored_event(1)
@@ -39,6 +40,24 @@ def test_verdicts_wait_in_the_store_while_the_broker_is_away_and_none_is_lost(
         desk.close()
     assert most <= 4
     assert [f"person {number}" in payload for number, payload in enumerate(published)] == [True] * 10
+
+
+def test_of_two_verdicts_at_the_same_time_both_are_published(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_verdicts, "LOOK_S", 0.01)
+    url, other = postgres.new_database(), stored_event(2)
+    with Store.open(url) as store:
+        fill(store, {}, [EVENT, other])
+        desk = VerdictDesk(url, "hall-3", TOPICS)
+        wait_until(lambda: desk._seen is not None, "a desk that looks for new verdicts")
+        with store.begin() as connection:
+            verdicts.record_in(connection, EVENT.id, "sensor", by="ann")
+            verdicts.record(store, other.id, "disturbance", by="ben")  # has a higher number, and is there first
+            wait_until(lambda: len(desk.ready) == 1, "the verdict that is there")
+        wait_until(lambda: len(desk.ready) == 2, "the other one")
+        desk.close()
+    assert ["ann" in message.payload for message in desk.ready] == [False, True]
 
 
 def test_answers_beyond_a_bound_are_dropped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

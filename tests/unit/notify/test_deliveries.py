@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
@@ -10,13 +11,17 @@ import pytest
 import sqlalchemy as sa
 
 from monitor.core.events import Event, new_event_id
-from monitor.notify.acknowledgement import acknowledge, ongoing_events
+from monitor.notify.acknowledgement import acknowledge, acknowledge_events, ongoing_events
 from monitor.notify.muting import mute
-from monitor.notify.outbox import deliveries_summary, newest_deliveries
-from monitor.store import queries
+from monitor.notify.outbox import deliveries_summary, enqueue, newest_deliveries
+from monitor.store import queries, rows
+from monitor.store.database import Store
+from monitor.store.entries import Acknowledgement, StreamIds
 from monitor.store.tables import audit, deliveries
 from monitor.store.tables import events as events_table
+from support.listening import wait_until
 from support.outbox import NOON, Outbox, busy
+from support.postgres import PostgresServer, waits
 
 HOUR = 3600.0
 
@@ -247,6 +252,34 @@ def test_reminders_end_when_somebody_acknowledges_and_the_end_is_still_told() ->
     assert box.phone.stages == ["began press 1", "reminder 1 press 1", "ended press 1"]
     assert box.rows("reminder 2")[0].why == "acknowledged by anna"
     assert box.phone.contents[2]["event"]["acknowledged_by"] == "anna"
+
+
+def test_of_two_people_who_acknowledge_at_the_same_time_the_first_is_noted(postgres: PostgresServer) -> None:
+    store = Store.open(postgres.new_database())
+    event = Event("anomaly", 0.0, None, NOON, "mic", stream="press 1")
+    with store.begin() as connection:
+        rows.write_event(connection, rows.stream_id(connection, "hall", "press 1", NOON),
+                         rows.event_columns(event, None, None))  # fmt: skip
+    with ThreadPoolExecutor(1) as other:
+        with store.begin() as connection:
+            assert acknowledge_events(connection, [event.id], "anna") == 1
+            later = other.submit(acknowledge, store, [event.id], "otto")
+            wait_until(lambda: waits(store), "the second one, who waits")
+        assert later.result() == 0
+    assert queries.events(store)[0].acknowledged_by == "anna"
+
+
+def test_an_acknowledgement_at_the_screen_ends_reminders_at_once() -> None:
+    box = Outbox({"remind_s": 600})
+    event = box.begin()
+    box.wait(5)
+    with box.store.begin() as connection:
+        Acknowledgement(event.id, "screen", box.now).write(connection, StreamIds(box.host))
+        stored = queries.event_in(connection, event.id)
+        assert stored is not None
+        enqueue(connection, stored, box.rules)
+    [reminder] = box.rows("reminder 1")
+    assert (reminder.state, reminder.why) == ("held back", "acknowledged by screen")
 
 
 def test_others_are_told_if_nobody_acknowledges() -> None:

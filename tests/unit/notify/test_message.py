@@ -13,6 +13,7 @@ from monitor.config.plant import EventKind
 from monitor.core.events import Band
 from monitor.notify.message import Composer
 from monitor.notify.wording import digest_sentence, sentence, title
+from support.clip_folders import access_to
 from support.outbox import NOON, Outbox
 from support.stored import stored_event
 
@@ -134,7 +135,7 @@ def test_times_are_utc_and_what_is_unknown_is_null() -> None:
 
 def test_files_are_attached_if_they_are_there_and_only_the_first_time(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
-    composer, event = Composer("hall", tmp_path), stored_event(picture="a.png", clip="a.flac")
+    composer, event = Composer("hall", access_to(tmp_path)), stored_event(picture="a.png", clip="a.flac")
     assert composer._single("id", "began", event, with_files=True).files == (tmp_path / "a.png",)
     assert composer._single("id", "began", event, with_files=False).files == ()
     assert composer._entry("id", "began", event)["event"]["clip"] == str(tmp_path / "a.flac")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import io
 import json
-from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -69,11 +68,13 @@ def test_one_event_is_shown_whole_with_the_paths_of_its_files_and_its_messages()
         Delivery("d2", event.id, "hall", "pump", "anomaly", "hook", "began", "sent", NOW, NOW, 1, NOW, ""),
     ]
     said = [StoredVerdict(NOW, "Ann", "real fault", "bearing", "1f0c"), StoredVerdict(NOW + 60, "Ben", "", "", "1f0c")]
-    print_event(Console(file=out, width=60, highlight=False), event, Path("/var/clips"), messages, said)
+    print_event(
+        Console(file=out, width=60, highlight=False), event, lambda host, path: f"/{host}/clips/{path}", messages, said
+    )
     text = out.getvalue()
     for part in (event.id, "pump on hall-3", "45 s", "355 % of the limit", "up to 391, limit 110",
                  "missing sound at 310-420 Hz",
-                 "/var/clips/2025/a.flac", "/var/clips/2025/a.png", "fault, ", "by Ann: bearing",
+                 "/hall-3/clips/2025/a.flac", "/hall-3/clips/2025/a.png", "fault, ", "by Ann: bearing",
                  "began, to mail: given up after 5 attempts: no route", "began, to hook: sent "):  # fmt: skip
         assert part in text
 

@@ -16,6 +16,7 @@ from monitor.report.timeline import MOST_MARKS
 from monitor.store import queries, tables
 from monitor.store.database import Store
 from monitor.store.records import StoredEvent
+from support.clip_folders import access_to
 from support.stored import DAY_S, NOW, fill, minute_values, stored_event
 
 EVIL = '"><script>alert(1)</script>&{{ 7*7 }}'
@@ -28,7 +29,7 @@ def written(folder: Path, events: list[StoredEvent], *names: str, days: float = 
         if before:
             with store.begin() as connection:
                 connection.execute(sa.text(before))
-        contents = Contents(store, queries.streams(store), NOW - days * DAY_S, NOW, Attachments(folder, 1e6))
+        contents = Contents(store, queries.streams(store), NOW - days * DAY_S, NOW, Attachments(access_to(folder), 1e6))
         return b"".join(page(contents, NOW)).decode()
 
 

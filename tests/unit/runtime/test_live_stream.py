@@ -100,6 +100,7 @@ def test_sound_that_arrives_late_has_the_scores_of_sound_in_time(
     np.testing.assert_allclose(live.sink.score, in_time.sink.score, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_a_program_that_misses_much_is_overloaded_and_says_how_much_was_not_heard(live: LiveStream) -> None:
     live.hear(normal(4))
     stopped_now_and_then(live, normal(80), share=0.0)

@@ -21,6 +21,8 @@ from support.builders import RATE, noise, pieces, small_bundle, small_config
 from support.listening import HandFedSource, alarmed_by_loud_noise, never_alarmed, wait_until, with_thresholds
 from support.live_streams import HOP, Hall, hall
 
+pytestmark = pytest.mark.long
+
 PROMPT = (
     "alarm.warm_up_s=0.2", "alarm.hold_s=0.1", "alarm.release_s=0.3", "alarm.cool_down_s=0", "alarm.lasting=false",
     "alarm.block_s=0.1",

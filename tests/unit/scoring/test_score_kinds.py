@@ -49,6 +49,7 @@ def clicking(seed: int, *, loudness: float = 1.0, late_s: float = 0.0, seconds: 
     return sound
 
 
+@pytest.mark.long
 def test_a_machine_that_clicks_has_peaks_and_a_rhythm_and_weak_or_late_clicks_are_above_its_limit() -> None:
     config = small_config("features.n_mels=8", "features.window_frames=20")
 

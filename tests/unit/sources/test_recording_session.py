@@ -14,7 +14,7 @@ import soundfile
 
 from monitor.audio.level import LevelMeter
 from monitor.audio.writer import as_int16
-from monitor.config.schema import Audio
+from monitor.config.sources import Audio
 from monitor.core.errors import DataError, MonitorError, SourceLost
 from monitor.sources.recording_session import PIECE_S, capture_pieces, record_files
 from support.builders import RATE, noise
@@ -39,7 +39,7 @@ class Microphone:
         self.afterwards: Feed = lambda _: None
         self.stopped = False
         monkeypatch.setattr(self.source, "stop", self._stop)
-        monkeypatch.setattr("monitor.sources.recording_session.Microphone", lambda *_, **__: None)
+        monkeypatch.setattr("monitor.sources.recording_session.recorded_device", lambda *_, **__: None)
         monkeypatch.setattr("monitor.sources.recording_session.MicrophoneSource", lambda *_: self.source)
 
     def skip(self, seconds: float) -> None:

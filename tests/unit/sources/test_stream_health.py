@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.audio.ring_buffer import RingReader, SampleRing
 from monitor.core.events import State
-from monitor.sources.gap_detector import Interruption
+from monitor.sources.gap_detector import GapDetector, Interruption
 from monitor.sources.preprocess import Preprocessor
 from monitor.sources.stream_health import StreamHealth
 from support.builders import noise
@@ -25,6 +25,7 @@ class Watched:
 
     lost_since: float | None = None
     overflows: int = 0
+    gap_detector = staticmethod(GapDetector)
 
 
 class Listening:

@@ -170,7 +170,8 @@ def test_a_store_of_version_1_is_brought_up_to_date_and_keeps_what_is_in_it(old_
             }
         assert counted == {
             "store_schema": 1, "streams": 1, "models": 1, "events": 1, "verdicts": 2, "deliveries": 1, "minutes": 1,
-            "audit": 1, "selftests": 0, "users": 0, "sessions": 0,
+            "audit": 1, "selftests": 0, "users": 0, "sessions": 0, "monitors": 0, "model_files": 0, "model_orders": 0,
+            "spools": 0,
         }  # fmt: skip
         event = queries.event(store, "019ac4f0-0001")
         assert (event.stream, event.verdict, event.verdict_by, event.peak_share) == ("pump", "sensor", "ben", 3.5)

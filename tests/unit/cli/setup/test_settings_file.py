@@ -31,3 +31,13 @@ def test_settings_of_the_microphone_and_the_alarm_are_kept_and_those_of_the_trai
     assert config.commissioning.days == 7
     assert (config.audio.buffer_s, config.alarm.sensitivity) == (20.0, "low")
     assert "train" not in file.read_text()
+
+
+def test_a_file_with_an_address_is_named_by_the_stream_wherever_the_settings_file_is(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    address = tmp_path / "elsewhere" / "pump.address"
+    before = load_config(Path("/dev/null"), overrides=(f"audio.url_file={address}", "audio.buffer_s=20"))
+    file.write_text(settings_text(before, {"name": "pump"}, tmp_path))
+    config = load_config(file)
+    assert (config.streams[0].device, config.streams[0].url_file) == ("", address)
+    assert (config.audio.url_file, config.audio.buffer_s) == (None, 20.0)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from monitor.config.schema import Audio, Channel
+from monitor.config.setting_types import Channel
+from monitor.config.sources import Audio
 from monitor.core.errors import ConfigError, SourceLost
 from monitor.sources.device import microphones as module
 from monitor.sources.device.devices import Device

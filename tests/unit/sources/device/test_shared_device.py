@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monitor.audio.ring_buffer import SampleRing
-from monitor.config.schema import Audio
+from monitor.config.sources import Audio
 from monitor.core.errors import DataError
 from monitor.sources.device.microphone import Microphone
 from monitor.sources.device.shared_device import MicrophoneSource

@@ -30,6 +30,7 @@ def recording(power: np.ndarray) -> Frames:
     return Frames(Path("x"), power.astype(np.float32), "")
 
 
+@pytest.mark.long
 @given(
     count=st.integers(20, 2300),
     window=st.sampled_from([0.1, 0.3, 2.0]),

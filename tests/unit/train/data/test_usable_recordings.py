@@ -21,7 +21,7 @@ def bad_recordings(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "empty.wav").touch()
     return {
         "unreadable": (folder / "text.wav", "not a recording that can be read"),
-        "empty": (folder / "empty.wav", "not a recording that can be read"),
+        "empty": (folder / "empty.wav", "is empty"),
         "missing": (folder / "missing.wav", "No such file"),
         "silent": (write_sound(folder / "silent.wav", np.zeros(16_000)), "silent"),
         "clipped": (write_sound(folder / "clipped.wav", clipped, subtype="PCM_16"), "clipped"),

@@ -9,7 +9,8 @@ import pytest
 
 from monitor.bundle.bundle_io import save_bundle
 from monitor.bundle.versions import ModelVersions
-from monitor.config.schema import Config, Stream
+from monitor.config.schema import Config
+from monitor.config.sources import Stream
 from monitor.core.text import stream_folder
 from monitor.store import tables
 from monitor.store.database import Store
@@ -64,6 +65,19 @@ def test_a_model_that_no_setting_names_is_found_where_it_was_loaded_from(
         row = {"id": saved.model_id, "name": str(tmp_path / "elsewhere.safetensors"), "first_seen": NOW}
         connection.execute(tables.models.insert().values(**row, limits={}, calibration={}))
     assert find_model(paths_of(store, config, event), event.model_id).path == tmp_path / "elsewhere.safetensors"
+
+
+def test_an_event_of_another_computer_is_not_explained_by_a_model_of_this_one(store: Store, config: Config) -> None:
+    """Both have a stream of this name. If both have the very same model, it is."""
+    saved = save_bundle(small_bundle(), config.streams[0].bundle)
+    event = stored_event(host="hall-b", model_id="0123456789ab")
+    fill(store, {}, [event])
+    paths = paths_of(store, config, event)
+    found = find_model(paths, event.model_id, elsewhere="hall-b")
+    assert found.bundle is None
+    assert found.note == "The model 0123456789ab is on hall-b: only the sound is shown."
+    same = find_model(paths, saved.model_id, elsewhere="hall-b")
+    assert same.bundle is not None
 
 
 def test_another_model_is_named_if_the_very_one_is_gone(store: Store, config: Config) -> None:

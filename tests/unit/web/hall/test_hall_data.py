@@ -11,7 +11,7 @@ import pytest
 
 from monitor.core.events import State, new_event_id
 from monitor.notify.acknowledgement import acknowledge
-from monitor.store import tables
+from monitor.store import fleet, tables
 from monitor.store.database import Store
 from monitor.web.hall.hall_data import NOT_RUNNING, Row, StoredHall, changes, rows
 from support.web_server import HOST, fill_hour
@@ -157,3 +157,48 @@ def test_a_name_cannot_turn_the_text_around_it(store: Store) -> None:
     with store.begin() as connection:
         connection.execute(tables.streams.update().where(tables.streams.c.name == "fan").values(name="\u202egnp.exe"))
     assert "?gnp.exe" in {row["name"] for row in hall(store)}
+
+
+def add_elsewhere(store: Store, age_s: float = 5.0, state: str = "NORMAL") -> None:
+    """A stream `fan` of another computer, whose clock is an hour behind, and its last sign of life."""
+    with store.begin() as connection:
+        values = {"host": "hall-4", "name": "fan", "first_seen": NOW - 9000, "last_seen": NOW - 3600}
+        connection.execute(tables.streams.insert().values(**values))
+        sign = {"version": "1", "started": NOW - 9000, "last_seen": time.time() - age_s, "spooled": 0}
+        fleet.write_sign(connection, "hall-4", sign | {"facts": {"every_s": 30, "streams": {"fan": state}}})
+
+
+def elsewhere(store: Store) -> Row:
+    return next(row for row in hall(store) if row["host"] == "hall-4")
+
+
+def test_a_stream_of_another_computer_is_as_its_signs_of_life_say_whatever_its_clock(store: Store) -> None:
+    add_elsewhere(store, state="OFF")
+    assert elsewhere(store)["state"] == "LISTENING", "being off is an event, which is not there yet or over"
+    event_id = add_event(store, 4, "lost")
+    assert elsewhere(store)["state"] == "LOST"
+    with store.begin() as connection:
+        connection.execute(tables.events.update().where(tables.events.c.id == event_id).values(ended=NOW))
+        minute = {"stream_id": 4, "minute": int(NOW // 60), "share_max": 420, "level": -352, "normal_s": 60}
+        connection.execute(tables.minutes.insert().values(**minute))
+    found = elsewhere(store)
+    assert (found["state"], found["share"], found["level"]) == ("NORMAL", 42, -35.2)
+    assert found["heard"] == pytest.approx(NOW - 3600)
+
+
+def test_streams_of_a_computer_that_is_silent_or_was_ended_are_not_running_since_then(store: Store) -> None:
+    add_elsewhere(store, age_s=500.0)
+    add_event(store, 4)
+    found = elsewhere(store)
+    assert (found["state"], found["since"]) == (NOT_RUNNING, pytest.approx(time.time() - 500, abs=60))
+    with store.begin() as connection:
+        connection.execute(tables.monitors.update().values(stopped=NOW - 30))
+    found = elsewhere(store)
+    assert (found["state"], found["since"]) == (NOT_RUNNING, pytest.approx(NOW - 30))
+
+
+def test_a_stream_that_another_computer_does_not_list_any_more_is_not_running(store: Store) -> None:
+    add_elsewhere(store)
+    with store.begin() as connection:
+        connection.execute(tables.monitors.update().values(facts={"every_s": 30, "streams": {"saw": "NORMAL"}}))
+    assert elsewhere(store)["state"] == NOT_RUNNING

@@ -1,0 +1,160 @@
+"""`monitor model`: hands out models to the streams of any computer, by their content."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from monitor.cli.looking_back import console, list_of, matching, open_store, settings_of, store_options
+from monitor.cli.options import FILE
+from monitor.cli.output import say
+from monitor.core.errors import EXIT_OK, ConfigError
+from monitor.core.text import counted, printable
+from monitor.core.user_name import user_name
+
+if TYPE_CHECKING:
+    from monitor.store.database import Store
+    from monitor.store.records import StoredStream
+
+SHOWN = 20  # streams that are listed before a question
+
+
+@click.group()
+def model() -> None:
+    """Hand out models to the streams of any computer, through the store that their monitors write into.
+
+    \b
+    Examples:
+      monitor model push runs/press/model.safetensors --to hall-a/press
+      monitor model list
+      monitor model pull hall-a/press --out press.safetensors
+    """
+
+
+@model.command()
+@click.argument("path", metavar="MODEL", type=FILE)
+@click.option(
+    "--to", "patterns", metavar="PATTERN", multiple=True, required=True,
+    help="Stream or HOST/STREAM that is to use it; * stands for any text. May be repeated.",
+)  # fmt: skip
+@click.option("--yes", is_flag=True, help="Do not ask, although several streams are meant.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@store_options
+def push(
+    path: Path, patterns: tuple[str, ...], yes: bool, as_json: bool, state: Path | None, config_file: Path | None
+) -> None:
+    """Hand out a model: the monitors of these streams fetch it, verify it, and go on with it without a gap.
+
+    The file is verified here first. It is kept once by its SHA-256, in the object store beside the clips (clips.url) or
+    in the database. Each monitor looks for it every fleet.every_s seconds; one that is not running takes it at its next
+    start. A stream whose new model has other features begins anew. `monitor model list` shows what became of it, and
+    `monitor improve STREAM --undo`, on the computer of the stream, takes it back.
+
+    \b
+    Examples:
+      monitor model push runs/press/model.safetensors --to hall-a/press
+      monitor model push runs/press/model.safetensors --to "hall-?/press *" --yes
+    """
+    config = settings_of(state, config_file)
+    from monitor.fleet.handing_out import hand_out, read_model
+    from monitor.fleet.model_content import models_url
+    from monitor.runtime.builder import short_name
+    from monitor.store import fleet, queries
+
+    file, content = read_model(path, short_name(path), user_name())
+    with open_store(config) as store:
+        chosen = matching(queries.streams(store), patterns, parts=False)
+        if len(chosen) > 1 and not yes:
+            _ask(chosen)
+        orders = hand_out(store, models_url(config), file, content, chosen)
+        monitors = {one.host: one for one in fleet.monitors(store)}
+    if as_json:
+        streams = [{"host": one.host, "stream": one.stream, "order": one.id} for one in orders]
+        say(json.dumps({"sha256": file.sha256, "model_id": file.model_id, "streams": streams}))
+        return
+    from monitor.fleet.overview import newest_orders, order_state
+
+    newest = newest_orders(orders)
+    for one in orders:
+        say(printable(f"{one.host}/{one.stream}: {order_state(one, newest, monitors)}"))
+    say(f"Model {file.model_id}, SHA-256 {file.sha256[:12]}, is handed out to {counted(len(orders), 'stream')}.")
+
+
+@model.command()
+@click.argument("wanted", metavar="HASH|STREAM")
+@click.option("--out", type=FILE, required=True, help="The file to write, such as model.safetensors.")
+@store_options
+def pull(wanted: str, out: Path, state: Path | None, config_file: Path | None) -> None:
+    """Write a model that was handed out into a file: by its SHA-256 or number, or that which a stream uses.
+
+    The content is verified, and the file is written whole or not at all.
+
+    \b
+    Examples:
+      monitor model pull 3f9a1c0b77d2 --out model.safetensors
+      monitor model pull hall-a/press --out press.safetensors
+    """
+    from monitor.core.atomic_io import require_folder, write_atomically
+    from monitor.fleet.handing_out import file_named, file_of_stream, is_number
+    from monitor.fleet.model_content import content_of, models_url
+
+    require_folder(out)
+    config = settings_of(state, config_file)
+    with open_store(config) as store:
+        file = file_named(store, wanted) if is_number(wanted) else file_of_stream(store, _one_stream(store, wanted))
+        write_atomically(out, content_of(store, models_url(config), file.sha256))
+    say(f"{printable(str(out))}: model {file.model_id}, {printable(file.name)}, SHA-256 {file.sha256[:12]}.")
+
+
+@model.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, with times in UTC.")
+@store_options
+def list_models(as_json: bool, state: Path | None, config_file: Path | None) -> int:
+    """List the models that were handed out, by whom, and what became of each order: taken, refused and why, waiting.
+
+    \b
+    Examples:
+      monitor model list
+      monitor model list --json
+    """
+    with open_store(settings_of(state, config_file)) as store:
+        from monitor.report.fleet_table import models_as_facts, print_models
+        from monitor.store import fleet, fleet_models
+
+        files, orders, monitors = fleet_models.files(store), fleet_models.orders(store), fleet.monitors(store)
+    if as_json:
+        say(json.dumps(models_as_facts(files, orders, monitors), indent=2, ensure_ascii=False))
+    elif not files:
+        say("No model was handed out yet: see `monitor model push --help`.")
+    else:
+        print_models(console(), files, orders, monitors)
+    return EXIT_OK
+
+
+def _ask(streams: Sequence[StoredStream]) -> None:
+    """Shows several streams, and asks whether they are meant.
+
+    Raises:
+        ConfigError: if nobody can be asked, or the answer is no.
+    """
+    names = [printable(f"{one.host}/{one.name}") for one in streams]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    listed = f"{', '.join(names[:SHOWN])}{more}"
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{counted(len(names), 'stream')} are meant: {listed}: add --yes, or name fewer.")
+    if not click.confirm(f"Hand it out to {counted(len(names), 'stream')}: {listed}?", err=True):
+        raise ConfigError("Nothing was handed out.")
+
+
+def _one_stream(store: Store, wanted: str) -> StoredStream:
+    from monitor.store import queries
+
+    found = matching(queries.streams(store), [wanted], parts=False)
+    if len(found) > 1:
+        raise ConfigError(f"{printable(wanted)!r} stands for several streams{list_of(found)}")
+    return found[0]
