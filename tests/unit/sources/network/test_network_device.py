@@ -193,20 +193,16 @@ def test_a_frozen_ffmpeg_is_replaced_and_does_not_delay_the_end() -> None:
 
 
 @pytest.mark.long
-def test_a_file_is_received_as_fast_as_it_is_played_and_nothing_of_it_is_overwritten(site: tuple[Path, str]) -> None:
+def test_a_file_is_received_no_faster_than_it_is_played_so_that_nothing_of_it_is_overwritten(
+    site: tuple[Path, str],
+) -> None:
     folder, url = site
     encoded(folder / "long.wav", RATE, seconds=30.0)
+    began = time.monotonic()
     with listening(f"{url}/long.wav", buffer_s=2) as device:
-        source = MicrophoneSource(device, "mix")
-        wait_until(lambda: device.ring.written, "sound")
-        began, taken = time.monotonic(), 0
-        while taken < 3 * RATE:
-            portion = source.reader.take(RATE)
-            assert not portion.lost
-            taken += len(portion.samples)
-            time.sleep(0.01)
-        assert device.ring.written / RATE < 2 + 1.1 * (time.monotonic() - began) + 1
-        source.stop()
+        wait_until(lambda: device.ring.written >= 5 * RATE, "five seconds of sound")
+        received_s = device.ring.written / RATE  # before the clock is read: a busy computer only takes longer
+        assert received_s < 2 + 1.1 * (time.monotonic() - began)
 
 
 def test_sound_that_changes_its_sample_rate_is_opened_anew_and_that_is_said(
