@@ -27,6 +27,8 @@ from monitor.streaming.stream_batch import StreamBatch
 class _EventCollector:
     """A listener of a detector that keeps the events only."""
 
+    wants_frames, wants_scores = False, False
+
     def __init__(self) -> None:
         self.events: list[Event] = []
 

@@ -1,63 +1,143 @@
-"""A level meter: RMS level of the last tenth of a second, and peak level of the last two seconds."""
+"""Level meters: RMS level of the last tenth of a second, and peak level of the last two seconds."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from monitor.core.types import FloatArray
+from monitor.core.types import BoolArray, DoubleArray, FloatArray, IndexArray
 
 RMS_WINDOW_S = 0.1
 PEAK_HOLD_S = 2.0
 
 
-class LevelMeter:
-    """Measures levels in dB relative to full scale (a full-scale sine has an RMS level of -3 dBFS); -inf for silence.
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What meters need to know of the next m samples of n streams."""
 
-    Samples are collected and measured RMS_WINDOW_S at a time, because measuring each hop of many streams is slow.
+    seconds: float  # that they take
+    peaks: FloatArray  # (n,) the highest absolute values; NaN if there is one among the samples
+    window: int  # samples in RMS_WINDOW_S
+    count: int  # how many of the last samples the rest is of: m, but at most `window`
+    mean: DoubleArray  # (n,) of these
+    squares: DoubleArray  # (n,) their sum of squares about the mean
+
+    @classmethod
+    def of(cls, samples: FloatArray, sample_rate: int) -> Measured:
+        """Measures samples (n, m), of which some may be no numbers; the sample rate is in Hz."""
+        window = max(1, int(RMS_WINDOW_S * sample_rate))
+        tail, seconds = samples[:, -window:], samples.shape[1] / sample_rate
+        with np.errstate(invalid="ignore", over="ignore"):
+            # From the first sample of each row: so float32 suffices, however large a constant offset is.
+            shifted = tail - tail[:, :1]
+            offset = shifted.mean(axis=1, dtype=np.float32).astype(np.float64)
+            squares = np.einsum("ij,ij->i", shifted, shifted).astype(np.float64) - tail.shape[1] * offset**2
+            peaks: FloatArray = np.maximum(samples.max(axis=1), -samples.min(axis=1))
+            return cls(seconds, peaks, window, tail.shape[1], tail[:, 0] + offset, np.maximum(squares, 0.0))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Measured], rows: BoolArray) -> Measured:
+        """Those of several measurements of equally many samples that are True in `rows` (all streams,)."""
+        peaks, mean, squares = (
+            np.concatenate([getattr(part, name) for part in parts])[rows] for name in ("peaks", "mean", "squares")
+        )
+        return replace(parts[0], peaks=peaks, mean=mean, squares=squares)
+
+
+class LevelMeters:
+    """Measures the levels of many streams in dB relative to full scale (a full-scale sine has -3 dBFS); -inf: silence.
+
+    Args:
+        streams: their number.
     """
 
+    def __init__(self, streams: int) -> None:
+        self._mean_square = np.zeros(streams)  # of the last RMS_WINDOW_S
+        self._peak = np.zeros(streams, np.float32)
+        self._peak_age_s = np.zeros(streams)
+        # Samples that are not part of `_mean_square` yet, because they are shorter than RMS_WINDOW_S: how long they
+        # are, how many, their mean and their sum of squares about it.
+        self._pending_s, self._count, self._mean, self._squares = np.zeros((4, streams))
+
+    def reset(self, stream: int) -> None:
+        """Restarts one stream."""
+        for values in self._values:
+            values[stream] = 0.0
+
+    def take_over(self, stream: int, other: LevelMeters, other_stream: int) -> None:
+        """Makes a stream go on where a stream of other meters is."""
+        for ours, theirs in zip(self._values, other._values, strict=True):
+            ours[stream] = theirs[other_stream]
+
+    def push(self, measured: Measured, streams: IndexArray) -> None:
+        """Adds the next samples of streams (n,), all different, of which the levels were measured."""
+        seconds, peaks, squares = measured.seconds, measured.peaks, measured.squares
+        age_s = self._peak_age_s[streams] + seconds
+        higher = (peaks >= self._peak[streams]) | (age_s > PEAK_HOLD_S)
+        self._peak[streams] = np.where(higher, peaks, self._peak[streams])
+        self._peak_age_s[streams] = np.where(higher, 0.0, age_s)
+        if measured.count == measured.window:
+            self._pending_s[streams] = self._count[streams] = 0.0
+            self._mean_square[streams] = squares / measured.count
+            return
+        before, before_mean = self._count[streams], self._mean[streams]
+        total = before + measured.count
+        between = measured.mean - before_mean
+        self._mean[streams] = before_mean + between * (measured.count / total)
+        apart = self._squares[streams] + between**2 * (before * measured.count / total)
+        squares = squares + np.where(before > 0, apart, 0.0)
+        self._count[streams], self._squares[streams] = total, squares
+        self._pending_s[streams] += seconds
+        if len(full := np.flatnonzero(total >= measured.window)):
+            which = streams[full]
+            self._mean_square[which] = squares[full] / total[full]
+            self._pending_s[which] = self._count[which] = self._mean[which] = 0.0
+
+    def rms_dbfs(self, stream: int) -> float:
+        """The RMS level of the last RMS_WINDOW_S of a stream, without a constant offset."""
+        mean_square = float(self._mean_square[stream])
+        if self._count[stream]:
+            newest = float(self._squares[stream] / self._count[stream])
+            mean_square += min(1.0, float(self._pending_s[stream]) / RMS_WINDOW_S) * (newest - mean_square)
+        return dbfs(math.sqrt(mean_square))
+
+    def peak_dbfs(self, stream: int) -> float:
+        """The highest absolute sample value of the last PEAK_HOLD_S of a stream."""
+        return dbfs(float(self._peak[stream]))
+
+    @property
+    def _values(self) -> tuple[DoubleArray | FloatArray, ...]:
+        return (
+            self._mean_square, self._peak, self._peak_age_s, self._pending_s, self._count, self._mean, self._squares,
+        )  # fmt: skip
+
+
+class LevelMeter:
+    """The level meter of one stream."""
+
     def __init__(self, sample_rate: int) -> None:
-        self._sample_rate = sample_rate
-        self._mean_square = 0.0
-        self._peak = 0.0
-        self._held_s = 0.0  # age of the peak
-        self._pending: list[FloatArray] = []  # samples that are not yet measured
-        self._pending_count = 0
+        self._sample_rate, self._meters = sample_rate, LevelMeters(1)
 
     def push(self, samples: FloatArray) -> None:
         """Adds the next samples (n,)."""
-        self._pending.append(samples)
-        self._pending_count += len(samples)
-        if self._pending_count >= RMS_WINDOW_S * self._sample_rate:
-            self._measure()
-
-    def _measure(self) -> None:
-        if not self._pending_count:
-            return
-        samples = np.concatenate(self._pending)
-        self._pending, self._pending_count = [], 0
-        seconds = len(samples) / self._sample_rate
-        tail = samples[-max(1, int(RMS_WINDOW_S * self._sample_rate)) :]
-        weight = min(1.0, seconds / RMS_WINDOW_S)
-        self._mean_square += weight * (float(np.var(tail, dtype=np.float64)) - self._mean_square)
-        peak = float(np.abs(samples).max())
-        self._held_s += seconds
-        if peak >= self._peak or self._held_s > PEAK_HOLD_S:
-            self._peak, self._held_s = peak, 0.0
+        if len(samples):
+            self._meters.push(Measured.of(samples[None], self._sample_rate), _ONLY)
 
     @property
     def rms_dbfs(self) -> float:
         """The RMS level of the last RMS_WINDOW_S, without a constant offset."""
-        self._measure()
-        return dbfs(math.sqrt(self._mean_square))
+        return self._meters.rms_dbfs(0)
 
     @property
     def peak_dbfs(self) -> float:
         """The highest absolute sample value of the last PEAK_HOLD_S."""
-        self._measure()
-        return dbfs(self._peak)
+        return self._meters.peak_dbfs(0)
+
+
+_ONLY = np.zeros(1, np.int64)
 
 
 def dbfs(amplitude: float) -> float:

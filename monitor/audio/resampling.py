@@ -42,6 +42,11 @@ class Resampler:
         same = source_rate == target_rate
         self._stream = None if same else soxr.ResampleStream(source_rate, target_rate, 1, dtype="float32")
 
+    @property
+    def passes_on(self) -> bool:
+        """Whether both rates are the same, so that samples are returned as they are."""
+        return self._stream is None
+
     def push(self, samples: FloatArray, *, last: bool = False) -> FloatArray:
         """Resamples the next samples (n,); returns those that are ready (m,), with `last` all that remain."""
         if self._stream is None:

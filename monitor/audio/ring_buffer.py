@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from time import monotonic
 
 import numpy as np
@@ -10,6 +14,8 @@ import numpy as np
 from monitor.audio.resampling import require_channel, select_channel
 from monitor.config.setting_types import Channel
 from monitor.core.types import FloatArray
+
+NEVER = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +44,11 @@ class SampleRing:
         self.written = 0
         self.written_at = 0.0  # time.monotonic() at the latest write
         self.samples = np.zeros((capacity, channels), np.float32)
+        self._awaited = NEVER  # `written` from which on a thread is woken that waits for samples
+        self._wake: SimpleQueue[None] = SimpleQueue()
 
     def write(self, block: FloatArray) -> None:
-        """Appends a block of samples (n, channels). Safe in an audio callback: it only copies.
+        """Appends a block of samples (n, channels). Safe in an audio callback: it copies, and never waits.
 
         Raises:
             ValueError: if the block is longer than the ring.
@@ -56,6 +64,17 @@ class SampleRing:
             self.samples[: n - head] = block[head:]
         self.written_at = monotonic()
         self.written += n
+        if self.written >= self._awaited:
+            self._awaited = NEVER
+            self._wake.put(None)
+
+    def wait(self, written: int, timeout_s: float) -> None:
+        """Waits until so many samples have been written, or for `timeout_s`; sometimes shorter. For one thread only."""
+        self._awaited = written
+        if self.written < written:  # otherwise they came before it was known that they are awaited
+            with contextlib.suppress(Empty):
+                self._wake.get(timeout=timeout_s)
+        self._awaited = NEVER
 
 
 class RingReader:
@@ -72,7 +91,9 @@ class RingReader:
     def __init__(self, ring: SampleRing, channel: Channel = "mix") -> None:
         self.ring, self.channel = ring, channel
         self.read = 0  # absolute index of the next sample to read
-        require_channel(channel, ring.samples.shape[1])
+        channels = ring.samples.shape[1]
+        require_channel(channel, channels)
+        self._column = channel if channel != "mix" else 0 if channels == 1 else None  # None: the mean of all
 
     @property
     def written(self) -> int:
@@ -115,6 +136,35 @@ class RingReader:
         self.read = first + n
         return Taken(samples, first, lost)
 
+    def take_with(self, others: Sequence[RingReader], count: int, out: FloatArray) -> bool:
+        """Reads the next `count` samples of this reader and of others of the same ring at the same position.
+
+        Args:
+            others: these readers.
+            count: at most as many as are available.
+            out: (1 + len(others), count), written: a row for each reader.
+
+        Returns:
+            whether they were read. If not, some were overwritten; nothing is changed, and `take` says what is lost.
+        """
+        ring, first = self.ring, self.read
+        start, stop = first % ring.capacity, (first + count) % ring.capacity or ring.capacity
+        if ring.claimed - first > ring.capacity:
+            return False
+        columns = [self._column, *(other._column for other in others)]
+        if start < stop:
+            _copy_columns(ring.samples[start:stop], columns, out)
+        else:
+            head = ring.capacity - start
+            _copy_columns(ring.samples[start:], columns, out[:, :head])
+            _copy_columns(ring.samples[:stop], columns, out[:, head:])
+        if ring.claimed - first > ring.capacity:  # overwritten while they were copied
+            return False
+        self.read = first + count
+        for other in others:
+            other.read = first + count
+        return True
+
     def skip(self) -> int:
         """Skips all samples written so far; returns their number."""
         skipped = self.ring.written - self.read
@@ -127,3 +177,14 @@ class RingReader:
         skipped = index - self.read
         self.read = index
         return skipped
+
+
+def _copy_columns(block: FloatArray, columns: Sequence[int | None], out: FloatArray) -> None:
+    """Copies columns of samples (n, channels), for None the mean of all, into the rows of `out` (len(columns), n)."""
+    if len(columns) == 1 and columns[0] is not None:
+        out[0] = block[:, columns[0]]
+    elif columns == list(range(block.shape[1])):
+        out[:] = block.T  # at once
+    else:
+        for row, column in zip(out, columns, strict=True):
+            row[:] = select_channel(block, "mix" if column is None else column)

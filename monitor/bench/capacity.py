@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-import math
 import resource
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 
 import numpy as np
 
-from monitor.audio.ring_buffer import RingReader, SampleRing
-from monitor.bench.timing import Section, time_all
+from monitor.audio.ring_buffer import SampleRing
+from monitor.bench.peak_flops import streams_at_most
+from monitor.bench.simulated_streams import AMPLITUDE, RingSource, StreamsInTurns, end, engine_of
+from monitor.bench.stream_costs import Costs, costs
+from monitor.bench.targets import Target
+from monitor.bench.timing import Section
 from monitor.bundle.bundle import Bundle
-from monitor.config.setting_types import Channel
-from monitor.core.errors import MonitorError
 from monitor.core.thread_pool import available_processors
-from monitor.core.types import FloatArray
 from monitor.model.device import native_bfloat16
-from monitor.model.network import Compute
-from monitor.runtime.builder import StreamPlan, build_engine
-from monitor.runtime.engine import Engine
 from monitor.runtime.latency import Spread
-from monitor.runtime.monitored_stream import LIVE_CHUNK_S
 from monitor.runtime.session import low_latency
-from monitor.sources.gap_detector import GapDetector
-from monitor.sources.source import Mark
-from monitor.streaming.portion import BatchResult
-from monitor.streaming.score_batch import WINDOWS_AT_ONCE
+from monitor.runtime.stream_input import LIVE_CHUNK_S
 
-COUNTS = (1, 8, 64, 256, 512, 1024, 2000)  # numbers of streams
+COUNTS = (1, 8, 64, 256, 1000, 5000)  # numbers of streams
+MANY = 1000  # streams whose share of the products' peak is an aim
+SHARES = {"float32": 0.8, "bfloat16": 0.6}  # the aims
 SECONDS = 2.0  # measured for each number of streams
 MIN_TURNS = 3  # turns of the engine that are measured at least
-SETTLE = 6  # turns before the measurement, because the first scores come after two seconds of sound
-PARTS_OF = 256  # streams for the measurement of costs
-REPEATED = 20  # runs of the network in one timing
+PARTS_OF = 1000  # streams for the measurement of costs
 LIVE, LIVE_S, LIVE_SETTLE_S = 64, 10.0, 5.0  # live streams, seconds of measurement, seconds before it
 CHANNELS = 8  # of each simulated live device
-AMPLITUDE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,154 +46,106 @@ class Capacity:
     kept_up_with: float  # number of streams that can be processed in real time, from computing_s
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """The time that parts of the computation take on one processor."""
-
-    network_us: float  # the network, for one window
-    computing_us: float  # everything from samples to score, including the network, for one window
-    python_us: float  # collecting samples, alarm and history, for LIVE_CHUNK_S of one stream
-
-
-class RingSource:
-    """A source whose ring is written by the benchmark. For the engine it is a live device."""
-
-    speed, live, lost_since, overflows, name = 1.0, True, None, 0, "a simulated device"
-    clock_ppm = math.nan
-    error: MonitorError | None = None
-    gap_detector = staticmethod(GapDetector)
-
-    def __init__(self, ring: SampleRing, sample_rate: int, channel: Channel) -> None:
-        self.reader, self.sample_rate = RingReader(ring, channel), sample_rate
-        self.marks = deque[Mark]()
-
-    def start(self) -> None:
-        """Does nothing."""
-
-    def stop(self) -> None:
-        """Does nothing."""
-
-
 def measure(bundle: Bundle) -> Section:
     """Measures capacity and costs for each number of streams and precision, the latency of live streams, and memory."""
     precisions = ["float32", *(["bfloat16"] if native_bfloat16("cpu") else [])]
+    measured = [*precisions, *(["int8"] if find_spec("onnxruntime") else [])]
     memory = _peak_memory()
-    results = {precision: capacity(bundle, COUNTS, SECONDS, precision) for precision in precisions}
+    results = {precision: capacity(bundle, COUNTS, SECONDS, precision) for precision in measured}
     memory_per_stream = (_peak_memory() - memory) / max(COUNTS)
-    threads, single = available_processors(), results["float32"][0].kept_up_with
-    lines = [f"{threads} threads, from samples to alarm, {LIVE_CHUNK_S:g} s at a time; capacity in streams"]
-    for i, count in enumerate(COUNTS):
-        columns = "   ".join(f"{name} {results[name][i].kept_up_with:5.0f}" for name in results)
-        lines.append(f"{count:5} streams at once: {columns}")
-    best = {name: max(one.kept_up_with for one in every) for name, every in results.items()}
-    for name, aim in zip(precisions, (450, 1500), strict=False):
-        ratio = best[name] / (single * threads)
-        lines.append(
-            f"{name} at best {best[name]:,.0f} (aim: {aim:,}), {ratio:.1f} times the capacity of a single stream times "
-            f"{threads} processors"
-        )
-    parts = {name: costs(bundle, PARTS_OF, name) for name in results}
-    for name, cost in parts.items():
-        lines.append(
-            f"one processor, {name}: {cost.computing_us:.1f} µs per window, {cost.network_us:.1f} of them for the "
-            f"network; {cost.python_us:.0f} µs of Python per stream and half second"
-        )
+    peak = {precision: streams_at_most(bundle.config, precision) for precision in precisions}
+    parts = {precision: costs(bundle, PARTS_OF, precision) for precision in measured}
     spread, cpu = live(bundle, LIVE, LIVE_S)
-    lines.append(
+    lines = [
+        f"{available_processors()} threads, from samples to alarm, {LIVE_CHUNK_S:g} s at a time; streams kept up with,",
+        "and their share of those that the products alone would allow; of int8 the share of float32's products",
+        *_capacity_lines(results, peak),
+        *(f"one processor, {name}, µs a stream and half second: {_text(one)}" for name, one in parts.items()),
         f"{LIVE} live, {-(-LIVE // CHANNELS)} devices: delay of scores {1000 * spread.median:.1f} ms, 99 % "
-        f"{1000 * spread.p99:.1f} ms (aim: 20), longest {1000 * spread.worst:.1f} ms; {100 * cpu:.0f} % of one core"
-    )
-    lines.append(f"memory: {memory_per_stream / 2**20:.1f} MiB for each of {max(COUNTS)} streams (aim: 2)")
+        f"{1000 * spread.p99:.1f} ms, longest {1000 * spread.worst:.1f} ms; {100 * cpu:.0f} % of one core",
+        f"memory: {memory_per_stream / 2**20:.1f} MiB for each of {max(COUNTS)} streams",
+    ]
     figures = {
         **{name: [asdict(one) for one in every] for name, every in results.items()},
-        "costs": {name: asdict(cost) for name, cost in parts.items()},
+        "streams_at_most": peak,
+        "costs": {name: asdict(one) for name, one in parts.items()},
         "live": {"count": LIVE, "processing_s": asdict(spread), "cpu_share_of_one_core": cpu},
         "memory_bytes_a_stream": memory_per_stream,
     }
-    return Section(figures, lines)
+    targets = [
+        *_share_targets(results, peak),
+        Target(
+            "what a stream costs beside the scores", parts["float32"].streams_us, 15, "µs a half second", at_most=True
+        ),
+        Target(
+            f"a stream of {max(COUNTS)}, in its cost among {_many(results)}", _growth(results), 1.1, "", at_most=True
+        ),
+        Target(f"{LIVE} live streams, processing, 99 %", 1000 * spread.p99, 10, "ms", at_most=True),
+        Target("  of one core", 100 * cpu, 25, "%", at_most=True),
+        Target("  memory of a stream", memory_per_stream / 2**20, 2, "MiB", at_most=True),
+    ]
+    return Section(figures, lines, targets)
 
 
-def capacity(bundle: Bundle, counts: Sequence[int], seconds: float, precision: str = "float32") -> list[Capacity]:
+def capacity(
+    bundle: Bundle, counts: Sequence[int], seconds: float, precision: str = "float32", device: str = "cpu"
+) -> list[Capacity]:
     """Measures each number of streams for `seconds`. Samples are always available, so nothing waits."""
-    return [_measure(bundle, count, seconds, precision) for count in counts]
+    return [_measure(bundle, count, seconds, precision, device) for count in counts]
 
 
-def _measure(bundle: Bundle, count: int, seconds: float, precision: str) -> Capacity:
-    engine, turn = _prepare(bundle, count, precision)
+def _measure(bundle: Bundle, count: int, seconds: float, precision: str, device: str) -> Capacity:
+    streams = StreamsInTurns(bundle, count, precision, device=device)
     times: list[tuple[float, float]] = []
     with low_latency():
-        for _ in range(SETTLE):
-            turn()
-        end = time.perf_counter() + seconds
-        while len(times) < MIN_TURNS or time.perf_counter() < end:
-            times.append(turn())
-    _end(engine)
+        streams.settle()
+        due = time.perf_counter() + seconds
+        while len(times) < MIN_TURNS or time.perf_counter() < due:
+            times.append(streams.turn())
+    streams.end()
     computing_s, cpu_s = (float(mean) / LIVE_CHUNK_S for mean in np.mean(times, axis=0))
     return Capacity(count, precision, len(times), computing_s, cpu_s, count / computing_s)
 
 
-def _prepare(
-    bundle: Bundle, count: int, precision: str, processors: int | None = None
-) -> tuple[Engine, Callable[[], tuple[float, float]]]:
-    """Builds an engine with `count` streams.
-
-    Returns:
-        the engine, and a function that writes LIVE_CHUNK_S of sound into every ring, and runs one turn of the engine;
-        it returns the seconds of the turn by the clock, and its processor time.
-    """
-    rate = bundle.config.features.sample_rate
-    chunk = round(LIVE_CHUNK_S * rate)
-    rings = [SampleRing(4 * chunk) for _ in range(count)]
-    engine = _engine(bundle, [RingSource(ring, rate, "mix") for ring in rings], precision, processors)
-    sound = AMPLITUDE * np.random.default_rng(0).standard_normal((chunk, 1), np.float32)
-    began = time.monotonic() - 86400  # pretends that samples arrive in real time, so that there are no gaps
-
-    def turn() -> tuple[float, float]:
-        for ring in rings:
-            ring.write(sound)
-            ring.written_at = began + ring.written / rate
-        before, cpu = time.perf_counter(), time.process_time()
-        engine.take_turns()
-        return time.perf_counter() - before, time.process_time() - cpu
-
-    return engine, turn
-
-
-def _end(engine: Engine) -> None:
-    engine.stop()
-    if engine.error is not None:
-        raise engine.error
-
-
-def costs(bundle: Bundle, count: int, precision: str) -> Costs:
-    """Measures the costs of `count` streams on one processor, by part."""
-    features = bundle.config.features
-    windows = np.random.default_rng(0).standard_normal((WINDOWS_AT_ONCE, features.window_size), np.float32)
-    network = Compute.on("cpu", precision).network(bundle.weights)
-    times: list[tuple[float, float]] = []
-    with low_latency():
-        network_s = (
-            time_all({"network": lambda: [network(windows) for _ in range(REPEATED)]}).seconds("network") / REPEATED
+def _capacity_lines(results: Mapping[str, Sequence[Capacity]], peak: Mapping[str, float]) -> list[str]:
+    lines = []
+    for i, one in enumerate(results["float32"]):
+        kept_up = {name: every[i].kept_up_with for name, every in results.items()}
+        columns = "   ".join(
+            f"{name} {kept:5,.0f} ({100 * kept / peak.get(name, peak['float32']):3.0f} %)"
+            for name, kept in kept_up.items()
         )
-        engine, turn = _prepare(bundle, count, precision, processors=1)
-        batch, computing_s = engine.streams[0].batch, 0.0
-        push = batch.push
+        lines.append(f"{one.count:5,} streams at once: {columns}")
+    return lines
 
-        def timed(samples: FloatArray, streams: Sequence[int]) -> BatchResult:
-            nonlocal computing_s
-            began = time.perf_counter()
-            result = push(samples, streams)
-            computing_s += time.perf_counter() - began
-            return result
 
-        batch.push = timed  # type: ignore[method-assign, assignment]
-        for _ in range(SETTLE + MIN_TURNS):
-            computing_s = 0.0
-            turn_s, _ = turn()
-            times.append((computing_s, turn_s - computing_s))
-    _end(engine)
-    computing_us, python_us = (1e6 * float(median) / count for median in np.median(times[SETTLE:], axis=0))
-    return Costs(1e6 * network_s / len(windows), computing_us / round(LIVE_CHUNK_S / features.hop_s), python_us)
+def _text(one: Costs) -> str:
+    return (
+        f"network {one.network_us:.0f}, other steps to scores {one.beside_network_us:.0f}, detection "
+        f"{one.detection_us:.1f}, collecting {one.collecting_us:.1f}"
+    )
+
+
+def _many(results: Mapping[str, Sequence[Capacity]]) -> int:
+    """The measured number of streams that is nearest to MANY."""
+    return min((one.count for one in results["float32"]), key=lambda count: abs(count - MANY))
+
+
+def _share_targets(results: Mapping[str, Sequence[Capacity]], peak: Mapping[str, float]) -> list[Target]:
+    many = _many(results)
+    return [
+        Target(f"{many} streams, {name}: share of what the products allow", one.kept_up_with / peak[name], SHARES[name])
+        for name, every in results.items()
+        if name in peak
+        for one in every
+        if one.count == many
+    ]
+
+
+def _growth(results: Mapping[str, Sequence[Capacity]]) -> float:
+    """The processor time of a stream among the most streams, as a multiple of that among MANY."""
+    by_count = {one.count: one.cpu_s / one.count for one in results["float32"]}
+    return by_count[max(by_count)] / by_count[_many(results)]
 
 
 def live(bundle: Bundle, count: int, seconds: float) -> tuple[Spread, float]:
@@ -213,7 +157,7 @@ def live(bundle: Bundle, count: int, seconds: float) -> tuple[Spread, float]:
     rate = bundle.config.features.sample_rate
     rings = [SampleRing(30 * rate, CHANNELS) for _ in range(-(-count // CHANNELS))]
     sources = [RingSource(rings[i // CHANNELS], rate, i % CHANNELS) for i in range(count)]
-    engine, over = _engine(bundle, sources, bundle.config.listening.precision), threading.Event()
+    engine, over = engine_of(bundle, sources, bundle.config.listening.precision), threading.Event()
 
     def write_blocks() -> None:
         block = AMPLITUDE * np.random.default_rng(0).standard_normal((rate // 100, CHANNELS), np.float32)
@@ -240,15 +184,8 @@ def live(bundle: Bundle, count: int, seconds: float) -> tuple[Spread, float]:
         finally:
             over.set()
             writing.join()
-    _end(engine)
+    end(engine)
     return Spread.of(np.concatenate(delays)), share
-
-
-def _engine(bundle: Bundle, sources: Sequence[RingSource], precision: str, processors: int | None = None) -> Engine:
-    plans = [
-        StreamPlan(bundle, bundle.config, source, "bench", f"stream {number}") for number, source in enumerate(sources)
-    ]
-    return build_engine(plans, device="cpu", precision=precision, processors=processors)
 
 
 def _peak_memory() -> int:

@@ -1,16 +1,21 @@
-"""Section "latency": the delay of scores and of device callbacks while one stream is monitored, and its cost."""
+"""Section "latency": what one live stream costs, headless and with the dashboard, and the delay of its scores."""
 
 from __future__ import annotations
 
-import io
+import contextlib
+import itertools
+import os
 import resource
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
+from monitor.bench.targets import Target
 from monitor.bench.timing import Section
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config, Features
@@ -28,16 +33,41 @@ from monitor.sources.network.address import with_device
 from monitor.sources.paced import PacedSource
 from monitor.sources.source import Source
 
-FPS = 10.0  # of the dashboard
-SETTLE_S = 3.0  # before the measurement
+WIDTH, HEIGHT, FPS = 120, 36, 8.0  # of the dashboard
+SETTLE_S = 3.0  # before a measurement
+SINGLY_MS = 10.0  # the shortest usual portion: a hop
+BLOCKS = 1000  # of different noise
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way to listen to one stream."""
+
+    name: str
+    portion_ms: float  # of sound that is scored at a time
+    dashboard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What one way to listen costs."""
+
+    seconds: float
+    cpu_share: float  # of one core
+    processing: Spread
+    lateness: Spread
+    overflows: int
+    lost_s: float
+    source: str
 
 
 def measure(config: Config, bundle: Bundle, *, microphone: bool, seconds: float) -> Section:
-    """Measures the delay of scores and callbacks while one stream is monitored and its dashboard is drawn.
+    """Measures what one live stream costs and how long its scores take: in portions, hop by hop, with the dashboard.
 
+    The processing time of a score is from the arrival of the last sample that it needs to the end of alarm and outputs.
     The lateness of a callback is the time from the call by PortAudio to the start of the Python code, which waits for
     the interpreter's lock. Without a microphone a thread calls the same callback every block; then the lateness of
-    this thread is included.
+    this thread is included, and its processor time, too.
 
     Args:
         config: settings of the model and of the device.
@@ -45,67 +75,93 @@ def measure(config: Config, bundle: Bundle, *, microphone: bool, seconds: float)
         microphone: whether to use the device of the settings instead of a simulated one.
         seconds: duration of the measurement.
     """
-    features = bundle.config.features
-    source: Source
-    if microphone:
-        device = recorded_device(
-            with_device(config.audio), features.sample_rate, [features.channel], end_when_lost=True
-        )
-        source = MicrophoneSource(device, features.channel)
-    else:
-        source = _SimulatedDevice(features.sample_rate, config.audio)
-    engine = build_engine([StreamPlan(bundle, config, source, "bench")], device="cpu", precision="float32")
-    with low_latency():
-        return _measured(engine, source, features, seconds)
-
-
-def _measured(engine: Engine, source: Source, features: Features, seconds: float) -> Section:
-    [stream] = engine.streams
-    over = threading.Event()
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=160, height=48, color_system="truecolor")
-    drawing = threading.Thread(
-        target=show, args=(lambda: engine.latest, _NoControls(), over.is_set), kwargs={"fps": FPS, "console": console}
-    )
-    with engine:
-        drawing.start()
-        try:
-            time.sleep(SETTLE_S)
-            before, cpu, clock = stream.processing.count, _cpu_s(), time.monotonic()
-            writer = _writer(source)
-            calls_before = writer.calls if writer else 0
-            while time.monotonic() - clock < seconds and not engine.finished:
-                time.sleep(0.1)
-                screen.seek(0)
-                screen.truncate()
-            cpu, clock = _cpu_s() - cpu, time.monotonic() - clock
-            processing = Spread.of(stream.processing.last(stream.processing.count - before))
-            writer = _writer(source)
-            lateness = Spread.of(writer.lateness(writer.calls - calls_before) if writer else np.zeros(0, np.float32))
-        finally:
-            over.set()
-            drawing.join()
-    if engine.error is not None:
-        raise engine.error
+    portion_ms = config.listening.portion_ms
+    ways = [
+        _Way("portions", portion_ms), _Way("singly", SINGLY_MS), _Way("dashboard", portion_ms, dashboard=True),
+    ]  # fmt: skip
+    found = {way.name: _measured(config, bundle, way, microphone=microphone, seconds=seconds / 3) for way in ways}
+    algorithmic_s = algorithmic_delay_s(bundle.config.features)
+    targets: list[Target] = []
+    for way, what, aim in (
+        (ways[0], f"one stream, headless, portions of {portion_ms:.0f} ms: share of a core", 2.0),
+        (ways[1], f"one stream, headless, portions of {SINGLY_MS:.0f} ms: share of a core", 6.0),
+    ):
+        targets.append(Target(what, 100 * found[way.name].cpu_share, aim, "%", at_most=True))
+        targets.append(Target("  processing, 99 %", 1000 * found[way.name].processing.p99, 3.0, "ms", at_most=True))
+    drawn = 100 * (found["dashboard"].cpu_share - found["portions"].cpu_share)
+    dashboard = f"dashboard of {WIDTH} x {HEIGHT}, {FPS:.0f} pictures a second: share of a core"
+    targets.append(Target(dashboard, drawn, 3.0, "%", at_most=True))
+    with_dashboard = found["dashboard"]
     figures = {
-        "source": source.name,
-        "seconds": round(clock, 1),
-        "algorithmic_s": algorithmic_delay_s(features),
-        "processing_s": asdict(processing),
-        "callback_lateness_s": asdict(lateness),
-        "overflows": source.overflows,
-        "lost_s": stream.latest.lost_s,
-        "cpu_share_of_one_core": round(cpu / clock, 4),
+        "source": with_dashboard.source,
+        "algorithmic_s": algorithmic_s,
+        "portion_s": portion_ms / 1000,
+        "ways": {name: asdict(one) for name, one in found.items()},
         "memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
     lines = [
-        f"algorithmic {1000 * algorithmic_delay_s(features):.0f} ms (window and transform)",
-        f"processing  {_milliseconds(processing)}",
-        f"callback    {_milliseconds(lateness)} late",
-        f"{100 * cpu / clock:.1f} % of one core with the dashboard at {FPS:.0f} frames a second, over {clock:.0f} s of "
-        f"{source.name}; {source.overflows} overflows, {stream.latest.lost_s:.1f} s not heard",
+        f"algorithmic {1000 * algorithmic_s:.0f} ms (window and transform), and up to {portion_ms:.0f} ms until a "
+        "portion is complete",
+        *(
+            f"{name:11} {100 * one.cpu_share:4.1f} % of one core; processing {_milliseconds(one.processing)}"
+            for name, one in found.items()
+        ),
+        f"callback    {_milliseconds(with_dashboard.lateness)} late, with the dashboard",
+        f"{with_dashboard.source}, {sum(one.seconds for one in found.values()):.0f} s: "
+        f"{sum(one.overflows for one in found.values())} overflows, "
+        f"{sum(one.lost_s for one in found.values()):.1f} s not heard",
     ]
-    return Section(figures, lines)
+    return Section(figures, lines, targets)
+
+
+def _measured(config: Config, bundle: Bundle, way: _Way, *, microphone: bool, seconds: float) -> _Measured:
+    """Listens for some seconds."""
+    listening = config.listening.model_copy(update={"portion_ms": way.portion_ms})
+    source = _source(config.audio, bundle.config.features, microphone=microphone)
+    plan = StreamPlan(bundle, config.model_copy(update={"listening": listening}), source, "bench")
+    engine = build_engine([plan], device="cpu", precision="float32")
+    [stream] = engine.streams
+    with low_latency(), engine, _dashboard(engine) if way.dashboard else contextlib.nullcontext():
+        time.sleep(SETTLE_S)
+        processed, cpu_s, began = stream.processing.count, time.process_time(), time.monotonic()
+        called = _calls(source)
+        while time.monotonic() - began < seconds and not engine.finished:
+            time.sleep(0.1)
+        cpu_s, seconds = time.process_time() - cpu_s, time.monotonic() - began
+        processing = Spread.of(stream.processing.last(stream.processing.count - processed))
+        writer = _writer(source)
+        lateness = Spread.of(writer.lateness(writer.calls - called) if writer else np.zeros(0, np.float32))
+    if engine.error is not None:
+        raise engine.error
+    return _Measured(
+        seconds, cpu_s / seconds, processing, lateness, source.overflows, stream.latest.lost_s, source.name
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _dashboard(engine: Engine) -> Iterator[None]:
+    """The dashboard is drawn within the block, for nobody to see."""
+    over = threading.Event()
+    with Path(os.devnull).open("w", encoding="utf-8") as screen:
+        console = Console(file=screen, force_terminal=True, width=WIDTH, height=HEIGHT, color_system="truecolor")
+        drawing = threading.Thread(
+            target=show,
+            args=(lambda: engine.latest, _NoControls(), over.is_set),
+            kwargs={"fps": FPS, "console": console},
+        )
+        drawing.start()
+        try:
+            yield
+        finally:
+            over.set()
+            drawing.join()
+
+
+def _source(audio: Audio, features: Features, *, microphone: bool) -> Source:
+    if not microphone:
+        return _SimulatedDevice(features.sample_rate, audio)
+    device = recorded_device(with_device(audio), features.sample_rate, [features.channel], end_when_lost=True)
+    return MicrophoneSource(device, features.channel)
 
 
 class _SimulatedDevice(PacedSource):
@@ -121,9 +177,11 @@ class _SimulatedDevice(PacedSource):
 
     def run(self) -> None:
         """Calls the callback every block."""
-        due, random = time.time(), np.random.default_rng(0)
-        while not self.stopping.is_set():
-            block = 0.03 * random.standard_normal((self._size, 1), np.float32)
+        due = time.time()
+        blocks = 0.03 * np.random.default_rng(0).standard_normal((BLOCKS, self._size, 1), np.float32)
+        for block in itertools.cycle(blocks):
+            if self.stopping.is_set():
+                return
             due = max(due + self._block_s, time.time() - 1.0)
             time.sleep(max(0.0, due - time.time()))
             self.writer(block, self._size, _CallbackTime(due), None)
@@ -150,9 +208,9 @@ def _writer(source: Source) -> CallbackWriter | None:
     return stream.writer if stream else None
 
 
-def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+def _calls(source: Source) -> int:
+    writer = _writer(source)
+    return writer.calls if writer else 0
 
 
 def _milliseconds(spread: Spread) -> str:

@@ -33,3 +33,10 @@ def measure(config: Config) -> Section:
             f"{name:9} {flops / 1e9:7.0f} GFLOP/s in a {SIZE}³ product: {flops / (flop * rate):6.0f} streams at most"
         )
     return Section(figures, lines)
+
+
+def streams_at_most(config: Config, precision: str) -> float:
+    """The number of streams that the peak speed of matrix products in "float32" or "bfloat16" would allow."""
+    left, right = (torch.randn(SIZE, SIZE).to(getattr(torch, precision)) for _ in range(2))
+    flops = 2 * SIZE**3 / time_all({precision: lambda: left @ right}).seconds(precision)
+    return flops * config.features.hop_s / window_operations(config)

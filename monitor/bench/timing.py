@@ -5,8 +5,10 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from monitor.bench.targets import Target
 
 ROUNDS = 5
 REST_S = 0.1  # pause before each run, because threads of the library timed before may still be busy-waiting
@@ -18,6 +20,7 @@ class Section:
 
     figures: dict[str, Any]  # for the JSON output
     lines: list[str]  # to print
+    targets: list[Target] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,3 @@ def time_all(candidates: Mapping[str, Callable[[], object]], *, rounds: int = RO
             run()
             seconds[name].append(time.perf_counter() - began)
     return Timings(seconds)
-
-
-def ratio_text(ratio: float, target: float) -> str:
-    """A ratio of times with its target, as text."""
-    return f"{ratio:5.1f} times as fast (aim: {target:g})"

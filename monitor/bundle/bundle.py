@@ -39,6 +39,7 @@ class Bundle:
     level_has_offset: bool = False  # whether `normal_dbfs` includes a constant offset, as in older formats
     modes: OperatingModes | None = None  # None: the machine has only one
     rhythm: Rhythm | None = None  # of the impulses of the machine; None: it has none
+    precision: str = "float32"  # of the network when thresholds were made; references hold in every precision
     model_id: str = ""  # the first characters of a hash of the saved bundle; "" before it is saved
 
     @property

@@ -73,7 +73,9 @@ def with_model_id(bundle: Bundle) -> Bundle:
 
 def _metadata(bundle: Bundle) -> Metadata:
     """The JSON metadata of a bundle, without the digest."""
-    return {
+    # float32 is not stored, so that versions of the program that know no other precision can read the bundle.
+    precision = {} if bundle.precision == "float32" else {"precision": bundle.precision}
+    return precision | {
         "schema": SCHEMA,
         "config": {group: getattr(bundle.config, group).model_dump(mode="json") for group in STORED_GROUPS},
         "thresholds": {name: threshold.model_dump() for name, threshold in bundle.thresholds.items()},
@@ -230,6 +232,7 @@ def _assemble(config: Config, metadata: Metadata, tensors: Tensors, identity: st
         checked.level_has_offset,
         None if modes is None else OperatingModes(*modes),
         None if rhythm is None else Rhythm(float(rhythm[0]), *rhythm[1:]),
+        checked.precision,
         identity,
     )
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Features
+from monitor.core.thread_pool import single_threaded_blas
 from monitor.core.types import FloatArray
 from monitor.features.mel import MelTransform, centred_frames
 from monitor.features.windows import windows_of
-from monitor.model.network import ON_CPU
+from monitor.model.folded_inference import folded_layers, reconstruct
 
 # Relative to the largest error. The rounding of other processors and GPUs makes a smaller difference, a library that
 # computes differently a larger one.
@@ -20,15 +21,16 @@ TOLERANCE = 1e-2
 AT_ONCE = 256  # windows that are reconstructed at once, so that large windows do not need much memory
 
 
+@single_threaded_blas()  # threads would wait for each other longer than they compute
 def chirp_error(bundle: Bundle) -> FloatArray:
     """The reconstruction error of each window of the chirp: (T,)."""
     features = bundle.config.features
     frames = centred_frames(chirp(features)[None], MelTransform(features))
     windows = windows_of(bundle.normalization()(frames), features.window_frames)[0]
-    network = ON_CPU.network(bundle.weights)
+    layers = folded_layers(bundle.weights)
     return np.concatenate(
         [
-            np.square(network(some) - some).mean(axis=1)
+            np.square(reconstruct(layers, some) - some).mean(axis=1)
             for some in map(np.ascontiguousarray, (windows[i : i + AT_ONCE] for i in range(0, len(windows), AT_ONCE)))
         ]
     )

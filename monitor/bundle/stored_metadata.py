@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,6 +24,7 @@ class StoredMetadata(BaseModel):
     thresholds: dict[ThresholdName, Threshold] = Field(min_length=len(THRESHOLDS))
     normal_dbfs: float = Field(ge=-1000, le=1000)
     level_has_offset: bool = False
+    precision: Literal["float32", "bfloat16", "int8"] = "float32"
     provenance: dict[str, Any]
 
 

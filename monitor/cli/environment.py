@@ -1,4 +1,4 @@
-"""Environment variables that have to be set before torch is loaded."""
+"""What this process is told before it trains: how its threads wait, and that it keeps memory for the next step."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import logging
 import os
 import sys
 
+from monitor.core.free_memory import keep_freed_memory
+
 SPIN_COUNT = "10000"  # iterations that a thread spins before it sleeps: some microseconds
 QUIET_LOAD = 0.5  # load per processor below which the machine counts as idle
 
 log = logging.getLogger(__name__)
+
+
+def prepare_for_training() -> None:
+    """Sets how threads wait for each other, which has to be done before torch is loaded, and keeps freed memory."""
+    choose_thread_waiting()
+    keep_freed_memory()
 
 
 def choose_thread_waiting() -> None:

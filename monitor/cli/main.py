@@ -41,11 +41,11 @@ from monitor.cli.logs import report_error, set_up_logs
 from monitor.cli.output import say_usage_error
 from monitor.core.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, MonitorError
 
-# An installation that only listens may lack them (`monitor guide container`).
+# An installation that only listens may lack them (`monitor guide plant`).
 TRAINING_LIBRARIES = ("torch", "torchaudio")
 NO_TRAINING = (
-    "PyTorch is not installed here: this command needs it. Listening and looking back do not; train on another "
-    "computer, or install it: pip install acoustic-monitor."
+    "PyTorch is not installed here: this command needs it. Listening, calibrating and looking back do not; train on "
+    "another computer, or install it: pip install 'torch==2.11.*' 'torchaudio==2.11.*'"
 )
 
 

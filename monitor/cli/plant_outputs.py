@@ -249,7 +249,7 @@ class PlantOutputs:
         from monitor.store.recorder import Recorder
 
         assert self._writer is not None
-        return Recorder(self._writer)
+        return Recorder(self._writer, wait=not self._serving)
 
     def _score_history(self) -> Sink:
         from monitor.outputs.score_history import ScoreHistory

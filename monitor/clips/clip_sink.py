@@ -15,7 +15,7 @@ from monitor.core.events import Event
 from monitor.core.snapshot import Snapshot
 from monitor.core.text import counted
 from monitor.core.types import FloatArray
-from monitor.detection.alarm import decisions_per_window, rows_per_decision
+from monitor.detection.alarm_rules import decisions_per_window, rows_per_decision
 from monitor.outputs.background import BackgroundSink
 from monitor.scoring.scorer import rolling_length
 
@@ -100,7 +100,8 @@ class ClipSink(BackgroundSink):
     def samples(self, samples: FloatArray) -> None:
         """Keeps samples (n,), and hands over the clips that they complete."""
         self._memory.push(samples)
-        self._finish_complete()
+        if self._open:
+            self._finish_complete()
 
     def event(self, event: Event) -> None:
         """Begins the clip of an anomaly, or notes its end."""

@@ -34,8 +34,8 @@ class Cut:
 class SoundMemory:
     """Keeps the last seconds of a stream as 16-bit integers, in blocks of whole hops.
 
-    Positions are numbers of frames in the recording: a frame's centre is the first sample of its hop. So all that is
-    cut out begins exactly at a frame, and is scored as it was in the stream.
+    Samples are converted a block at a time. Positions are numbers of frames in the recording: a frame's centre is the
+    first sample of its hop. So all that is cut out begins exactly at a frame, and is scored as it was in the stream.
 
     Args:
         keep_s: seconds that are kept at least.
@@ -52,13 +52,14 @@ class SoundMemory:
     @property
     def end(self) -> int:
         """The number of the frame at which the newest complete hop ends."""
-        full = self._hops * max(0, len(self._blocks) - 1)
-        return self.oldest + full + self._filled // self._hop if self._blocks else self.oldest
+        size = self._hops * self._hop
+        samples = size * len(self._blocks) - (size - self._filled) if self._blocks else 0
+        return self.oldest + (samples + self._waiting) // self._hop
 
     @property
     def nbytes(self) -> int:
         """The size of the memory in bytes."""
-        return sum(block.nbytes for block in self._blocks)
+        return sum(block.nbytes for block in self._blocks) + sum(part.nbytes for part in self._new)
 
     def restart(self, first: int) -> None:
         """Forgets everything: the next sample does not continue it, and belongs to frame `first`."""
@@ -66,10 +67,22 @@ class SoundMemory:
         self.needed = None
         self._blocks: deque[Int16Array] = deque()
         self._filled = 0  # samples in the newest block
+        self._new: list[FloatArray] = []  # samples that are not in a block yet
+        self._waiting = 0  # number of them
 
     def push(self, samples: FloatArray) -> None:
-        """Adds samples (n,) of full scale 1."""
-        added, size = as_int16(samples), self._hops * self._hop
+        """Adds samples (n,) of full scale 1, which must not change afterwards."""
+        self._new.append(samples)
+        self._waiting += len(samples)
+        if self._filled + self._waiting > self._hops * self._hop:
+            self._convert()
+
+    def _convert(self) -> None:
+        """Moves the new samples into blocks."""
+        if not self._new:
+            return
+        added, size = as_int16(np.concatenate(self._new)), self._hops * self._hop
+        self._new, self._waiting = [], 0
         while len(added):
             if not self._blocks or self._filled == size:
                 self._blocks.append(np.empty(size, np.int16))
@@ -82,6 +95,7 @@ class SoundMemory:
 
     def cut(self, first: int, stop: int | None) -> Cut:
         """The sound from frame `first`, or from the oldest one that is kept, to frame `stop`; None: to the newest."""
+        self._convert()
         first = max(first, self.oldest)
         skipped, within = divmod(first - self.oldest, self._hops)
         blocks = list(self._blocks)[skipped:]

@@ -220,11 +220,17 @@ class Train(Group):
 class Listening(Group):
     """How sound is scored while listening."""
 
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto",
-        description="number format of matrix products; auto: bfloat16 if 64 streams or more share a model and the "
-        "processor supports it natively, else float32",
+        description="number format of matrix products; auto: float32, and with more than 15 streams the one that "
+        "is fastest here, measured at the start (int8 needs pip install 'acoustic-monitor[int8]')",
     )
+    portion_ms: float = Field(
+        100.0, ge=1, le=500,
+        description="milliseconds of live sound that are scored at a time, divided by the number of streams of the "
+        "same model; with less, the screen shows a change sooner, and one stream takes more of the processor: with 10 "
+        "about three times as much",
+    )  # fmt: skip
 
 
 class Calibration(Group):

@@ -7,12 +7,13 @@ standard lacks. The torch backend is `monitor.model.cuda_transfer.TorchBackend`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from monitor.core.types import Array
+from monitor.core.types import Array, IndexArray
 
 
 class ArrayBackend(Protocol):
@@ -100,7 +101,9 @@ def sliding_segments(values: Array, size: int, step: int) -> Array:
         (N, 1 + (n - size) // step, size).
     """
     if isinstance(values, np.ndarray):
-        return np.lib.stride_tricks.sliding_window_view(values, size, axis=1)[:, ::step]
+        values, count = np.ascontiguousarray(values), max(0, (values.shape[1] - size) // step + 1)
+        strides = (values.strides[0], step * values.itemsize, values.itemsize)
+        return _view(values, (len(values), count, size), strides)
     return values.unfold(1, size, step)
 
 
@@ -120,10 +123,92 @@ def sliding_rows(rows: Array, size: int) -> Array:
     shape = (streams, max(0, total - size + 1), size * width)
     if isinstance(rows, np.ndarray):
         rows = np.ascontiguousarray(rows)
-        strides = (rows.strides[0], rows.strides[1], rows.strides[2])
-        return np.lib.stride_tricks.as_strided(rows, shape, strides)
+        return _view(rows, shape, rows.strides)
     rows = rows.contiguous()
     return rows.as_strided(shape, (rows.stride(0), width, 1), rows.storage_offset())
+
+
+def _view(values: NDArray[Any], shape: tuple[int, ...], strides: tuple[int, ...]) -> NDArray[Any]:
+    """A read-only view of a contiguous array: as `numpy.lib.stride_tricks.as_strided`, in a tenth of its time."""
+    view: NDArray[Any] = np.ndarray(shape, values.dtype, values, 0, strides)
+    view.flags.writeable = False
+    return view
+
+
+def sliding_maxima(values: Array, size: int, out: Array | None = None) -> Array:
+    """The maximum of each run of `size` consecutive values, as described at `_sliding_extremes`."""
+    xp = namespace(values)
+    return _sliding_extremes(xp.max, xp.maximum, values, size, out)
+
+
+def sliding_minima(values: Array, size: int, out: Array | None = None) -> Array:
+    """The minimum of each run of `size` consecutive values, as described at `_sliding_extremes`."""
+    xp = namespace(values)
+    return _sliding_extremes(xp.min, xp.minimum, values, size, out)
+
+
+def _sliding_extremes(
+    of_all: Callable[..., Array], of_two: Callable[..., Array], values: Array, size: int, out: Array | None
+) -> Array:
+    """The extreme of each run of `size` consecutive values.
+
+    The extreme of 2, 4, 8, … values is that of two overlapping halves, so many runs take log2(size) steps.
+
+    Args:
+        of_all: the extreme along an axis.
+        of_two: the extremes of two arrays.
+        values: (n, t, …).
+        size: values in a run, at least 1.
+        out: (n, t - size + 1, …) written; None allocates an array.
+
+    Returns:
+        (n, t - size + 1, …): `out`, or else it may be `values`.
+    """
+    covered = 1
+    if values.shape[1] == size:
+        values, covered = of_all(values, axis=1, keepdims=True), size
+    while covered < size:
+        step = min(covered, size - covered)
+        values = of_two(values[:, step:], values[:, : values.shape[1] - step])
+        covered += step
+    if out is None:
+        return values
+    out[...] = values
+    return out
+
+
+def run_or_numbers(numbers: IndexArray | slice) -> IndexArray | slice:
+    """A slice in place of ascending consecutive numbers (n,): indexing with a slice copies nothing."""
+    if isinstance(numbers, slice) or not len(numbers):
+        return numbers
+    first, last = int(numbers[0]), int(numbers[-1])
+    is_run = last - first == len(numbers) - 1 and (len(numbers) <= 2 or bool((np.diff(numbers) == 1).all()))
+    return slice(first, last + 1) if is_run else numbers
+
+
+def numbers_of(run_or_numbers: IndexArray | slice) -> IndexArray:
+    """The numbers (n,) that `run_or_numbers` was made of."""
+    return np.arange(run_or_numbers.start, run_or_numbers.stop) if isinstance(run_or_numbers, slice) else run_or_numbers
+
+
+def on_device(run_or_numbers: IndexArray | slice, backend: ArrayBackend) -> Array | slice:
+    """What indexes arrays on the device of `backend` by a slice or by numbers (n,) in host memory."""
+    return run_or_numbers if isinstance(run_or_numbers, slice) else backend.upload(run_or_numbers)
+
+
+def mean_over_frames(by_frame: Array) -> Array:
+    """The mean over the W frames of each window: (…, W, M) -> (…, M)."""
+    if isinstance(by_frame, np.ndarray):  # a matrix product is several times as fast as mean
+        frames = by_frame.shape[-2]
+        return (np.full((1, frames), 1 / frames, np.float32) @ by_frame)[..., 0, :]
+    return by_frame.mean(dim=-2)
+
+
+def mean_square(values: Array) -> Array:
+    """The mean of the squares of the last axis: (…, M) -> (…)."""
+    if isinstance(values, np.ndarray):  # no array of squares is made
+        return np.vecdot(values, values) * np.float32(1 / values.shape[-1])
+    return values.square().mean(dim=-1)
 
 
 def as_real_pairs(spectra: Array) -> Array:

@@ -15,6 +15,7 @@ from monitor.core.text import duration_text
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0  # pause before a failed job is tried again; it doubles each time
 CLOSE_S = 5.0  # longest time that closing waits for the remaining jobs
+IDLE_S = 2.0  # time without a job after which the thread ends: most outputs of a stream have nothing to do for hours
 
 PIPE_ERRORS = {errno.ENXIO: "nobody reads this pipe", errno.EAGAIN: "nobody reads this pipe"}
 
@@ -24,7 +25,7 @@ Job = Callable[[], None]
 
 
 class BackgroundWorker:
-    """Runs jobs in order on a thread of its own.
+    """Runs jobs in order on a thread of its own, which exists while there are jobs.
 
     A job that raises an OSError or a MonitorError, because a disk is full or a server is away, is tried again until it
     succeeds; meanwhile further jobs wait in the queue. A job that raises another exception has a fault and is lost.
@@ -51,8 +52,7 @@ class BackgroundWorker:
         self._closing = False
         self._deadline = math.inf  # on the monotonic clock: when jobs are abandoned
         self._failed_since = 0.0
-        self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     @property
     def full(self) -> bool:
@@ -81,7 +81,10 @@ class BackgroundWorker:
                 else:
                     self._lose(self._jobs.popleft()[1])
             self._jobs.append((job, weight))
-            self._changed.notify_all()
+            if self._thread is None and not self._closing:
+                self._begin()
+            else:
+                self._changed.notify_all()
 
     def stop_waiting(self) -> None:
         """From now on each job has `close_s` to be done, then all are abandoned. `put` waits no longer than that."""
@@ -89,29 +92,39 @@ class BackgroundWorker:
             self._deadline = min(self._deadline, time.monotonic() + self._close_s)
             self._changed.notify_all()
 
-    def close(self, last: Job = lambda: None) -> None:
+    def close(self, last: Job | None = None) -> None:
         """Runs the remaining jobs, then `last`, and ends the thread. Jobs that take too long are abandoned."""
         with self._changed:
-            self._jobs.append((last, 0))
+            if last is not None and not self._closing:
+                self._jobs.append((last, 0))
+                if self._thread is None:
+                    self._begin()
             self._closing = True
+            thread = self._thread
         self.stop_waiting()
-        while self._thread.is_alive() and not self.abandoned:
-            self._thread.join(0.1)
-        self._thread.join(0.5)  # a job that notices that it is abandoned
+        if thread is not None:
+            while thread.is_alive() and not self.abandoned:
+                thread.join(0.1)
+            thread.join(0.5)  # a job that notices that it is abandoned
         with self._changed:
             self.lost += self._running + sum(weight for _, weight in self._jobs)
             self._jobs.clear()
             self._running = 0  # closing once more must not count it again
-            if self._thread.is_alive():
+            if thread is not None and thread.is_alive():
                 self.failure = self.failure or f"did not finish within {self._close_s:g} s"
+
+    def _begin(self) -> None:
+        """Starts the thread; `_changed` is held."""
+        self._thread = threading.Thread(target=self._run, name=f"sink {self._name}", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         pause = FIRST_RETRY_S
         while True:
             with self._changed:
-                while not self._jobs and not self._closing:
-                    self._changed.wait()
+                self._changed.wait_for(lambda: self._jobs or self._closing, IDLE_S)
                 if not self._jobs:
+                    self._thread = None
                     return
                 job, self._running = self._jobs.popleft()
                 self._changed.notify_all()

@@ -53,7 +53,8 @@ class Snapshot:
     events: tuple[Event, ...] = ()  # the last hundred, oldest first
     anomalies: int = 0  # number of anomalies so far
     lasting_sum: float = 0.0  # the cumulative sum for lasting anomalies, as a share of its limit
-    algorithmic_delay_s: float = math.nan  # delay of the method itself: from the middle of a window to its last sample
+    # delay of the method itself: from the middle of a window to its last sample, and to the last one of its portion
+    algorithmic_delay_s: float = math.nan
     processing_s: float = math.nan  # median seconds from a window's last sample to its score
     processing_p99_s: float = math.nan  # its 99th percentile
     finished: bool = False  # whether the stream has ended

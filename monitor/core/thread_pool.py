@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -32,9 +33,31 @@ class ThreadPool:
         return self._pool.submit(function, part).result
 
     def map(self, function: Callable[[_Part], object], parts: Iterable[_Part]) -> None:
-        """Calls `function` with each part on the threads; waits for all calls, or raises the error of a failed one."""
-        for _ in self._pool.map(function, parts):
-            pass
+        """Calls `function` with each part, and returns when all are done, or raises the error of a failed one.
+
+        The calling thread works on the parts as well, and each thread takes the next one when it has finished one. So
+        it may be called on a thread of the pool: if the others are busy, the calling thread does all parts.
+        """
+        left = deque(parts)
+
+        def work() -> None:
+            while True:
+                try:
+                    part = left.popleft()
+                except IndexError:
+                    return
+                function(part)
+
+        helpers = [self._pool.submit(work) for _ in range(min(self.count, len(left)) - 1)]
+        try:
+            with single_threaded_torch():
+                work()
+        finally:
+            left.clear()  # after an error, nothing more is begun
+            begun = [helper for helper in helpers if not helper.cancel()]
+            wait(begun)
+        for helper in begun:
+            helper.result()
 
     def close(self) -> None:
         """Waits for running work and ends the threads."""
@@ -45,6 +68,20 @@ def limit_torch_to_one_thread() -> None:
     """Makes torch, if it is loaded, compute on the calling thread only. torch keeps this setting for each thread."""
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
+
+
+@contextmanager
+def single_threaded_torch() -> Iterator[None]:
+    """Within the block, torch, if it is loaded, computes on the calling thread only."""
+    if (torch := sys.modules.get("torch")) is None:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -6,15 +6,16 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from monitor.core.snapshot import Snapshot
-from monitor.dashboard.history import History
-from monitor.dashboard.keyboard import keyboard
 from monitor.dashboard.plain_log import PlainLogs, WriteLog
-from monitor.dashboard.render.view import View
-from monitor.dashboard.viewer import Controls, Viewer
+
+if TYPE_CHECKING:
+    from monitor.dashboard.history import History
+    from monitor.dashboard.viewer import Controls
 
 _POLL_S = 0.1  # between looks for new log lines
 
@@ -59,6 +60,11 @@ def show(
     ascii = ascii or not console.encoding.lower().startswith("utf")
     plain = PlainLogs(log or (lambda text, _: _write(console, text)), log_every_s)
     if console.is_terminal and not console.is_dumb_terminal:
+        # Imported here, because listening without a screen starts sooner without them.
+        from monitor.dashboard.keyboard import keyboard
+        from monitor.dashboard.render.view import View
+        from monitor.dashboard.viewer import Viewer
+
         viewer = Viewer(
             latest, controls, done, console, View(ascii=ascii, colour=colour), snapshot_dir, history, acknowledge
         )

@@ -35,13 +35,13 @@ def surprise(scores: DoubleArray, normal_scores: DoubleArray) -> DoubleArray:
     return found
 
 
-def cusum_step(total: DoubleArray, surprises: DoubleArray, limit: float) -> DoubleArray:
+def cusum_step(total: DoubleArray, surprises: DoubleArray, limit: float | DoubleArray) -> DoubleArray:
     """One step of cumulative sums (Page, 1954): each is kept between 0 and CUSUM_CAP times the limit.
 
     Args:
         total: (m,) sums before the step.
         surprises: (m,) surprises to add.
-        limit: the limit of the sums.
+        limit: the limit of the sums, or of each (m,).
 
     Returns:
         sums after the step (m,).

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from monitor.bundle.bundle import Bundle
 from monitor.config import schema
 from monitor.config.schema import Config
-from monitor.core.events import Decisions, Event, ScoreRows, State
-from monitor.core.types import BoolArray, DoubleArray, FloatArray
+from monitor.core.events import State
+from monitor.core.types import FloatArray
 from monitor.detection.alarm import Alarm
 from monitor.detection.anomaly import Anomaly
 from monitor.detection.anomaly_events import AnomalyEvents
 from monitor.detection.cusum import Limits
+from monitor.detection.detectors import Detectors
 from monitor.detection.drift import Drift
-from monitor.detection.mean_rows import MeanRows, joined, runs
-from monitor.detection.pauses import NEW_MODE, OFF, Pauses
+from monitor.detection.drift_learning import DriftLearning
+from monitor.detection.evaluation import Evaluation
+from monitor.detection.pauses import Pauses
 from monitor.detection.recording import Listener, Recording, RecordingResult
+from monitor.detection.stream_events import StreamEvents
 from monitor.detection.timeline import Timeline
 from monitor.detection.whole_recording import WholeRecording
 from monitor.features.mel import band_centres
@@ -30,16 +31,12 @@ from monitor.scoring.scorer import rolling_length
 from monitor.streaming.portion import Portion
 from monitor.streaming.stream_batch import StreamBatch
 
-# Why a machine is not judged: the kind of event of each reason, and its state.
-KINDS = {OFF: "off", NEW_MODE: "new mode"}
-PAUSES = {"off": State.OFF, "new mode": State.NEW_MODE}
-MAX_WAITING = 64  # portions that may wait for a decision, because they occupy memory
-
 
 class Detector:
     """Derives the state and the events of one stream of a batch from its portions, and reports them to a listener.
 
-    Portions are collected, and evaluated together when a decision of the alarm is due, or when `decide` is called.
+    It is a view of one of the `Detectors` of the batch. Portions are collected, and evaluated together when a
+    decision of the alarm is due, or when `decide` is called.
 
     Args:
         bundle: the model.
@@ -53,6 +50,7 @@ class Detector:
             those of normal recordings, and there was no other anomaly in it, the recording itself is one.
         drift: offsets of the reference distribution, which are updated; None: the reference is fixed.
         wall_time: the Unix time of a position of the stream in seconds; None: from the time of the recording.
+        detectors: those of all streams of the batch; None: this stream has its own.
     """
 
     def __init__(
@@ -68,36 +66,25 @@ class Detector:
         keep_recording_scores: bool = False,
         drift: Drift | None = None,
         wall_time: Callable[[float], float] | None = None,
+        detectors: Detectors | None = None,
     ) -> None:
         features = bundle.config.features
         self.results: list[RecordingResult] = []  # of all recordings that have ended
         self.limits = Limits.of(bundle, config.alarm)
         self.error_threshold = _error_threshold(bundle, config.alarm)
         self.band_hz = band_centres(features)
-        self.timeline = Timeline(features.n_mels, features.hop_s)
-        self.last = (math.nan, math.nan)  # newest rolling error and score
-        self.anomalies = 0  # number of anomalies so far
-        self.recording = Recording("")
-        self._bundle, self._batch, self._number, self._listener = bundle, batch, number, listener
-        self._stream, self._drift, self._clock = stream, drift, wall_time
-        self._hop_s, self._wall_speed = features.hop_s, speed if math.isfinite(speed) else 1.0
-        self._keep_recording_scores = keep_recording_scores
-        self._window_rows = rolling_length(bundle.config.score, features)
-        self._alarm = Alarm(config.alarm, self.limits, features.hop_s, self._window_rows)
-        self._rows_since_learning = 0
-        self._pauses = Pauses(bundle, config.alarm)
-        # While the machine is not judged, because it is off or in an unknown mode: the event that says so.
-        self._pause: Event | None = None
-        self._ended_in: State | None = None  # the state of such a pause at the end of the recording
-        self._ended_anomalous = False  # whether it has ended, and as a whole was an anomaly
-        self._whole = WholeRecording(bundle, batch, number, self.band_hz)
-        self._anomaly_events = AnomalyEvents(bundle, batch, number, self.band_hz)
-        self._mean_row: DoubleArray | None = None  # of the newest window
-        self._waiting: list[Portion] = []  # portions since the last evaluation
-        self._due = self._alarm.until_decision  # windows until the next decision of the alarm
-        self._hops_before = 0  # in the recordings that have ended
-        if drift is not None:
-            batch.recentre(drift.offsets, number)
+        self._bundle, self._batch, self._number, self._hop_s = bundle, batch, number, features.hop_s
+        self._detectors, self._keep_recording_scores = detectors or Detectors(batch), keep_recording_scores
+        window_rows = rolling_length(bundle.config.score, features)
+        self._alarm = Alarm(config.alarm, self.limits, self._hop_s, window_rows, (self._detectors.alarms, number))
+        self.timeline = Timeline(features.n_mels, self._hop_s, (self._detectors.timelines, number))
+        self._pauses.begin(number, bundle, config.alarm)
+        of_anomalies = AnomalyEvents(bundle, batch, number, self.band_hz)
+        self._events = StreamEvents(listener, of_anomalies, self._hop_s, stream=stream, speed=speed, clock=wall_time)
+        self._evaluation = Evaluation(self._alarm, self.timeline, self._events, listener, self._hop_s, stream)
+        self._evaluation.use_place(self._detectors, number)
+        self._detectors.place(number, self._evaluation)
+        self._use_model(bundle, drift)
         self.begin(self.recording)
 
     @property
@@ -106,11 +93,17 @@ class Detector:
 
         It does not change when a recording ends, unless the recording as a whole is an anomaly.
         """
-        if self._pause is not None:
-            return PAUSES[self._pause.kind]
-        if self._ended_in is not None:
-            return self._ended_in
-        return State.ANOMALY if self._ended_anomalous else self._alarm.state
+        return self._events.state(self._alarm.state)
+
+    @property
+    def recording(self) -> Recording:
+        """The present recording."""
+        return self._events.recording
+
+    @property
+    def anomalies(self) -> int:
+        """The number of anomalies so far."""
+        return self._events.anomalies
 
     @property
     def threshold(self) -> float:
@@ -125,7 +118,7 @@ class Detector:
     @property
     def share_of_limit(self) -> float:
         """How near the alarm is: above 1 is the alarm. NaN if there are no decisions."""
-        return math.nan if self._pause is not None else self._alarm.share_of_limit
+        return math.nan if self._events.paused is not None else self._alarm.share_of_limit
 
     @property
     def limits_in_force(self) -> Limits:
@@ -142,19 +135,34 @@ class Detector:
         """The ongoing anomaly."""
         return self._alarm.anomaly
 
+    @property
+    def last(self) -> tuple[float, float]:
+        """The newest rolling error and score; NaN if there are none."""
+        return float(self._record["error"]), float(self._record["score"])
+
+    @property
+    def _pauses(self) -> Pauses:
+        return self._detectors.pauses
+
+    @property
+    def _record(self) -> Any:
+        """The row of this stream in the `DetectorRecord`s: what is written into it changes the array."""
+        return self._detectors.record[self._number]
+
+    def note_listener(self) -> None:
+        """Has to be called when the listener wants something else than before."""
+        self._detectors.note_listener(self._number)
+
     def wall_time(self, position_s: float) -> float:
         """The Unix time of a position in the recording."""
-        if self._clock is not None:
-            return self._clock(position_s)
-        if self.recording.began is not None:
-            return self.recording.began + position_s
-        return self._began + position_s / self._wall_speed
+        return self._events.wall_time(position_s)
 
     def band_contribution(self) -> FloatArray:
         """The contribution of each band to the newest score (n_mels,); negative for bands with missing sound."""
-        if self._mean_row is None:
+        if not self._record["has_row"]:
             return np.zeros(len(self.band_hz), np.float32)
-        return self._batch.contributions(self._mean_row, self.last[1], self._number)
+        mean_row = self._detectors.mean_row[self._number]
+        return self._batch.contributions(mean_row, self.last[1], self._number)
 
     def scale_threshold(self, factor: float) -> None:
         """Multiplies all thresholds by a factor, for this run only."""
@@ -168,11 +176,17 @@ class Detector:
         self.limits = Limits.of(self._bundle, settings)
         self.error_threshold = _error_threshold(self._bundle, settings)
         self._alarm.change(settings, self.limits)
-        self._pauses.change(self._bundle, settings)
-        self._due = self._alarm.until_decision
+        self._pauses.change(self._number, self._bundle, settings)
 
     def use_model(
-        self, bundle: Bundle, config: Config, batch: StreamBatch, number: int, *, drift: Drift | None = None
+        self,
+        bundle: Bundle,
+        config: Config,
+        batch: StreamBatch,
+        number: int,
+        *,
+        drift: Drift | None = None,
+        detectors: Detectors | None = None,
     ) -> None:
         """Goes on with another model, from the next decision of the alarm on; arguments as for the class.
 
@@ -181,30 +195,45 @@ class Detector:
         it.
         """
         self.decide()
-        self._anomaly_events.use_model(bundle, batch, number, self._alarm.anomaly)
-        self._bundle, self._batch, self._number, self._drift = bundle, batch, number, drift
+        self._events.of_anomalies.use_model(bundle, batch, number, self._alarm.anomaly)
+        self._move(detectors or Detectors(batch), number)
+        self._bundle, self._batch = bundle, batch
         self.limits, self.error_threshold = Limits.of(bundle, config.alarm), _error_threshold(bundle, config.alarm)
         self._alarm.change_model(config.alarm, self.limits)
-        self._pauses.change(bundle, config.alarm)
-        self._whole = WholeRecording(bundle, batch, number, self.band_hz)
+        self._pauses.change(number, bundle, config.alarm)
+        self._record["has_row"] = False
+        self._use_model(bundle, drift)
         self._whole.interrupted = True  # the new model has not heard all of the recording
-        self._mean_row, self._rows_since_learning = None, 0
-        self._due = self._alarm.until_decision
-        if drift is not None:
-            batch.recentre(drift.offsets, number)
+
+    def _use_model(self, bundle: Bundle, drift: Drift | None) -> None:
+        """Scores recordings as a whole, and learns, with a model that the stream has in its batch."""
+        place, evaluation = (self._batch, self._number), self._evaluation
+        self._whole = WholeRecording(bundle, *place, self.band_hz)
+        evaluation.whole = self._whole if self._keep_recording_scores else None
+        window_rows = rolling_length(bundle.config.score, bundle.config.features)
+        evaluation.learning = None if drift is None else DriftLearning(drift, *place, window_rows, self._hop_s)
+        evaluation.model_id = bundle.model_id
+        self.note_listener()
+
+    def _move(self, detectors: Detectors, number: int) -> None:
+        """Goes on as stream `number` of other detectors."""
+        if (detectors, number) == (self._detectors, self._number):
+            return
+        detectors.place(number, self._evaluation)
+        self._alarm.move(detectors.alarms, number)
+        self.timeline.move(detectors.timelines, number)
+        detectors.take_over(number, self._detectors, self._number)
+        self._detectors, self._number = detectors, number
+        self._evaluation.use_place(detectors, number)
 
     def begin(self, recording: Recording) -> None:
         """Starts a new recording."""
         self.decide()
-        self.recording = recording
-        self._frames = self._windows = self._alarm_row = 0
-        self._anomalies_before = self.anomalies
-        self._highest_share = math.nan
-        self._pauses.begin()
-        self._worst: Event | None = None
-        self._ended_in, self._ended_anomalous = None, False
+        self._events.begin(recording)
+        self._go_on_at(0)
+        self._record["highest_share"] = math.nan
+        self._pauses.begin_recording(self._number)
         self._whole.begin()
-        self._began = time.time()
         self._alarm.reset()
 
     def end(self, seconds: float) -> None:
@@ -217,14 +246,14 @@ class Detector:
                 self.recording.name,
                 self._whole.score(),
                 seconds,
-                self.anomalies - self._anomalies_before,
-                self._highest_share,
-                self._worst,
-                self._pauses.off_windows * self._hop_s,
-                self._pauses.new_mode_windows * self._hop_s,
+                self._events.in_recording,
+                float(self._record["highest_share"]),
+                self._events.worst,
+                float(self._pauses.off_windows[self._number] * self._hop_s),
+                float(self._pauses.new_mode_windows[self._number] * self._hop_s),
             )
         )
-        self._hops_before += self._frames
+        self._record["hops_before"] += self._record["frames"]
 
     def _decide_on_whole(self, seconds: float) -> None:
         """Reports an anomaly if only the recording as a whole, `seconds` long, is one.
@@ -232,166 +261,58 @@ class Detector:
         A machine that was off or in an unknown mode is not scored as a whole, and the scores of whole recordings do not
         follow drift.
         """
-        paused = self._pauses.off_windows or self._pauses.new_mode_windows
-        if self.anomalies > self._anomalies_before or paused or self._drift is not None:
+        paused = self._pauses.off_windows[self._number] or self._pauses.new_mode_windows[self._number]
+        if self._events.in_recording or paused or self._evaluation.learning is not None:
             return
         event = self._whole.anomaly(self.recording, seconds, self.wall_time(0.0))
         if event is not None:
-            self.anomalies += 1
-            self._worst, self._ended_anomalous = event, True
-            self._report(replace(event, end_s=None))
-            self._report(event)
+            self._events.whole_recording(event)
 
     def rename(self, name: str) -> None:
         """Changes the name of the current recording."""
         self.decide()
-        self.recording = replace(self.recording, name=name)
+        self._events.rename(name)
 
     def interrupt(self) -> None:
         """Ends ongoing events and restarts the alarm, because a gap follows."""
         self.end_ongoing()
-        self._ended_in, self._whole.interrupted = None, True
+        self._events.interrupt()
+        self._whole.interrupted = True
         self._alarm.reset()
-        self.last, self._mean_row = (math.nan, math.nan), None
+        record = self._record
+        record["error"] = record["score"] = math.nan
+        record["has_row"] = False
 
     def resume(self, position_s: float) -> None:
         """Continues after a gap, at `position_s` of the recording."""
-        self._frames = self._windows = self._alarm_row = round(position_s / self._hop_s)
+        self._go_on_at(round(position_s / self._hop_s))
+
+    def _go_on_at(self, hop: int) -> None:
+        """The next frame and the next window of the recording have this number."""
+        self._record["frames"] = self._record["windows"] = hop
+        self._events.go_on_at(hop)
 
     def advance(self, position_s: float) -> None:
         """Continues the timeline without sound, up to a position of the recording."""
-        self.timeline.advance(self._hops_before + round(position_s / self._hop_s))
+        self.timeline.advance(int(self._record["hops_before"]) + round(position_s / self._hop_s))
 
     def end_ongoing(self) -> None:
         """Evaluates all portions, and ends the ongoing anomaly, or the event that the machine is not judged."""
         self.decide()
         if ended := self._alarm.finish():
-            self._report_anomaly(ended, cut_off=True)
-        self._ended_in = None if self._pause is None else PAUSES[self._pause.kind]
-        self._end_pause(self._windows * self._hop_s, cut_off=True)
-        self._pauses.reset()
+            self._events.anomaly(ended, self.threshold, cut_off=True)
+        self._events.end_sound(int(self._record["windows"]) * self._hop_s)
+        self._record["paused"] = False
+        self._pauses.reset(self._number)
 
     def push(self, portion: Portion) -> bool:
         """Adds the next portion, and returns whether it has scores. It is evaluated when a decision is due."""
-        self._waiting.append(portion)
-        count = len(portion.score)
-        self._due -= count
-        if self._due <= 0 or len(self._waiting) >= MAX_WAITING:
-            self.decide()
-        return count > 0
+        self._detectors.push_portion(self._number, portion)
+        return len(portion.score) > 0
 
     def decide(self) -> None:
         """Evaluates all portions that have been pushed: updates the state, and reports to the listener."""
-        if not self._waiting:
-            return
-        waiting, self._waiting = self._waiting, []
-        if framed := [portion for portion in waiting if len(portion.frames)]:
-            self._process_frames(framed)
-        if scored := [portion for portion in waiting if len(portion.score)]:
-            self._process_scores(scored)
-        self._due = self._alarm.until_decision
-
-    def _process_frames(self, framed: Sequence[Portion]) -> None:
-        power = joined([one.frames for one in framed])
-        self._listener.frames(self._frames, power)
-        self.timeline.add_frames(self._hops_before + self._frames, power)
-        self._frames += len(power)
-        self._pauses.push_frames(joined([one.mean_square for one in framed]))
-
-    def _process_scores(self, scored: Sequence[Portion]) -> None:
-        error, rolling_error, score = (
-            joined([getattr(one, name) for one in scored]) for name in ("error", "rolling_error", "score")
-        )
-        count, mean_row_at = len(score), MeanRows([one.means for one in scored])
-        if self._keep_recording_scores:
-            self._whole.push(scored)
-        judged = self._pauses.push(score, self._alarm.threshold, mean_row_at.rows)
-        score, off = judged.score, judged.off
-        self._mean_row = None if off[-1] else mean_row_at(count - 1)
-        if off.any():  # a machine that is off has no scores
-            rolling_error = np.where(off, np.nan, rolling_error)
-        self.timeline.add_scores(self._hops_before + self._windows, rolling_error, score)
-        self.last = (float(rolling_error[-1]), float(score[-1]))
-        levels = np.empty((count, 2))
-        decided: list[tuple[int, int]] = []
-        for start, stop in runs(judged.kinds):
-            self._pause_for(KINDS.get(int(judged.kinds[start]), ""), (self._windows + start) * self._hop_s)
-            for anomaly in self._alarm.push(judged.for_alarm[start:stop], partial(mean_row_at, offset=start)):
-                self._report_anomaly(anomaly)
-            levels[start:stop] = self._alarm.trace
-            decided += ((start + index, number) for index, number in self._alarm.decided)
-        self.timeline.add_levels(self._hops_before + self._windows, levels)
-        self._highest_share = float(np.fmax.reduce(levels[:, 0], initial=self._highest_share))
-        if self._drift is not None:
-            self._learn(self._drift, float(score[-1]), mean_row_at(count - 1), count)
-        rows = ScoreRows(
-            self.recording.name, self._windows, self._hop_s, error, score, self._alarm.threshold, self.state,
-            levels[:, 0], self.wall_time(self._windows * self._hop_s), self._stream,
-            self._decisions(decided, judged.held_back),
-        )  # fmt: skip
-        self._windows += count
-        self._listener.scores(rows)
-
-    def _decisions(self, decided: list[tuple[int, int]], held_back: BoolArray) -> Decisions:
-        """What the alarm has decided on, of the scores that were just processed."""
-        index, number = np.array(decided, np.int64).reshape(-1, 2).T
-        limits, per_decision = self._alarm.limits, self._alarm.per_decision
-        return Decisions(index, number, held_back[index], per_decision, limits.cusum, self._bundle.model_id)
-
-    def _learn(self, drift: Drift, score: float, mean_row: DoubleArray, count: int) -> None:
-        """Updates the drift, at most once per length of the rolling mean, so that learnt means share no window.
-
-        Args:
-            drift: the drift to update.
-            score: the newest score.
-            mean_row: (mean_width,) the mean row of this score.
-            count: number of windows since the last call.
-        """
-        self._rows_since_learning += count
-        if self._rows_since_learning < self._window_rows:
-            return
-        if drift.learn(score, mean_row, self._alarm, self._rows_since_learning * self._hop_s):
-            self._batch.recentre(drift.offsets, self._number)
-            if (share := drift.share_to_report()) is not None:
-                at = self._windows * self._hop_s
-                self._report(Event("drift", at, at, self.wall_time(at), self.recording.name, peak=share))
-        self._rows_since_learning = 0
-
-    def _pause_for(self, kind: str, at: float) -> None:
-        """Reports from `at` seconds on that the machine is not judged, for a kind of reason; "": that it is, again."""
-        if kind == ("" if self._pause is None else self._pause.kind):
-            return
-        self._end_pause(at)
-        if kind:
-            if ended := self._alarm.finish():
-                self._report_anomaly(ended)
-            self._pause = Event(kind, at, None, self.wall_time(at), self.recording.name)
-            self._report(self._pause)
-
-    def _end_pause(self, at: float, *, cut_off: bool = False) -> None:
-        if self._pause is not None:
-            event = replace(self._pause, end_s=at, cut_off=cut_off)
-            self._pause = None
-            self._report(event)
-
-    def _report_anomaly(self, anomaly: Anomaly, *, cut_off: bool = False) -> None:
-        if not anomaly.reminders and anomaly.end is None:
-            self.anomalies += 1
-        first = self._alarm_row
-        event = self._anomaly_events.event(
-            anomaly,
-            seconds=lambda row: (first + row) * self._hop_s,
-            wall_time=self.wall_time,
-            recording=self.recording.name,
-            threshold=self._alarm.threshold,
-            cut_off=cut_off,
-        )
-        if self._worst is None or self._worst.id == event.id or event.peak > self._worst.peak:
-            self._worst = event
-        self._report(event)
-
-    def _report(self, event: Event) -> None:
-        self._listener.event(replace(event, stream=self._stream))
+        self._detectors.decide(np.array([self._number]))
 
 
 def _error_threshold(bundle: Bundle, settings: schema.Alarm) -> float:

@@ -38,6 +38,11 @@ class ModeWatch:
         self._recognized = 0  # windows with an unknown mode, since there was none for the length of a mean
         self._known = 0  # windows since the last one with an unknown mode
 
+    @property
+    def settled(self) -> bool:
+        """Whether scores that are not above the threshold change nothing."""
+        return not self._above and not self._recognized
+
     def push(
         self, scores: DoubleArray, threshold: float, mean_rows: Callable[[IndexArray], FloatArray | DoubleArray]
     ) -> tuple[DoubleArray, BoolArray]:

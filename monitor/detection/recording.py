@@ -36,6 +36,14 @@ class RecordingResult:
 class Listener(Protocol):
     """Receives the frames, events and scores of a stream, in the order of time."""
 
+    @property
+    def wants_frames(self) -> bool:
+        """Whether it does something with frames; otherwise it may get none."""
+
+    @property
+    def wants_scores(self) -> bool:
+        """Whether it does something with scores; otherwise it may get none, and they are not put together."""
+
     def frames(self, first: int, power: FloatArray) -> None:
         """Receives power mel frames (t, n_mels); `first` is the number of the first one in its recording."""
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from monitor.bundle.bundle import Bundle
 from monitor.core.events import Event, new_event_id
-from monitor.core.types import FloatArray
+from monitor.core.types import DoubleArray, FloatArray
 from monitor.detection.recording import Recording
 from monitor.scoring.attribution import contributing_ranges
 from monitor.scoring.recording_score import RecordingScore
-from monitor.streaming.portion import Portion
 from monitor.streaming.stream_batch import StreamBatch
 
 CAUSE = "recording"  # of an anomaly that only the recording as a whole shows
@@ -37,10 +35,9 @@ class WholeRecording:
         self._score = RecordingScore(self._bundle.config.score, self._scorer)
         self.interrupted = False  # whether a part of the recording was not heard
 
-    def push(self, portions: Sequence[Portion]) -> None:
-        """Adds the next portions of the recording."""
-        for portion in portions:
-            self._score.push(portion.rows, portion.means, portion.score)
+    def push(self, rows: FloatArray, means: FloatArray, score: DoubleArray) -> None:
+        """Adds the next windows of the recording: (k, row_width), (k, mean_width) and (k,) as in a `Portion`."""
+        self._score.push(rows, means, score)
 
     def score(self) -> float:
         """The score so far; NaN if the recording is too short for one."""

@@ -13,7 +13,7 @@ from monitor.core.errors import ConfigError
 from monitor.core.thread_pool import ThreadPool
 from monitor.core.types import Array, DoubleArray, FloatArray
 
-FRAMES_AT_ONCE = 512  # on a processor: more would not fit into its cache
+FRAMES_AT_ONCE = 256  # on a processor: more would not fit into its cache
 GPU_FRAMES_AT_ONCE = 2**16  # fewer would not keep a GPU busy
 FEWEST_BANDS = 4  # that the settings allow
 BAND_GROUPS = 4  # of neighbouring mel bands, each with a matrix product of its own
@@ -36,8 +36,10 @@ class MelTransform:
         self._window = backend.upload(hann_window(features.n_fft))
         # The filters are applied to the squares of the interleaved real and imaginary parts, without first adding these
         # up to the power; so every bin has two rows with the same weight. Most weights of the whole matrix are zero, as
-        # each band covers few bins: the bands are computed in groups, each with only the bins that it needs.
+        # each band covers few bins: the bands are computed in groups, each with only the bins that it needs. Spectra
+        # are divided by n_fft (see `_transform`), which the weights make up for.
         filters = np.repeat(mel_filters(features, features.n_fft // 2 + 1), 2, axis=0)
+        filters *= np.float32(features.n_fft) ** 2
         self._groups: list[tuple[slice, Array]] = []
         size = -(-self.n_mels // BAND_GROUPS)
         for first in range(0, self.n_mels, size):
@@ -91,18 +93,22 @@ class MelTransform:
         # Work arrays, reused for each part: allocating them anew would take longer.
         windowed = _empty_like(frames, (size, self.n_fft))
         spectra = _empty_like(frames, (size, self.n_fft // 2 + 1), xp.complex64)
+        power = _empty_like(frames, (size, self.n_mels))
         for part in parts:
             part_segments, part_frames = segments[part], frames[part]
             used = part_segments.shape[0] * part_segments.shape[1]
             xp.multiply(part_segments, self._window, out=windowed[:used].reshape(part_segments.shape))
-            xp.fft.rfft(windowed[:used], out=spectra[:used])
+            # The norm is a float32 factor, so numpy transforms in float32: without one its factor is the integer 1, and
+            # it converts all samples to float64 and all spectra back.
+            xp.fft.rfft(windowed[:used], norm="forward", out=spectra[:used])
             squares = as_real_pairs(spectra[:used])
             xp.multiply(squares, squares, out=squares)
             first = 0
             for bins, weights in self._groups:
                 bands = slice(first, first + weights.shape[1])
-                part_frames[..., bands] = (squares[:, bins] @ weights).reshape((*part_segments.shape[:2], -1))
+                xp.matmul(squares[:, bins], weights, out=power[:used, bands])
                 first = bands.stop
+            part_frames[...] = power[:used].reshape(part_frames.shape)
 
 
 def centred_frames(samples: Array, transform: MelTransform) -> Array:

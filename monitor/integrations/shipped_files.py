@@ -9,6 +9,7 @@ DESCRIPTIONS = {
     "prometheus-alerts.yml": "alert rules for Prometheus",
     "grafana-dashboard.json": "dashboard for Grafana",
     "monitor@.service": "unit for systemd",
+    "without-torch.txt": "for uv: an installation that only listens, without PyTorch",
     "Containerfile": "builds a container image of the monitor",
     "compose.yaml": "containers: the monitor with PostgreSQL, an MQTT broker, Prometheus and Grafana",
 }

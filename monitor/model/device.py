@@ -1,7 +1,8 @@
-"""The choice of the device and the precision that the autoencoder is computed with."""
+"""The choice of the device that the autoencoder is computed on, and what it can do."""
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,6 @@ from monitor.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
-
-BFLOAT16_STREAMS = 64  # of one model: fewer streams are fast enough in float32, which rounds less
 
 
 def choose_device(requested: str) -> torch.device:
@@ -31,10 +30,17 @@ def choose_device(requested: str) -> torch.device:
 
 
 def listening_device(requested: str) -> torch.device | str:
-    """As `choose_device`, but without importing torch if there is no GPU: listening on a processor does not need it."""
-    if requested == "cpu" or (requested == "auto" and "torch" not in sys.modules and not gpu_driver_loaded()):
+    """As `choose_device`, but without importing torch if there is no GPU: listening on a processor does not need it.
+
+    "auto" is the processor, too, if torch is not installed.
+    """
+    if requested == "cpu" or (requested == "auto" and "torch" not in sys.modules and not _worth_importing_torch()):
         return "cpu"
     return choose_device(requested)
+
+
+def _worth_importing_torch() -> bool:
+    return gpu_driver_loaded() and importlib.util.find_spec("torch") is not None
 
 
 def gpu_driver_loaded() -> bool:
@@ -42,22 +48,6 @@ def gpu_driver_loaded() -> bool:
     if sys.platform == "linux":
         return Path("/proc/driver/nvidia/version").exists() or Path("/dev/kfd").exists() or Path("/dev/dxg").exists()
     return sys.platform == "win32"
-
-
-def listening_precision(requested: str, streams: int, device: torch.device | str) -> str:
-    """The precision of the network while listening: "float32" or "bfloat16".
-
-    Args:
-        requested: as `listening.precision`. "auto" is bfloat16 if there are at least `BFLOAT16_STREAMS` streams and the
-            device multiplies bfloat16 natively, otherwise float32.
-        streams: number of streams of one model.
-        device: where the network is computed.
-    """
-    if requested != "auto":
-        return requested
-    if streams < BFLOAT16_STREAMS:
-        return "float32"
-    return "bfloat16" if native_bfloat16(device) else "float32"
 
 
 def native_bfloat16(device: torch.device | str) -> bool:

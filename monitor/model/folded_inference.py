@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +52,17 @@ def folded_layers(weights: Mapping[str, NDArray[np.generic]]) -> list[FoldedLaye
             scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
             shift = beta - mean * scale
     return layers
+
+
+def reconstruct(layers: Sequence[FoldedLayer], windows: FloatArray) -> FloatArray:
+    """The autoencoder itself: windows (B, window_size) -> reconstructions (B, window_size), new memory."""
+    x = windows
+    for weight, bias, relu in layers:
+        x = x @ weight
+        x += bias
+        if relu:
+            np.maximum(x, 0, out=x)
+    return x
 
 
 def weight_shapes(config: Config) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -2,6 +2,7 @@
 
 __all__ = [
     "background",
+    "collecting",
     "drift_saver",
     "event_log",
     "event_picture",

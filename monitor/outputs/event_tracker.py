@@ -29,8 +29,23 @@ class EventTracker:
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self.events: deque[Event] = deque(maxlen=KEPT)  # oldest first
-        self._sinks = tuple(sinks)
         self._failed: list[Sink] = []  # sinks that raised an exception
+        self._use(sinks)
+
+    @property
+    def wants_samples(self) -> bool:
+        """Whether there is a sink for samples."""
+        return bool(self._of_samples)
+
+    @property
+    def wants_frames(self) -> bool:
+        """Whether there is a sink for frames."""
+        return bool(self._of_frames)
+
+    @property
+    def wants_scores(self) -> bool:
+        """Whether there is a sink for scores."""
+        return bool(self._of_scores)
 
     def use_sinks(self, sinks: Sequence[Sink], first: int, begun: FloatArray) -> None:
         """Passes everything on to these sinks from now on.
@@ -41,7 +56,7 @@ class EventTracker:
             begun: (n,) samples of it so far, fewer than a hop.
         """
         new = [sink for sink in sinks if sink not in self._sinks]
-        self._sinks = tuple(sinks)
+        self._use(sinks)
         self._failed = [sink for sink in self._failed if sink in self._sinks]
         self._call_sinks(lambda sink: sink.segment(first), new)
         if len(begun):
@@ -57,11 +72,11 @@ class EventTracker:
 
     def samples(self, samples: FloatArray) -> None:
         """Passes samples (n,) to the sinks, before they are scored."""
-        self._call_sinks(lambda sink: sink.samples(samples))
+        self._call_sinks(lambda sink: sink.samples(samples), self._of_samples)
 
     def frames(self, first: int, power: FloatArray) -> None:
         """Passes power mel frames (t, n_mels) to the sinks."""
-        self._call_sinks(lambda sink: sink.frames(first, power))
+        self._call_sinks(lambda sink: sink.frames(first, power), self._of_frames)
 
     def event(self, event: Event) -> None:
         """Keeps an event that began, was reported again, or ended, and passes it to the sinks."""
@@ -75,7 +90,7 @@ class EventTracker:
 
     def scores(self, rows: ScoreRows) -> None:
         """Passes the scores of windows to the sinks."""
-        self._call_sinks(lambda sink: sink.scores(rows))
+        self._call_sinks(lambda sink: sink.scores(rows), self._of_scores)
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Passes the state of the stream to the sinks."""
@@ -89,6 +104,12 @@ class EventTracker:
             replace(event, peak=ongoing.peak, mean=ongoing.mean) if event.id == ongoing.id else event
             for event in self.events
         )
+
+    def _use(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = tuple(sinks)
+        self._of_samples = tuple(sink for sink in sinks if sink.wants_samples)
+        self._of_frames = tuple(sink for sink in sinks if sink.wants_frames)
+        self._of_scores = tuple(sink for sink in sinks if sink.wants_scores)
 
     def _call_sinks(self, call: Callable[[Sink], None], some: Sequence[Sink] | None = None) -> None:
         for sink in self._sinks if some is None else some:

@@ -38,6 +38,21 @@ class NamedSink(Sink):
         return self._sink.dropped
 
     @property
+    def wants_samples(self) -> bool:
+        """Whether the other sink wants samples."""
+        return self._sink.wants_samples
+
+    @property
+    def wants_frames(self) -> bool:
+        """Whether the other sink wants frames."""
+        return self._sink.wants_frames
+
+    @property
+    def wants_scores(self) -> bool:
+        """Whether the other sink wants scores."""
+        return self._sink.wants_scores
+
+    @property
     def trouble(self) -> str:
         """What is wrong with the other sink at present."""
         return self._sink.trouble

@@ -9,9 +9,11 @@ import numpy as np
 from monitor.bundle.bundle import Bundle
 from monitor.core.types import BoolArray, DoubleArray, FloatArray
 from monitor.features.windows import windows_of
-from monitor.model.network import ON_CPU
+from monitor.model.folded_inference import folded_layers, reconstruct
 from monitor.streaming.portion import joined
-from monitor.streaming.score_batch import WINDOWS_AT_ONCE, ScoreBatch
+from monitor.streaming.score_batch import ScoreBatch
+
+WINDOWS_AT_ONCE = 256  # that are reconstructed together: more would not fit into the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,13 @@ def rescore(bundle: Bundle, power: FloatArray) -> Rescored:
     batch = ScoreBatch(bundle)
     [portion], [ending] = batch.push(power[None]).portions(), batch.flush().portions()
     whole = joined(portion, ending)
-    windows, network = windows_of(normalization(power[None]), features.window_frames)[0], ON_CPU.network(bundle.weights)
+    windows, layers = windows_of(normalization(power[None]), features.window_frames)[0], folded_layers(bundle.weights)
     middle = slice(features.window_frames // 2 * features.n_mels, (features.window_frames // 2 + 1) * features.n_mels)
     reconstructed = [
         np.zeros((0, features.n_mels), np.float32),  # because there may be no window
         *(
             # Copied, because a part would keep the whole in memory.
-            network(np.ascontiguousarray(windows[start : start + WINDOWS_AT_ONCE]))[:, middle].copy()
+            reconstruct(layers, np.ascontiguousarray(windows[start : start + WINDOWS_AT_ONCE]))[:, middle].copy()
             for start in range(0, len(windows), WINDOWS_AT_ONCE)
         ),
     ]

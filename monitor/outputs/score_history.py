@@ -10,8 +10,8 @@ import math
 import os
 import re
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from monitor.core.errors import MonitorError
 from monitor.core.events import Decisions, ScoreRows
 from monitor.core.text import counted, stream_folder
 from monitor.core.types import BoolArray, DoubleArray
-from monitor.outputs.background import BackgroundSink
+from monitor.outputs.collecting import CollectingSink
 from monitor.outputs.score_blocks import LARGEST, Block, as_bytes, blocks_in
 
 BLOCK_S = 60.0  # sound in a block: as much is lost by kill -9
@@ -32,7 +32,7 @@ DAY_S = 86_400.0
 FILE = re.compile(r"\d{8}\.scores")  # a day (UTC): 20261127.scores
 
 
-class ScoreHistory(BackgroundSink):
+class ScoreHistory(CollectingSink[ScoreRows]):
     """Keeps the score of each decision of the alarm, of all streams: in FOLDER/STREAM/20261127.scores for each day.
 
     With the scores stand what is needed to decide again with other settings: when, how many windows apart, the model,
@@ -50,42 +50,49 @@ class ScoreHistory(BackgroundSink):
         self, folder: Path, *, keep_days: float, wait: bool = False, now: Callable[[], float] = time.time
     ) -> None:
         self._folder, self._keep_days, self._now = folder, keep_days, now
-        self._open: dict[str, _OpenBlock] = {}  # by stream; only the worker's thread uses it
+        self._open: dict[str, _OpenBlock] = {}  # by stream; only the worker's thread uses it, as the next two
         self._paths: dict[str, Path] = {}  # the file that was written last
-        super().__init__(str(folder), wait=wait, size=1024, amount=lambda count: counted(count, "score"))
+        self._runs: deque[_Run] = deque()  # of the oldest item, those that are not added
+        super().__init__(str(folder), wait=wait, amount=lambda count: counted(count, "score"))
 
     def scores(self, rows: ScoreRows) -> None:
         """Keeps the decisions among these scores."""
-        made = rows.decisions
-        if made is None or not len(made.index):
-            return
-        gaps = np.flatnonzero((np.diff(made.index) != made.per_decision) | (np.diff(made.number) != 1)) + 1
-        for part in np.split(np.arange(len(made.index)), gaps):
-            for start in range(0, len(part), LARGEST):
-                run = _run_of(rows, made, part[start : start + LARGEST])
-                self._put(lambda run=run: self._add(run), len(run.block.score))  # type: ignore[misc]
+        if rows.decisions is not None and len(rows.decisions.index):
+            self._collect(rows)
 
     def close(self) -> None:
         """Writes the decisions that are still in memory."""
-        self._worker.close(last=self._write_all)
+        super().close()
         self._worker.lost += sum(one.count for one in self._open.values())
         self._open.clear()
 
+    def _process(self, items: deque[ScoreRows]) -> None:
+        now = time.monotonic()
+        for stream, one in list(self._open.items()):
+            if now - one.touched > IDLE_S:
+                self._write(stream)
+        while items:
+            if not self._runs:
+                self._runs.extend(_runs_of(items[0]))
+            while self._runs:
+                self._add(self._runs[0])
+                self._runs.popleft()
+            items.popleft()
+
+    def _weight(self, item: ScoreRows) -> int:
+        return 0 if item.decisions is None else len(item.decisions.index)
+
     def _add(self, run: _Run) -> None:
         """Adds decisions to the block of their stream. It may fail before anything is added, and is then repeated."""
-        for stream, one in list(self._open.items()):
-            if stream == run.stream:
-                if not one.takes(run):
-                    self._write(stream)
-            elif time.monotonic() - one.touched > IDLE_S:
-                self._write(stream)
         known = self._open.get(run.stream)
+        if known is not None and not known.takes(run):
+            self._write(run.stream)
         if known is None or not known.parts:
             continues = known is not None and known.is_followed_by(run)
             known = self._open[run.stream] = _OpenBlock(replace(run.block, continues=continues))
         known.add(run)
 
-    def _write_all(self) -> None:
+    def _last(self) -> None:
         for stream in list(self._open):
             self._write(stream)
 
@@ -115,6 +122,16 @@ class _Run:
     stream: str
     row: int  # number of the first one's score in its recording
     block: Block
+
+
+def _runs_of(rows: ScoreRows) -> Iterator[_Run]:
+    """The decisions among these scores: divided where one is missing, and into as many as a block can hold."""
+    made = rows.decisions
+    assert made is not None
+    gaps = np.flatnonzero((np.diff(made.index) != made.per_decision) | (np.diff(made.number) != 1)) + 1
+    for part in np.split(np.arange(len(made.index)), gaps):
+        for start in range(0, len(part), LARGEST):
+            yield _run_of(rows, made, part[start : start + LARGEST])
 
 
 def _run_of(rows: ScoreRows, made: Decisions, part: NDArray[Any]) -> _Run:

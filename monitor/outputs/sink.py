@@ -20,6 +20,21 @@ class Sink:
     error: MonitorError | None = None  # what is wrong with the output, or was: the program ends with this error
 
     @property
+    def wants_samples(self) -> bool:
+        """Whether `samples` does something: if no sink of a stream wants them, they are not passed on."""
+        return type(self).samples is not Sink.samples
+
+    @property
+    def wants_frames(self) -> bool:
+        """Whether `frames` does something: if no sink of a stream wants them, they are not passed on."""
+        return type(self).frames is not Sink.frames
+
+    @property
+    def wants_scores(self) -> bool:
+        """Whether `scores` does something: if no sink of a stream wants them, they are not put together."""
+        return type(self).scores is not Sink.scores
+
+    @property
     def dropped(self) -> int:
         """The number of items that were lost."""
         return 0

@@ -16,7 +16,8 @@ import numpy as np
 from monitor.config import schema
 from monitor.core.events import State
 from monitor.core.types import DoubleArray
-from monitor.detection.alarm import Alarm, decisions_per_window
+from monitor.detection.alarm import Alarm
+from monitor.detection.alarm_rules import decisions_per_window
 from monitor.detection.anomaly import Anomaly
 from monitor.detection.cusum import CUSUM_CAP, CUSUM_SLACK, Limits, surprise
 from monitor.outputs.score_history import Segment

@@ -4,6 +4,7 @@ __all__ = [
     "batches",
     "builder",
     "change",
+    "collector",
     "engine",
     "interruptions",
     "latency",
@@ -15,5 +16,8 @@ __all__ = [
     "sink_closer",
     "start_failures",
     "stream_check",
+    "stream_group",
+    "stream_input",
     "stream_view",
+    "turn_pacer",
 ]

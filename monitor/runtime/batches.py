@@ -11,11 +11,13 @@ import numpy as np
 
 from monitor.bundle.bundle import Bundle
 from monitor.core.thread_pool import ThreadPool
-from monitor.model.device import listening_device, listening_precision
+from monitor.model.device import listening_device
 from monitor.model.network import Compute
+from monitor.model.precision_choice import listening_precision
+from monitor.runtime.stream_group import StreamGroup
 from monitor.streaming.stream_batch import StreamBatch
 
-Place = tuple[StreamBatch, int]  # a batch, and the number of a stream in it
+Place = tuple[StreamGroup, int]  # the streams of a batch, and the number of one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Batches:
 
     Args:
         device: "auto", "cpu" or "cuda", as `train.device`.
-        precision: "auto", "float32" or "bfloat16", as `listening.precision`.
+        precision: as `listening.precision`.
         pool: threads that share the computation.
     """
 
@@ -40,24 +42,25 @@ class Batches:
             used: the places of streams in batches that are in use; those that streams have left are given first.
         """
         by_front: dict[str, list[int]] = defaultdict(list)  # indices of the streams
+        fronts = {id(bundle): front(bundle) for bundle in {id(bundle): bundle for bundle in bundles}.values()}
         for index, bundle in enumerate(bundles):
-            by_front[front(bundle)].append(index)
+            by_front[fronts[id(bundle)]].append(index)
         free, found = _free(used), dict[int, Place]()
         for key, indices in by_front.items():
             places = free[key][: len(indices)]
             if missing := len(indices) - len(places):
-                batch = self._batch(bundles[indices[0]], missing)
-                places += [(batch, number) for number in range(missing)]
+                group = StreamGroup(self._batch(bundles[indices[0]], missing, len(bundles)))
+                places += [(group, number) for number in range(missing)]
             found.update(zip(indices, places, strict=True))
-        for index, (batch, number) in found.items():
-            batch.use(bundles[index], number)
+        for index, (group, number) in found.items():
+            group.batch.use(bundles[index], number)
         return [found[index] for index in range(len(bundles))]
 
-    def _batch(self, bundle: Bundle, count: int) -> StreamBatch:
+    def _batch(self, bundle: Bundle, count: int, in_all: int) -> StreamBatch:
         device = listening_device(self.device)
-        compute = Compute.on(device, listening_precision(self.precision, count, device))
-        # Several streams are divided between the threads by the engine; a single one is divided by its batch.
-        return StreamBatch(bundle, count, compute=compute, pool=self.pool if count == 1 else None)
+        precision = listening_precision(self.precision, bundle.config, count, device, in_all=in_all)
+        compute = Compute.on(device, precision)
+        return StreamBatch(bundle, count, compute=compute, pool=self.pool)
 
 
 def front(bundle: Bundle) -> str:
@@ -81,12 +84,11 @@ def front(bundle: Bundle) -> str:
 
 def _free(used: Iterable[Place]) -> dict[str, list[Place]]:
     """The places in batches that no stream is in, by the `front` of the models."""
-    taken: dict[int, set[int]] = defaultdict(set)
-    batches: dict[int, StreamBatch] = {}
-    for batch, number in used:
-        batches[id(batch)] = batch
-        taken[id(batch)].add(number)
+    taken: dict[StreamGroup, set[int]] = defaultdict(set)
+    for group, number in used:
+        taken[group].add(number)
     free: dict[str, list[Place]] = defaultdict(list)
-    for key, batch in batches.items():
-        free[front(batch.bundle)] += [(batch, number) for number in range(len(batch)) if number not in taken[key]]
+    for group, numbers in taken.items():
+        batch = group.batch
+        free[front(batch.bundle)] += [(group, number) for number in range(len(batch)) if number not in numbers]
     return free

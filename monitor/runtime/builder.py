@@ -276,7 +276,7 @@ def build_engine(
     Args:
         plans: the streams.
         device: "auto", "cpu" or "cuda", as `train.device`.
-        precision: "auto", "float32" or "bfloat16", as `listening.precision`.
+        precision: as `listening.precision`.
         processors: number of processors that share the computation; None: all that are available.
     """
     on_processor = str(listening_device(device)) == "cpu"

@@ -9,14 +9,14 @@ from monitor.config.schema import Config
 from monitor.detection.drift import Drift
 from monitor.outputs.sink import Sink
 from monitor.runtime.monitored_stream import MonitoredStream
-from monitor.streaming.stream_batch import StreamBatch
+from monitor.runtime.stream_group import StreamGroup
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChange:
     """Another model for a stream: arguments of `MonitoredStream.use_model`."""
 
-    batch: StreamBatch
+    group: StreamGroup
     number: int
     config: Config
     model_name: str
@@ -24,7 +24,7 @@ class ModelChange:
 
     def apply(self, stream: MonitoredStream) -> None:
         """Makes a stream go on with the model."""
-        stream.use_model(self.batch, self.number, self.config, model_name=self.model_name, drift=self.drift)
+        stream.use_model(self.group, self.number, self.config, model_name=self.model_name, drift=self.drift)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Self, TypeVar
 
-import numpy as np
-
 from monitor.core.errors import MonitorError
 from monitor.core.snapshot import Snapshot
 from monitor.core.thread_pool import ThreadPool, limit_torch_to_one_thread, single_threaded_blas
-from monitor.core.types import FloatArray
 from monitor.outputs.sink import Sink
 from monitor.runtime.change import Change
-from monitor.runtime.latency import ArrivalPredictor, BusyShare
+from monitor.runtime.collector import Collected, Collector
+from monitor.runtime.latency import BusyShare
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.sink_closer import SinkCloser
-from monitor.streaming.portion import Portion
+from monitor.runtime.turn_pacer import TurnPacer
+from monitor.streaming.portion import BatchResult
 
-POLL_S = 0.002  # sleep between turns in which no stream had samples
-TURN_S = 0.01  # minimum time of a turn with several live streams, because the overhead of a turn is constant
-TURN_EACH_S, LONGEST_TURN_S = (
-    0.001,
-    0.05,
-)  # the same for each stream: sources in a network all deliver at times of their own
+POLL_S = 0.002  # sleep between two turns in which no stream had samples, where no device sets the pace
 SNAPSHOT_S = 0.1  # time between two snapshots of a stream
 SNAPSHOT_SPACING_S = 0.01  # minimum time between snapshots of any two streams
+DECIDED_ALONE = 8  # streams up to which a snapshot shows also what was scored since the last decision
 ACCELERATED = 2.0  # times real time: a faster stream is not paced, but scored as fast as possible
 
 _T = TypeVar("_T")
@@ -57,7 +52,8 @@ class Engine:
         self._anomalies_before = 0  # of the streams that were removed
         self._active = list(self.streams)  # streams that are not finished
         self._commands: deque[Callable[[], None]] = deque()  # from other threads, to be run between two turns
-        self._busy, self._arrivals = BusyShare(), ArrivalPredictor()
+        self._collector = Collector(self._fail)
+        self._busy, self._pacer = BusyShare(), TurnPacer()
         self._published, self._next_published = 0.0, 0  # snapshots are up to date until then; index of the next stream
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -168,8 +164,8 @@ class Engine:
             self.pool.close()
 
     def _change(self, change: Change) -> None:
-        used = self._sinks
-        for stream in [one for one in self.streams if one not in change.streams]:
+        used, before, kept = self._sinks, set(self.streams), set(change.streams)
+        for stream in [one for one in self.streams if one not in kept]:
             if stream in self._active:
                 self._finish(stream)
             self._anomalies_before += stream.anomalies
@@ -180,10 +176,10 @@ class Engine:
         for stream, model in change.models.items():
             if stream in self._active:
                 self._guarded((stream,), partial(model.apply, stream), None)
-        self._active += [one for one in change.streams if one not in self.streams]
+        self._active += [one for one in change.streams if one not in before]
         self.streams = change.streams
         self._paced = is_paced(self.streams)
-        still_used = self._sinks
+        still_used = set(self._sinks)
         self._closer.close([sink for sink in used if sink not in still_used], still_running=True)
 
     def _scale_threshold(self, factor: float, name: str) -> None:
@@ -193,19 +189,16 @@ class Engine:
 
     def _loop(self) -> None:
         while self._active and not self._stopping.is_set():
-            turn_s = _turn_s(len(self.streams)) if self._paced else 0.0
             began = time.monotonic()
             worked = self.take_turns()
-            now = time.monotonic()
-            if worked:
-                self._busy.worked(now - began)
-                if (rest := began + turn_s - now) > 0:
-                    time.sleep(rest)
-                    self._busy.waited(rest)
-            elif self._active:
-                self._arrivals.sleep() if self._alone_and_live else time.sleep(POLL_S)
-                self._busy.waited(time.monotonic() - began)
             self._publish(began)
+            done = time.monotonic()
+            self._busy.worked(done - began)
+            if self._paced:
+                self._pacer.wait(self._active, began, worked=worked)
+            elif not worked:
+                time.sleep(POLL_S)
+            self._busy.waited(time.monotonic() - done)
 
     def _publish(self, now: float) -> None:
         """Publishes the snapshots that are due: each stream in turn, so that many streams do not delay a turn."""
@@ -214,45 +207,46 @@ class Engine:
             return
         each_s = max(SNAPSHOT_S / count, SNAPSHOT_SPACING_S)
         due = min(count, int((now - self._published) / each_s))
+        # Of many streams each is published about as often as its alarm decides, and all decide together.
+        decide = count <= DECIDED_ALONE
         for stream in [self._active[(self._next_published + i) % count] for i in range(due)]:
-            self._guarded((stream,), partial(stream.publish, self._busy.share), None)
+            self._guarded((stream,), partial(stream.publish, self._busy.share, decide=decide), None)
         self._next_published = (self._next_published + due) % count
         self._published = max(self._published + due * each_s, now - each_s * count)
-
-    @property
-    def _alone_and_live(self) -> bool:
-        """Whether there is only one stream, which is live."""
-        return len(self.streams) == 1 and self.streams[0].source.live
 
     def take_turns(self) -> bool:
         """Runs one turn: collects samples from every stream and scores them. Returns whether there were any."""
         self._run_commands()
-        batches: dict[tuple[int, int], list[tuple[MonitoredStream, FloatArray]]] = defaultdict(list)
-        for stream in list(self._active):
-            hops: FloatArray = np.zeros(0, np.float32)
-            if not stream.ended:
-                hops = self._guarded((stream,), stream.collect, hops)
-            if stream.ended:
-                self._guarded((stream,), stream.source.stop, None)
-                self._finish(stream)
-            elif len(hops):
-                self._arrivals.arrived(stream.written_at)
-                batches[id(stream.batch), len(hops)].append((stream, hops))
-        computed: list[tuple[list[MonitoredStream], Callable[[], list[Portion]]]] = []
-        for batch in batches.values():
-            streams = [stream for stream, _ in batch]
-            if self.pool is None or len(batch) == 1:
-                computed.append((streams, partial(_push, batch)))
-                continue
-            size = -(-len(batch) // self.pool.count)
-            for first in range(0, len(batch), size):
-                part = slice(first, first + size)
-                computed.append((streams[part], self.pool.submit(_push, batch[part])))
-        for streams, result in computed:
-            portions: list[Portion] = self._guarded(streams, result, [])
-            for stream, portion in zip(streams, portions, strict=False):  # a failed batch has no portions
-                self._guarded((stream,), partial(stream.process, portion), None)
-        return bool(batches)
+        active = [stream for stream in self._active if not stream.ended]
+        collected = self._collector.collect(active, time.monotonic())
+        for stream in [stream for stream in self._active if stream.ended]:
+            self._guarded((stream,), stream.source.stop, None)
+            self._finish(stream)
+        for one, result in zip(collected, self._scored(collected), strict=True):
+            pushed = self._guarded(one.streams, result, None)
+            if pushed is not None:  # a failed batch has no results
+                self._guarded(one.streams, partial(self._decide, one, pushed), None)
+        return bool(collected)
+
+    def _scored(self, collected: Sequence[Collected]) -> Sequence[Callable[[], BatchResult]]:
+        """Functions that return the results of samples that were collected, or raise what was raised."""
+        pushes = [partial(one.group.batch.push, one.samples, one.numbers) for one in collected]
+        if self.pool is None or len(pushes) < 2:
+            return pushes
+        results = [_Outcome(push) for push in pushes]
+        self.pool.map(_Outcome.compute, results)
+        return [result.get for result in results]
+
+    def _decide(self, one: Collected, result: BatchResult) -> None:
+        """Passes results on to the detectors of their streams."""
+
+        def fail(number: int, error: Exception) -> None:
+            self._fail(one.streams[one.numbers.tolist().index(number)], error)
+
+        scored = one.group.push(result, one.numbers, fail)
+        one.group.processing.add(time.monotonic() - one.arrived[scored], one.numbers[scored])
+        for stream in one.looked_at:
+            self._guarded((stream,), stream.after_scores, None)
 
     def _run_commands(self) -> None:
         while self._commands:
@@ -267,18 +261,17 @@ class Engine:
         """Returns `action()`; if it raises an error, only these streams fail, and `otherwise` is returned."""
         try:
             return action()
-        except MonitorError as error:
-            for stream in streams:
-                stream.fail(error)
         except Exception as error:  # noqa: BLE001 - an error would end the monitoring of all streams
             for stream in streams:
-                stream.fail(_unforeseen(error), beyond_repair=True)
+                self._fail(stream, error)
         return otherwise
 
-
-def _turn_s(streams: int) -> float:
-    """The minimum time of a turn with so many live streams, in seconds."""
-    return min(max(TURN_S, TURN_EACH_S * streams), LONGEST_TURN_S) if streams > 1 else 0.0
+    def _fail(self, stream: MonitoredStream, error: Exception) -> None:
+        """Makes a stream end with an error."""
+        if isinstance(error, MonitorError):
+            stream.fail(error)
+        else:
+            stream.fail(_unforeseen(error), beyond_repair=True)
 
 
 def is_paced(streams: Sequence[MonitoredStream]) -> bool:
@@ -292,10 +285,24 @@ def stop_sources(streams: Sequence[MonitoredStream]) -> None:
         list(pool.map(lambda stream: stream.source.stop(), streams))
 
 
-def _push(batch: Sequence[tuple[MonitoredStream, FloatArray]]) -> list[Portion]:
-    """Scores the hops of streams of one batch, the same number of hops for each stream."""
-    streams = [stream.number for stream, _ in batch]
-    return batch[0][0].batch.push(np.stack([hops for _, hops in batch]), streams).portions()
+class _Outcome:
+    """The result of a push that is computed on any thread, or its error."""
+
+    def __init__(self, push: Callable[[], BatchResult]) -> None:
+        self._push = push
+
+    def compute(self) -> None:
+        """Computes it."""
+        try:
+            self._result: BatchResult | Exception = self._push()
+        except Exception as error:  # noqa: BLE001 - it is raised where the result is used
+            self._result = error
+
+    def get(self) -> BatchResult:
+        """Returns the result, or raises the error."""
+        if isinstance(self._result, Exception):
+            raise self._result
+        return self._result
 
 
 def _unforeseen(error: Exception) -> MonitorError:

@@ -40,6 +40,11 @@ class InterruptionEvents:
         """Whether a large part of the last minute was not heard."""
         return self._overload.active
 
+    @property
+    def quiet(self) -> bool:
+        """Whether `check_overload` and `invalid_samples` need not be called as long as nothing new happens."""
+        return not self._ongoing and self._overload.quiet
+
     def begin(self, kind: str, at: Moment) -> None:
         """Reports that something begins; `kind` is that of the event."""
         event = Event(kind, at.position_s, None, at.wall_time, at.source, stream=self._stream)

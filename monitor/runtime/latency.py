@@ -1,19 +1,15 @@
-"""The delay of the monitor: the algorithmic delay, measured processing times, and waiting for new samples."""
+"""The delay of the monitor: the algorithmic delay, and measured processing times."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from monitor.config.schema import Features
-from monitor.core.types import FloatArray
+from monitor.core.types import DoubleArray, FloatArray, IndexArray
 
 KEPT = 1 << 14  # measurements: almost three minutes with one every 10 ms
-_POLL_S = 0.0005  # time between two looks when samples are due
-_EARLY_S = 0.002  # polling starts so long before samples are due; they arrive more regularly than that
-_LONGEST_S = 0.004  # longest sleep, so that samples that arrive early do not wait longer
 
 
 def algorithmic_delay_s(features: Features) -> float:
@@ -40,58 +36,61 @@ class Spread:
 
 
 class Latencies:
-    """The last `kept` measured durations, in constant memory."""
+    """The last `kept` measured durations of each of some streams, in constant memory.
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self._kept = np.zeros(kept, np.float32)
-        self.count = 0  # number of measurements so far
+    Args:
+        streams: their number.
+        kept: how many durations of a stream are kept.
+    """
 
-    def add(self, seconds: float) -> None:
-        """Adds a measured duration."""
-        self._kept[self.count % len(self._kept)] = seconds
-        self.count += 1
+    def __init__(self, streams: int = 1, kept: int = KEPT) -> None:
+        self._kept = np.zeros((streams, kept), np.float32)
+        self._count = np.zeros(streams, np.int64)  # of measurements so far
+
+    def add(self, seconds: FloatArray | DoubleArray, streams: IndexArray) -> None:
+        """Adds a measured duration (n,) of each of these streams (n,), all different."""
+        count = self._count[streams]
+        self._kept[streams, count % self._kept.shape[1]] = seconds
+        self._count[streams] = count + 1
+
+    def take_over(self, stream: int, other: Latencies, other_stream: int) -> None:
+        """Replaces the measurements of a stream by those of a stream of other latencies."""
+        self._kept[stream], self._count[stream] = other._kept[other_stream], other._count[other_stream]
+
+    def count(self, stream: int = 0) -> int:
+        """The number of measurements of a stream so far."""
+        return int(self._count[stream])
+
+    def last(self, count: int, stream: int = 0) -> FloatArray:
+        """The last `count` measurements of a stream, or as many as are kept, oldest first."""
+        so_far, kept = self.count(stream), self._kept.shape[1]
+        newest: FloatArray = self._kept[stream, np.arange(so_far - min(count, so_far, kept), so_far) % kept]
+        return newest
+
+    def spread(self, stream: int = 0) -> Spread:
+        """The statistics of all measurements of a stream that are kept."""
+        return Spread.of(self.last(self.count(stream), stream))
+
+
+@dataclass(frozen=True, slots=True)
+class Processing:
+    """The measured durations of one stream among others."""
+
+    latencies: Latencies
+    stream: int  # its number
+
+    @property
+    def count(self) -> int:
+        """The number of measurements so far."""
+        return self.latencies.count(self.stream)
 
     def last(self, count: int) -> FloatArray:
         """The last `count` measurements, or as many as are kept, oldest first."""
-        newest = min(count, self.count, len(self._kept))
-        return self._kept[np.arange(self.count - newest, self.count) % len(self._kept)]
+        return self.latencies.last(count, self.stream)
 
     def spread(self) -> Spread:
         """The statistics of all measurements that are kept."""
-        return Spread.of(self.last(self.count))
-
-
-class ArrivalPredictor:
-    """Predicts when a device delivers the next samples, so that the engine can sleep until then instead of polling.
-
-    A device delivers samples at regular times, often several blocks at once. The period is estimated from the arrivals.
-    """
-
-    def __init__(self) -> None:
-        self._last = 0.0  # time of the last delivery
-        self._period = 0.01  # estimated time between two deliveries
-
-    def arrived(self, at: float) -> None:
-        """Notes that samples arrived at this time on the monotonic clock."""
-        since = at - self._last
-        if since > 0.5:
-            self._period = 0.01
-        elif since > 0.003:  # otherwise it is a further block of the same delivery
-            self._period += 0.1 * (since - self._period) if since > self._period else 0.3 * (since - self._period)
-        else:
-            return
-        self._last = at
-
-    def sleep_s(self, now: float) -> float:
-        """The seconds to sleep from `now` (monotonic clock) until the next look for samples."""
-        left = self._last + self._period - now
-        if left > _EARLY_S:
-            return min(left - _EARLY_S, _LONGEST_S)
-        return _POLL_S if left > -0.01 else 0.002 if left > -0.1 else _LONGEST_S
-
-    def sleep(self) -> None:
-        """Sleeps until the next look for samples."""
-        time.sleep(self.sleep_s(time.monotonic()))
+        return self.latencies.spread(self.stream)
 
 
 class BusyShare:

@@ -243,7 +243,8 @@ class LiveStreams:
             raise
         self._settings, self._config = prepared.settings, prepared.config
         self._running, self.outputs = prepared.running, prepared.outputs
-        removed = [stream for stream in before if stream not in prepared.change.streams]
+        kept = set(prepared.change.streams)
+        removed = [stream for stream in before if stream not in kept]
         gc.collect()  # there may be large arrays in cycles, and it looks only at what was made since the start
         return_free_memory()
         return removed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 import weakref
@@ -12,8 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitor.audio.bandwidth import narrow_note
-from monitor.audio.level import LevelMeter
+from monitor.audio.level import Measured
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
 from monitor.core.errors import MonitorError, RecordingsLeftOut
@@ -26,34 +24,30 @@ from monitor.detection.recording import Recording, RecordingResult
 from monitor.outputs.event_tracker import EventTracker
 from monitor.outputs.sink import Sink
 from monitor.runtime.interruptions import InterruptionEvents, Moment
-from monitor.runtime.latency import Latencies
+from monitor.runtime.latency import Processing
+from monitor.runtime.stream_group import StreamGroup
+from monitor.runtime.stream_input import LOOK, StreamInput
 from monitor.runtime.stream_view import StreamView
 from monitor.sources.gap_detector import Interruption
-from monitor.sources.preprocess import Preprocessor
+from monitor.sources.preprocess import Chunk
 from monitor.sources.source import Mark, Source
 from monitor.sources.stream_health import StreamHealth
-from monitor.streaming.hops import HopCutter
-from monitor.streaming.portion import Portion
-from monitor.streaming.recent_frames import RecentFrames, frames_to_hear_again
 from monitor.streaming.stream_batch import StreamBatch
 
-LIVE_CHUNK_S = 0.5  # most sound collected at once up to twice real time: short, so that the dashboard is up to date
-FAST_CHUNK_S = 4.0  # most sound collected at once in a faster replay
-DELIVERY_S = 0.0003  # after so long without a further block, a delivery of the device is complete
 _NO_HOPS = np.zeros(0, np.float32)
-
-log = logging.getLogger(__name__)
 
 
 class MonitoredStream:
     """Monitors one source with one model. It has no thread: `monitor.runtime.engine.Engine` calls its methods.
 
-    No method blocks, unless a sink waits (`BackgroundSink` with `wait`). At the end
-    `captured` equals `scored` + `discarded`, in samples of the source.
+    What is the same for all streams is done for all those of a group together (`monitor.runtime.collector`,
+    `monitor.runtime.stream_group`); here is what depends on the stream, and what is done when something happens to it.
+    No method blocks, unless a sink waits (`BackgroundSink` with `wait`). At the end `captured` equals `scored` +
+    `discarded`, in samples of the source.
 
     Args:
-        batch: the batch that scores the stream.
-        number: number of the stream in the batch.
+        group: the streams that are scored together with this one.
+        number: number of the stream in the group.
         source: the source.
         config: the settings in force.
         model_name: display name of the model.
@@ -64,7 +58,7 @@ class MonitoredStream:
 
     def __init__(
         self,
-        batch: StreamBatch,
+        group: StreamGroup,
         number: int,
         source: Source,
         config: Config,
@@ -74,34 +68,35 @@ class MonitoredStream:
         sinks: Sequence[Sink] = (),
         drift: Drift | None = None,
     ) -> None:
-        bundle = batch.bundle_of(number)
+        bundle = group.batch.bundle_of(number)
         features = bundle.config.features
-        self.batch, self.number, self.source, self.name = batch, number, source, name
+        self.group, self.number, self.source, self.name = group, number, source, name
         self.sinks = tuple(sinks)
         self.ended = False  # whether the source has ended or the stream has failed
         self._config = config
         self._error: MonitorError | None = None
         self._hop_s, self._rate = features.hop_s, features.sample_rate
-        self._scored_before = self._discarded_before = 0  # samples of earlier rings, before the source was reopened
-        self._attach_ring()
-        self._health = StreamHealth(source, self._preprocessor) if source.live else None
-        self._samples, self._cutter = 0, HopCutter(features.hop_length)  # of the current recording
+        self.input = StreamInput(source, features, self._portion_s)
+        self._samples = 0  # of the current recording
         self._open = True  # whether the current recording has not ended
         self._tracker = EventTracker(sinks)
         self._interruptions = InterruptionEvents(self._tracker.event, name)
         # The detector must not keep the stream: without a cycle, a stream that is removed frees its memory at once.
         stream = weakref.proxy(self)
         self._detector = Detector(
-            bundle, config, batch, number, self._tracker, stream=name, speed=source.speed,
-            keep_recording_scores=not source.live, drift=drift,
+            bundle, config, group.batch, number, self._tracker, stream=name, speed=source.speed,
+            keep_recording_scores=not source.live, drift=drift, detectors=group.detectors,
             wall_time=(lambda position_s: stream._captured_at(position_s)) if source.live else None,
         )  # fmt: skip
         self._detector.begin(Recording(source.name))
-        self._view = StreamView(self._detector, source, bundle, config, model_name=model_name, stream=name)
+        self._view = StreamView(
+            self._detector, source, bundle, config, self.input.portion_s, model_name=model_name, stream=name
+        )
         # Of a source that is faster than any clock there is nobody to exchange its model while it runs.
-        self._recent: RecentFrames | None = None
         if math.isfinite(source.speed):
-            self._recent = RecentFrames(frames_to_hear_again(bundle), features.n_mels)
+            group.keep_frames()
+        self._look_first = False  # whether `collect` has to look at the stream before more samples are scored
+        self._note_steady()
 
     @property
     def latest(self) -> Snapshot:
@@ -113,9 +108,14 @@ class MonitoredStream:
         self._view.note = note
 
     @property
-    def processing(self) -> Latencies:
+    def processing(self) -> Processing:
         """The time from the arrival of a window's last sample to the end of alarm and sinks."""
-        return self._view.processing
+        return Processing(self.group.processing, self.number)
+
+    @property
+    def batch(self) -> StreamBatch:
+        """The batch that scores the stream."""
+        return self.group.batch
 
     @property
     def bundle(self) -> Bundle:
@@ -145,22 +145,17 @@ class MonitoredStream:
     @property
     def captured(self) -> int:
         """The number of samples that the source has written."""
-        return self.scored + self.discarded + self._preprocessor.waiting
+        return self.input.captured
 
     @property
     def scored(self) -> int:
         """The number of captured samples that have been passed on to be scored."""
-        return self._scored_before + self._preprocessor.scored
+        return self.input.scored
 
     @property
     def discarded(self) -> int:
         """The number of captured samples that are not scored: lost samples, and silence."""
-        return self._discarded_before + self._preprocessor.discarded
-
-    @property
-    def written_at(self) -> float:
-        """The time on the monotonic clock at which the newest samples arrived."""
-        return self._preprocessor.reader.written_at
+        return self.input.discarded
 
     def scale_threshold(self, factor: float) -> None:
         """Multiplies the thresholds by a factor, until the settings of the alarm change or the run ends."""
@@ -174,7 +169,7 @@ class MonitoredStream:
         self._view.note_limits(self.bundle, config)
 
     def use_model(
-        self, batch: StreamBatch, number: int, config: Config, *, model_name: str, drift: Drift | None = None
+        self, group: StreamGroup, number: int, config: Config, *, model_name: str, drift: Drift | None = None
     ) -> None:
         """Goes on with another model, without a gap: arguments as for the class.
 
@@ -182,66 +177,88 @@ class MonitoredStream:
         listened from the beginning. The recording, its history, and an ongoing anomaly go on.
 
         Args:
-            batch: a batch whose model can follow the present one (`can_follow`).
+            group: of a batch whose model can follow the present one (`can_follow`).
 
         Raises:
             ValueError: if the source is faster than any clock, so that nothing is kept of what was heard.
         """
-        if self._recent is None:
+        if not math.isfinite(self.source.speed):
             raise ValueError(f"{self.source.name}: nothing is kept of what was heard")
         self._detector.decide()  # on what the present model has scored
-        batch.take_over(number, self.batch, self.number, self._recent)
-        bundle = batch.bundle_of(number)
-        kept = RecentFrames(frames_to_hear_again(bundle), self._recent.n_mels)
-        kept.push(self._recent.newest())
-        self._recent = kept
-        self.batch, self.number, self._config = batch, number, config
-        self._detector.use_model(bundle, config, batch, number, drift=drift)
-        self._view.note_model(bundle, config, model_name)
+        group.take_over(number, self.group, self.number)
+        self.group, self.number, self._config = group, number, config
+        self.input.use_portions(self._portion_s)
+        bundle = self.bundle
+        self._detector.use_model(bundle, config, group.batch, number, drift=drift, detectors=group.detectors)
+        self._view.note_model(bundle, config, self.input.portion_s, model_name)
         self._tracker.use_model(bundle)
 
     def use_sinks(self, sinks: Sequence[Sink]) -> None:
         """Passes everything on to these sinks from now on."""
         self.sinks = tuple(sinks)
-        begun = self._cutter.remainder
+        begun = self.input.cutter.remainder
         self._tracker.use_sinks(sinks, self._frame_at(self._samples - len(begun)), begun)
+        self._detector.note_listener()
 
-    def collect(self) -> FloatArray:
-        """Checks the source, and takes its new samples.
+    def ready(self, now: float) -> int:
+        """Whether the newest samples can be scored as they are in the ring, which is then done by `accept`.
+
+        Args:
+            now: on the monotonic clock.
 
         Returns:
-            whole hops (m · hop_length,). If there are any, their portion must be passed to `process`.
+            the number of their whole hops, 0 if there are none yet; LOOK: `collect` has to look at the stream.
         """
-        now = time.monotonic()
-        if self._health is not None:
-            self._check_source(self._health, now)
-        preprocessor, reader, marks = self._preprocessor, self._preprocessor.reader, self.source.marks
-        while marks and reader.read >= marks[0].index:
+        if self._look_first:
+            return LOOK
+        health = self.input.health
+        if health is not None:
+            if found := health.check(now):
+                self._report(found)
+            if not health.undisturbed:
+                return LOOK
+        return self.input.ready(now)
+
+    def accept(self, samples: FloatArray, row: int) -> None:
+        """Takes note of a row of samples (n, k · hop_length) that are scored as they were read from the ring."""
+        count = samples.shape[1]
+        self.input.preprocessor.scored += count
+        self._samples += count
+        if self._tracker.wants_samples:
+            self._tracker.samples(samples[row].copy())  # they are in a buffer that is used again
+
+    def examine(self, samples: FloatArray) -> FloatArray:
+        """As `collect`, of samples (n,) that were read from the ring already, and are unusual."""
+        return self._use(self.input.preprocessor.examine(samples.copy()))
+
+    def collect(self, now: float) -> FloatArray:
+        """Checks the source, and takes its new samples.
+
+        Args:
+            now: on the monotonic clock.
+
+        Returns:
+            whole hops (m · hop_length,). If there are any, `after_scores` must be called when they have been scored.
+        """
+        health, marks = self.input.health, self.source.marks
+        if health is not None:
+            self._check_source(health, now)
+        while marks and self.input.reader.read >= marks[0].index:
             mark = marks.popleft()
             if mark.kind == "end":
                 self.ended = True
                 return _NO_HOPS
             self._apply_mark(mark)
-        chunk = max(1, int((LIVE_CHUNK_S if self.source.speed <= 2 else FAST_CHUNK_S) * preprocessor.ring_rate))
-        limit = min(chunk, marks[0].index - reader.read) if marks else chunk
-        if self._health is not None:
-            if self._health.lost:
-                preprocessor.discard()
-                return _NO_HOPS
-            if self._health.held_from is not None:
-                limit = min(limit, self._health.held_from - reader.read)
-        hop = max(1, int(self._hop_s * preprocessor.ring_rate))
-        if reader.available < min(hop, limit) or (self.source.live and now - reader.written_at < DELIVERY_S):
+        if health is not None and health.lost:
+            self.input.preprocessor.discard()
             return _NO_HOPS
-        return self._take(limit)
+        limit = self.input.limit(now)
+        return self._use(self.input.take(limit)) if limit > 0 else _NO_HOPS
 
-    def process(self, portion: Portion) -> None:
-        """Passes the portion of the hops that were collected last to the detector."""
-        if self._recent is not None:
-            self._recent.push(portion.frames)
-        if self._detector.push(portion):
-            self.processing.add(time.monotonic() - self._arrived)
+    def after_scores(self) -> None:
+        """To be called when hops of `collect` or `examine` have been scored."""
         self._check_silence()
+        self._note_steady()
 
     def fail(self, error: MonitorError, *, beyond_repair: bool = False) -> None:
         """Ends the stream with an error.
@@ -257,34 +274,38 @@ class MonitoredStream:
     def finish(self) -> None:
         """Scores the remaining samples, and ends ongoing events. Sound that arrives later is not taken."""
         self.ended = True
-        if self._health is not None:
-            if not self._health.lost and self._open:
-                reader, held_from = self._preprocessor.reader, self._health.held_from
-                hops = self._take(reader.available if held_from is None else held_from - reader.read)
+        if (health := self.input.health) is not None:
+            if not health.lost and self._open:
+                hops = self._use(self.input.take_rest())
                 if len(hops):
-                    self.process(self._push(hops))
-            self._report(self._health.finish(time.monotonic()))
-        self._interruptions.finish(self._now(), self._preprocessor.ring_rate)
+                    self.group.score(hops, self.number)
+                    self._check_silence()
+            self._report(health.finish(time.monotonic()))
+        self._interruptions.finish(self._now(), self.input.ring_rate)
         self._end_recording()
-        self._preprocessor.discard()
+        self.input.preprocessor.discard()
 
-    def publish(self, load: float, *, finished: bool = False) -> None:
+    def publish(self, load: float, *, finished: bool = False, decide: bool = True) -> None:
         """Updates `latest`.
 
         Args:
             load: share of time that the engine is busy, 0 to 1.
             finished: whether the stream has ended.
+            decide: whether to evaluate first, of this stream alone, what was scored since the last decision.
         """
-        detector, health = self._detector, self._health
-        detector.decide()
+        detector, health = self._detector, self.input.health
+        if decide:
+            detector.decide()
         if health is not None and health.open is not None:
             detector.advance(self._samples / self._rate + time.monotonic() - health.open.began)
         state = health.state if health is not None else None
+        levels = self.group.levels
         failure = str(self.error) if finished and self.error else ""
         broke_off = not isinstance(self.error, RecordingsLeftOut)
         snapshot = self._view.update(
             State.LOST if failure and broke_off else state or self._state_of(detector),
-            level=self._level, position_s=self._samples / self._rate, lost_s=self._interruptions.lost_s,
+            levels=(levels.rms_dbfs(self.number), levels.peak_dbfs(self.number)), processing=self.processing,
+            position_s=self._samples / self._rate, lost_s=self._interruptions.lost_s,
             events=self._tracker.current(detector.anomaly), sinks=self.sinks, load=load, finished=finished,
             failure=failure,
         )  # fmt: skip
@@ -294,38 +315,43 @@ class MonitoredStream:
         overloaded = self._interruptions.overloaded and detector.state is not State.ANOMALY
         return State.OVERLOADED if overloaded else detector.state
 
-    def _push(self, hops: FloatArray) -> Portion:
-        """Scores whole hops (m · hop_length,) of this stream alone."""
-        return self.batch.push(hops[None], (self.number,)).portions()[0]
+    @property
+    def _portion_s(self) -> float:
+        """Seconds of live sound that are scored at a time; less with several streams, which share what a turn costs."""
+        return self._config.listening.portion_ms / 1000 / len(self.group.batch)
 
-    def _take(self, limit: int) -> FloatArray:
-        """Takes at most `limit` samples of the ring; returns whole hops (m · hop_length,)."""
-        preprocessor, reader = self._preprocessor, self._preprocessor.reader
-        chunk = preprocessor.take(limit)
-        self._arrived = reader.written_at - reader.available / preprocessor.ring_rate
+    def _use(self, chunk: Chunk) -> FloatArray:
+        """Takes note of samples that were read, whatever they are; returns whole hops (m · hop_length,)."""
         if chunk.lost:
             self._interrupt()
-            self._resume_after_gap("gap", chunk.lost / preprocessor.ring_rate, self._now())
+            self._resume_after_gap("gap", chunk.lost / self.input.ring_rate, self._now())
         self._interruptions.invalid_samples(chunk.invalid, self._now)
         if len(chunk.captured):
-            self._level.push(chunk.captured)
+            measured = Measured.of(chunk.captured[None], self.input.ring_rate)
+            self.group.levels.push(measured, np.array([self.number]))
         hops = _NO_HOPS
         if len(chunk.samples):
             self._samples += len(chunk.samples)
-            self._tracker.samples(chunk.samples)
-            hops = self._cutter.push(chunk.samples)
+            if self._tracker.wants_samples:
+                self._tracker.samples(chunk.samples)
+            hops = self.input.cutter.push(chunk.samples)
         if not len(hops):
             self._check_silence()
+        self._note_steady()
         return hops
+
+    def _note_steady(self) -> None:
+        """Takes note of whether anything is going on for which `collect` has to look at the stream."""
+        self._look_first = not (self._interruptions.quiet and self.input.passes_on)
 
     def _apply_mark(self, mark: Mark) -> None:
         """Starts a new recording, or renames the current one."""
         if mark.kind == "recording":
-            self._interruptions.finish(self._now(), self._preprocessor.ring_rate, of_recording=True)
+            self._interruptions.finish(self._now(), self.input.ring_rate, of_recording=True)
             self._end_recording()
             self._samples, self._open = 0, True
             self._begin_segment()
-            self._cutter.reset()
+            self.input.cutter.reset()
             self._detector.begin(Recording(mark.name, mark.duration_s, mark.began))
         else:
             self._detector.rename(mark.name)
@@ -335,42 +361,33 @@ class MonitoredStream:
         if not self._samples or not self._open:
             return
         self._open = False
-        hops = self._cutter.push(self._preprocessor.flush())
+        hops = self.input.flush()
         if len(hops):
-            self._detector.push(self._push(hops))
-        self._detector.push(self.batch.flush(self.number, self._cutter.remainder))
-        self._forget_frames()
+            self.group.score(hops, self.number)
+        self._detector.push(self.batch.flush(self.number, self.input.cutter.remainder))
+        self.group.forget_frames(self.number)
         self._detector.end(self._samples / self._rate)
-
-    def _attach_ring(self) -> None:
-        """Starts to read from the present ring of the source."""
-        source = self.source
-        self._preprocessor = Preprocessor(source.reader, source.sample_rate, self._rate, hold_silence=source.live)
-        self._level = LevelMeter(source.sample_rate)
-        if note := narrow_note(source.sample_rate, self.bundle.config.features):
-            log.warning("%s: %s: scores are not comparable with the limit.", source.name, note)
 
     def _check_source(self, health: StreamHealth, now: float) -> None:
         """Changes to the new ring of a source that was reopened, and reports interruptions."""
-        source = self.source
-        reopened = source.reader is not self._preprocessor.reader and source.lost_since is None
+        reopened = self.input.reopen()
         if reopened:
-            self._preprocessor.discard()
-            self._scored_before += self._preprocessor.scored
-            self._discarded_before += self._preprocessor.discarded
-            self._attach_ring()
-            self._detector.rename(source.name)
+            self.group.levels.reset(self.number)
+            self._detector.rename(self.source.name)
         self._report(health.check(now))
-        self._interruptions.check_overload(self._now, self._preprocessor.ring_rate, now)
+        self._interruptions.check_overload(self._now, self.input.ring_rate, now)
         if reopened:
-            health.attach(self._preprocessor)
+            health.attach(self.input.preprocessor)
 
     def _check_silence(self) -> None:
-        if self._health is not None:
-            self._report(self._health.after_portion(time.monotonic()))
+        if self.input.health is not None:
+            self._report(self.input.health.after_portion(time.monotonic()))
 
-    def _report(self, interruptions: list[Interruption]) -> None:
+    def _report(self, interruptions: Sequence[Interruption]) -> None:
         """Reports the beginnings and ends of interruptions as events."""
+        if not interruptions:
+            return
+        self._look_first = True
         for one in interruptions:
             self._interrupt()
             began = replace(self._now(), wall_time=time.time() - (time.monotonic() - one.began))
@@ -383,15 +400,10 @@ class MonitoredStream:
         """Restarts everything that depends on earlier samples, so that no score spans a gap."""
         self._detector.interrupt()
         self.batch.reset((self.number,))
-        self._forget_frames()
-        self._preprocessor.reset()
-        self._cutter.reset()
+        self.group.forget_frames(self.number)
+        self.input.reset()
         # Silence is known to be over only when some sound after it has been passed on: that is a segment, too.
         self._begin_segment()
-
-    def _forget_frames(self) -> None:
-        if self._recent is not None:
-            self._recent.reset()
 
     def _begin_segment(self) -> None:
         """Tells the sinks that the next samples do not continue those so far."""
@@ -409,7 +421,7 @@ class MonitoredStream:
             seconds: its length.
             began: its beginning.
         """
-        self._interruptions.end(kind, began, seconds, self._preprocessor.ring_rate, time.monotonic())
+        self._interruptions.end(kind, began, seconds, self.input.ring_rate, time.monotonic())
         self._samples += round(seconds * self._rate)
         self._detector.resume(self._samples / self._rate)
         self._begin_segment()
@@ -425,6 +437,4 @@ class MonitoredStream:
         It is computed from the age of the sample whenever it is needed, so it is right after the system's clock was
         set, and it does not drift with the clock of the sound card.
         """
-        reader, waiting_s = self._preprocessor.reader, self._preprocessor.waiting / self._preprocessor.ring_rate
-        age_s = time.monotonic() - (reader.written_at or time.monotonic())
-        return time.time() - age_s - (self._samples / self._rate + waiting_s - position_s)
+        return time.time() - self.input.newest_s_ago - (self._samples / self._rate - position_s)

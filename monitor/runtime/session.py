@@ -36,7 +36,7 @@ class Session:
     Args:
         plans: the streams.
         device: "auto", "cpu" or "cuda", as `train.device`.
-        precision: "auto", "float32" or "bfloat16", as `listening.precision`.
+        precision: as `listening.precision`.
         end_with_first_error: whether an error of one stream ends the session.
         failures: streams that could not be started, which are shown after the others.
     """
@@ -104,7 +104,7 @@ class Session:
             plans: of the streams that get another model.
             going_on: those and all others that are not removed.
         """
-        used = [(stream.batch, stream.number) for stream in going_on]
+        used = [(stream.group, stream.number) for stream in going_on]
         batches = Batches(self._device, self._precision, self.engine.pool)
         places = batches.places([plan.bundle for plan in plans.values()], used)
         return {
@@ -121,13 +121,14 @@ class Session:
         Raises:
             MonitorError: if the session has ended before.
         """
-        before = self.streams
+        before, kept = self.streams, set(change.streams)
         self.engine.change(change)
         self._failures, self._not_started = StartFailures(), ()
         # In this order, because some devices can be opened only once.
-        stop_sources([stream for stream in before if stream not in change.streams])
+        stop_sources([stream for stream in before if stream not in kept])
+        known = set(before)
         for stream in change.streams:
-            if stream not in before and not self.over():
+            if stream not in known and not self.over():
                 stream.source.start()
 
     def run(

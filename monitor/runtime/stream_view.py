@@ -8,15 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitor.audio.level import LevelMeter
 from monitor.bundle.bundle import Bundle
-from monitor.config.schema import Config
+from monitor.config.schema import Config, Features
 from monitor.core.events import Event, State
 from monitor.core.snapshot import Snapshot
 from monitor.detection.detector import Detector
 from monitor.detection.sensitivity import false_alarms, limit_note
 from monitor.outputs.sink import Sink
-from monitor.runtime.latency import Latencies, algorithmic_delay_s
+from monitor.runtime.latency import Processing, Spread, algorithmic_delay_s
 from monitor.sources.source import Source
 
 SPREAD_S = 2.0  # time between two updates of the latency statistics
@@ -25,26 +24,33 @@ SPREAD_S = 2.0  # time between two updates of the latency statistics
 class StreamView:
     """Makes the snapshots of one stream.
 
-    `latest` is the newest one, `processing` the time from the arrival of a window's last sample to the end of alarm and
-    sinks.
+    `latest` is the newest one.
 
     Args:
         detector: of the stream, which has begun.
         source: of the stream.
         bundle: the model.
         config: the settings in force.
+        portion_s: seconds of sound that are scored at a time.
         model_name: display name of the model.
         stream: name of the stream if there are several.
     """
 
     def __init__(
-        self, detector: Detector, source: Source, bundle: Bundle, config: Config, *, model_name: str, stream: str
+        self,
+        detector: Detector,
+        source: Source,
+        bundle: Bundle,
+        config: Config,
+        portion_s: float,
+        *,
+        model_name: str,
+        stream: str,
     ) -> None:
-        self.processing = Latencies()
         self.note = ""  # as in the snapshot; any thread may set it
         self._detector, self._source = detector, source
         self._began = time.monotonic()
-        self._spread, self._spread_at = self.processing.spread(), 0.0
+        self._spread, self._spread_at = Spread.of(np.zeros(0, np.float32)), 0.0
         features, empty = bundle.config.features, np.empty(0, np.float32)
         self.latest = Snapshot(
             state=State.LISTENING, source=source.name, model=model_name, score_kind=bundle.config.score.kind,
@@ -57,14 +63,15 @@ class StreamView:
             false_alarms=false_alarms(bundle, detector.limits),
             spectrogram=np.empty((0, features.n_mels), np.float32), band_hz=detector.band_hz,
             band_contribution=np.zeros(features.n_mels, np.float32),
-            algorithmic_delay_s=algorithmic_delay_s(features), stream=stream, model_id=bundle.model_id,
+            algorithmic_delay_s=_delay_s(features, portion_s), stream=stream, model_id=bundle.model_id,
         )  # fmt: skip
 
-    def note_model(self, bundle: Bundle, config: Config, model_name: str) -> None:
-        """Takes note that the stream is scored with another model."""
+    def note_model(self, bundle: Bundle, config: Config, portion_s: float, model_name: str) -> None:
+        """Takes note that the stream is scored with another model; arguments as for the class."""
         self.latest = replace(
-            self.latest, model=model_name, model_id=bundle.model_id, score_kind=bundle.config.score.kind
-        )
+            self.latest, model=model_name, model_id=bundle.model_id, score_kind=bundle.config.score.kind,
+            algorithmic_delay_s=_delay_s(bundle.config.features, portion_s),
+        )  # fmt: skip
         self.note_limits(bundle, config)
 
     def note_limits(self, bundle: Bundle, config: Config) -> None:
@@ -77,7 +84,8 @@ class StreamView:
         self,
         state: State,
         *,
-        level: LevelMeter,
+        levels: tuple[float, float],
+        processing: Processing,
         position_s: float,
         lost_s: float,
         events: tuple[Event, ...],
@@ -86,11 +94,12 @@ class StreamView:
         finished: bool,
         failure: str,
     ) -> Snapshot:
-        """Makes the snapshot of the present state, after the detector has decided on all that was pushed.
+        """Makes the snapshot of the present state; what was scored since the last decision is not part of it.
 
         Args:
             state: of the stream.
-            level: of the sound.
+            levels: RMS and peak level of the sound in dBFS.
+            processing: times from the arrival of a window's last sample to the end of alarm and sinks.
             position_s: seconds of the recording so far.
             lost_s: seconds that were not heard.
             events: the newest events.
@@ -103,7 +112,7 @@ class StreamView:
         first_slot, error_history, score_history, spectrogram = detector.timeline.view()
         share_history, lasting_history = detector.timeline.levels()
         if now - self._spread_at > SPREAD_S:
-            self._spread_at, self._spread = now, self.processing.spread()
+            self._spread_at, self._spread = now, processing.spread()
         self.latest = replace(
             self.latest,
             state=state,
@@ -113,8 +122,8 @@ class StreamView:
             error=detector.last[0],
             score=detector.last[1],
             share_of_limit=detector.share_of_limit,
-            level_dbfs=level.rms_dbfs,
-            peak_dbfs=level.peak_dbfs,
+            level_dbfs=levels[0],
+            peak_dbfs=levels[1],
             position_s=position_s,
             duration_s=detector.recording.duration_s,
             uptime_s=now - self._began,
@@ -139,3 +148,8 @@ class StreamView:
             outputs=tuple(trouble for sink in sinks if (trouble := sink.trouble)),
         )
         return self.latest
+
+
+def _delay_s(features: Features, portion_s: float) -> float:
+    """Seconds from the middle of the first window of a portion to the last sample of the portion."""
+    return algorithmic_delay_s(features) + portion_s - features.hop_s

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from monitor.audio.reader import read_blocks
 from monitor.audio.remote_recording import RemoteRecording
 from monitor.bundle.bundle import Bundle
-from monitor.config.schema import Config
+from monitor.config.schema import Config, Features
 from monitor.config.setting_types import Channel
 from monitor.core.errors import MonitorError
 from monitor.core.events import Event
 from monitor.core.types import FloatArray
 from monitor.detection.detector import Detector
 from monitor.detection.recording import Recording, RecordingResult
-from monitor.model.device import listening_precision
 from monitor.model.network import Compute, Network
+from monitor.model.precision_choice import listening_precision
 from monitor.scan.joining import Piece
 from monitor.scan.seconds import SecondRows, Seconds
 from monitor.streaming.hops import HopCutter
@@ -64,7 +64,7 @@ class _WithNetwork(Compute):
 
     made: Network | None = None
 
-    def network(self, weights: Mapping[str, NDArray[Any]]) -> Network:  # noqa: ARG002 - they are those of `made`
+    def network(self, weights: Mapping[str, NDArray[Any]], features: Features) -> Network:  # noqa: ARG002 - of `made`
         """The network that has been made of these weights."""
         assert self.made is not None
         return self.made
@@ -86,10 +86,9 @@ class PieceScorer:
     def __init__(self, bundle: Bundle, config: Config, channel: Channel | None, open_file: Open) -> None:
         self._bundle, self._config, self._open = bundle, config, open_file
         self._channel: Channel = bundle.config.features.channel if channel is None else channel
-        compute = Compute.on("cpu", listening_precision(config.listening.precision, 1, "cpu"))
-        self._compute = _WithNetwork(
-            compute.backend, compute.device, compute.precision, made=compute.network(bundle.weights)
-        )
+        compute = Compute.on("cpu", listening_precision(config.listening.precision, bundle.config, 1, "cpu"))
+        network = compute.network(bundle.weights, bundle.config.features)
+        self._compute = _WithNetwork(compute.backend, compute.device, compute.precision, made=network)
         self._rate = bundle.config.features.sample_rate
 
     def score(self, piece: Piece) -> Scored:

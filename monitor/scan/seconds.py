@@ -63,6 +63,8 @@ class SecondRows:
         batch: a batch of one stream, that of the detector.
     """
 
+    wants_frames, wants_scores = False, True
+
     def __init__(self, bundle: Bundle, batch: StreamBatch) -> None:
         self.events: list[Event] = []  # as they were reported
         self._batch = batch

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from monitor.core.array_backend import NUMPY, ArrayBackend
+from monitor.core.array_backend import NUMPY, ArrayBackend, numbers_of, on_device, run_or_numbers
 from monitor.core.types import Array, IndexArray
 
+BLOCKS_TOGETHER = 8  # streams with neighbouring numbers that complete their blocks in the same push
 BLOCKS_AT_ONCE = 4  # blocks that are summed together on a processor: more would not fit into its cache
 
 
@@ -34,80 +35,73 @@ class RollingMeans:
 
     def __init__(self, length: int, width: int, streams: int = 1, backend: ArrayBackend = NUMPY) -> None:
         self._length, self._backend = length, backend
-        # Two more slots: slot `length` is the suffix sum behind the last row, always 0; slot `length + 1` takes rows of
-        # the next block, which are written to their own slots later, and is never read.
-        self._slots = backend.upload(np.zeros((streams, length + 2, width), np.float32))
+        # One more slot: the suffix sum behind the last row of a block, always 0.
+        self._slots = backend.upload(np.zeros((streams, length + 1, width), np.float32))
         self._prefix = backend.upload(np.zeros((streams, width), np.float32))  # sum of the current block's rows
         # Rows in the current block of each stream. If all streams began at 0, all would complete their blocks in the
-        # same push, which would then take too long. So they begin evenly spread. Streams with neighbouring numbers
-        # complete their blocks together, and are neighbours in memory.
-        self._block_position = np.arange(streams, dtype=np.int64) * length // max(1, streams)
+        # same push, which would then take too long on a processor. So there they begin evenly spread. A few with
+        # neighbouring numbers, which are neighbours in memory, complete their blocks together.
+        number = np.arange(streams, dtype=np.int64) // BLOCKS_TOGETHER * BLOCKS_TOGETHER
+        self._block_position = number * length // max(1, streams) if backend.in_host_memory else number * 0
         self._blocks_at_once = BLOCKS_AT_ONCE if backend.in_host_memory else max(1, streams)
 
-    def push(self, rows: Array, streams: IndexArray, means: Array) -> None:
+    def push(self, rows: Array, streams: IndexArray | slice, means: Array) -> None:
         """Adds the next rows of some streams, and computes the mean of the last `length` rows at each of them.
 
         Args:
             rows: (n, k, width) float32.
-            streams: (n,) numbers of the streams, all different.
+            streams: (n,) numbers of the streams, all different, or a slice if they follow one another.
             means: (n, k, width) float32, written. Undefined until a stream has had `length` rows.
         """
         if self._length == 1:
             means[:] = rows
             return
-        for start in range(0, rows.shape[1], self._length):
-            part = slice(start, start + self._length)
-            self._push(rows[:, part], streams, means[:, part])
+        which = run_or_numbers(streams)
+        position, start, count = self._block_position[which], 0, rows.shape[1]
+        while start < count:
+            # No further than to the next end of a block of any stream.
+            stop = min(count, start + self._length - int(position.max()))
+            self._push(rows[:, start:stop], which, position, means[:, start:stop])
+            position = (position + (stop - start)) % self._length
+            start = stop
+        self._block_position[which] = position
+        means *= 1 / self._length
 
-    def _push(self, rows: Array, streams: IndexArray, means: Array) -> None:
-        """As `push`, for at most `length` rows of each stream, so that no stream completes two blocks."""
-        upload, length, xp = self._backend.upload, self._length, self._backend.xp
-        count, width = rows.shape[1:]
-        flat = self._slots.reshape((-1, width))
-        first = streams[:, None] * (length + 2)
-        position = self._block_position[streams][:, None] + np.arange(count)
+    def _push(self, rows: Array, streams: IndexArray | slice, position: IndexArray, means: Array) -> None:
+        """As `push`, for rows that end no later than the current block of any stream, and without dividing the sums.
 
+        `position` (n,) is the number of rows that each stream has in its current block.
+        """
+        upload, add, count = self._backend.upload, self._backend.xp.add, rows.shape[1]
+        which = on_device(streams, self._backend)
+        total = self._prefix[which]
+        for step in range(count):
+            total = add(total, rows[:, step], out=means[:, step])
+        self._prefix[which] = total
         # The suffix sums of the previous block are read before the new rows overwrite them.
-        suffix_slots = upload((first + np.minimum(position + 1, length)).ravel())
-        suffix_sums = xp.take(flat, suffix_slots, axis=0).reshape(rows.shape)
-        flat[upload((first + np.where(position < length, position, length + 1)).ravel())] = rows.reshape((-1, width))
-
-        self._sum_complete_blocks(streams[position[:, -1] >= length - 1])
-        number, step = np.nonzero(position >= length)  # rows of the next block
-        if len(number):
-            slot = first[number, 0] + position[number, step] - length
-            number, step, next_slot = upload(number), upload(step), upload(slot + 1)
-            suffix_sums[number, step] = flat[next_slot]
-            flat[upload(slot)] = rows[number, step]
-
-        indices = upload(streams)
-        total = self._prefix[indices]
-        starts_block = position == length
-        any_starts, starts_block = starts_block.any(axis=0), upload(starts_block)
-        for row in range(count):
-            if any_starts[row]:
-                total = xp.where(starts_block[:, row, None], xp.zeros_like(total), total)
-            means[:, row] = total + rows[:, row]
-            total = means[:, row]
-        completed = upload(position[:, -1] == length - 1)
-        self._prefix[indices] = xp.where(completed[:, None], xp.zeros_like(total), total)
-        self._block_position[streams] = (position[:, -1] + 1) % length
-        means += suffix_sums
-        means *= 1 / length
+        if isinstance(streams, slice) and (position == position[0]).all():
+            first = int(position[0])
+            means += self._slots[which, first + 1 : first + count + 1]
+            self._slots[which, first : first + count] = rows
+        else:
+            slots = upload(position[:, None] + np.arange(count))
+            numbers = upload(numbers_of(streams)[:, None])
+            means += self._slots[numbers, slots + 1]
+            self._slots[numbers, slots] = rows
+        complete = np.flatnonzero(position + count == self._length)
+        if len(complete):
+            numbers = numbers_of(streams)[complete]
+            self._prefix[on_device(run_or_numbers(numbers), self._backend)] = 0.0
+            self._sum_complete_blocks(numbers)
 
     def _sum_complete_blocks(self, streams: IndexArray) -> None:
         """Replaces the complete blocks of these streams by their suffix sums, consecutive streams together."""
         numbers = np.sort(streams)
-        done = 0
-        while done < len(numbers):
-            run = 1
-            while (
-                run < self._blocks_at_once and done + run < len(numbers) and numbers[done + run] == numbers[done] + run
-            ):
-                run += 1
-            first = int(numbers[done])
-            replace_by_suffix_sums(self._slots[first : first + run, : self._length])
-            done += run
+        for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
+            stop = int(run[-1]) + 1
+            for first in range(int(run[0]), stop, self._blocks_at_once):
+                last = min(stop, first + self._blocks_at_once)
+                replace_by_suffix_sums(self._slots[first:last, : self._length])
 
 
 def replace_by_suffix_sums(blocks: Array) -> None:

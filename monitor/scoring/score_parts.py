@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from monitor.config.schema import Score
 
-# The statistics of a window, n_mels numbers each, in the order of the columns in a row of window statistics. The first
+# The statistics of a window, in the order of the columns in a row (`monitor.scoring.row_layout`). The first
 # ALWAYS_MEASURED of them are always computed, the others up to the last one that the kind of score uses.
-STATISTICS = ("residual", "band_error", "level", "change", "highest", "lowest")
+STATISTICS = ("residual", "error", "level", "change", "highest", "lowest")
 ALWAYS_MEASURED = 2
 
 
@@ -34,18 +34,13 @@ class ScorePart:
     of_peaks: bool = False  # whether its numbers are the peaks of mean rows, and not means of `statistics`
 
     @property
-    def columns(self) -> tuple[int, int]:
+    def range(self) -> tuple[int, int]:
         """Indices in STATISTICS: of the first statistic, and one past the last."""
         first = STATISTICS.index(self.statistics[0])
         return first, first + len(self.statistics)
 
-    def slice(self, n_mels: int) -> slice:
-        """The columns of this part in a row of window statistics."""
-        first, last = self.columns
-        return slice(first * n_mels, last * n_mels)
-
     def size(self, n_mels: int) -> int:
-        """The number of these columns."""
+        """The number of columns of these statistics in a row."""
         return len(self.statistics) * n_mels
 
 
@@ -93,6 +88,6 @@ def parts_of(score: Score) -> tuple[ScorePart, ...]:
     return parts if score.extremes else tuple(_MEAN_SPECTRUM if p is PARTS["spectrum"] else p for p in parts)
 
 
-def row_width(score: Score, n_mels: int) -> int:
-    """The number of columns of band statistics in a row of window statistics."""
-    return max([ALWAYS_MEASURED, *(part.columns[1] for part in parts_of(score))]) * n_mels
+def measured_statistics(score: Score) -> int:
+    """How many of STATISTICS are computed for this kind of score."""
+    return max([ALWAYS_MEASURED, *(part.range[1] for part in parts_of(score))])

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from monitor.config.schema import Config, Features, Score
-from monitor.core.array_backend import NUMPY, ArrayBackend, namespace
+from monitor.core.array_backend import NUMPY, ArrayBackend, namespace, on_device
 from monitor.core.types import Array, DoubleArray, FloatArray, IndexArray
 from monitor.scoring.attribution import signed_contributions
-from monitor.scoring.gaussian import TINY, Reference
+from monitor.scoring.gaussian import TINY, Reference, SquaredDistance
 from monitor.scoring.rhythm import Rhythm
 from monitor.scoring.row_layout import RowLayout
 from monitor.scoring.score_parts import PEAKS, parts_of
-from monitor.scoring.window_stats import reconstruction_error
 
 
 class Scorer:
@@ -55,41 +54,48 @@ class Scorer:
     ) -> None:
         self.kind, self.parts = config.score.kind, parts_of(config.score)
         self.layout = layout or RowLayout.of(config)
+        self._columns = [self.layout.columns(part) for part in self.parts]
         self._n_mels, self._backend, self._rhythm = config.features.n_mels, backend, rhythm
         self._usual_error = usual_band_error.astype(np.float64)
         if missing := [part.name for part in self.parts if part.name not in references]:
             raise ValueError(f"the {self.kind} score needs reference distributions of: {', '.join(missing)}")
         self._fitted = [references[part.name] for part in self.parts]
-        self._on_device = [one.uploaded(backend) for one in self._fitted]
         self._peaks = references.get(PEAKS.name) if self.layout.peaks else None
-        self._peaks_on_device = None if self._peaks is None else self._peaks.uploaded(backend)
+        # Of the fused parts, and last of the peaks, if the machine has any.
+        compared = self._fitted if self._peaks is None else [*self._fitted, self._peaks]
+        self._distances = [SquaredDistance(one, backend) for one in compared]
+        self._host_distances = self._distances if backend is NUMPY else [SquaredDistance(one) for one in compared]
         shifts = [np.zeros((streams, one.size)) for one in self._fitted]
+        self._any_shift = False  # whether a stream has been recentred
         # With numpy these share the arrays of `_shifts`, so that a shift changes in both.
         self._shifts, self._shifts_on_device = shifts, [backend.upload(one) for one in shifts]
         # The mean of ln d² of each part, and the weights of the parts: for means over score.window_s, and over whole
         # recordings.
         stats = np.stack([one.log_distance for one in self._fitted], axis=1) if self._fitted else np.zeros((2, 0, 2))
-        self._fusion = [(backend.upload(one[:, 0].copy()), backend.upload(part_weights(one))) for one in stats]
+        self._fusion = [list(zip(one[:, 0].tolist(), part_weights(one).tolist(), strict=True)) for one in stats]
 
-    def __call__(self, means: Array, *, whole_recordings: bool = False, streams: IndexArray | None = None) -> Array:
+    def __call__(
+        self, means: Array, *, whole_recordings: bool = False, streams: IndexArray | slice | None = None
+    ) -> Array:
         """Computes the anomaly scores of mean rows.
 
         Args:
             means: (…, mean_width) mean rows, as `layout` describes them; (n, k, mean_width) if `streams` is given.
             whole_recordings: whether the means are over whole recordings, not over score.window_s.
-            streams: (n,) numbers of the streams, if each stream has its own centres.
+            streams: (n,) numbers of the streams, or a slice if they follow one another; None: their own centres are not
+                used.
 
         Returns:
             scores (…) float64.
         """
         xp = namespace(means)
         if self.kind == "error":
-            return xp.astype(reconstruction_error(means, self._n_mels), xp.float64)
+            return xp.astype(self.layout.reconstruction_error(means), xp.float64)
         shifts: list[Array | float] = [0.0] * len(self.parts)
-        if streams is not None:
-            indices = self._backend.upload(streams)
-            shifts = [shift[indices][:, None] for shift in self._shifts_on_device]
-        log_score = self._log_fused(means, self._on_device, shifts, self._fusion[int(whole_recordings)])
+        if streams is not None and self._any_shift:
+            which = on_device(streams, self._backend)
+            shifts = [shift[which][:, None] for shift in self._shifts_on_device]
+        log_score = self._log_fused(means, self._distances, shifts, self._fusion[int(whole_recordings)])
         for other in self._alternatives(means, int(whole_recordings)):
             log_score = xp.where(other > log_score, other, log_score)  # where there is none (NaN), it is not higher
         return xp.exp(log_score)
@@ -113,16 +119,16 @@ class Scorer:
         bands = self._n_mels
         means = means.astype(np.float64)
         if self.kind == "error":
-            excess = means[..., bands : 2 * bands] - self._usual_error
+            excess = means[..., self.layout.error_columns] - self._usual_error
             total = np.maximum(np.abs(excess).sum(axis=-1, keepdims=True), TINY)
             return excess / total, -means[..., :bands]
         share, direction = np.zeros((*means.shape[:-1], bands)), np.zeros((*means.shape[:-1], bands))
         mode_shares = self.layout.mode_shares(means)
         stats = np.stack([one.log_distance[int(whole_recordings)] for one in self._fitted])
-        parts = zip(self.parts, self._fitted, self._shifts, part_weights(stats), strict=True)
-        for part, reference, shift, weight in parts:
+        parts = zip(self.parts, self._columns, self._fitted, self._shifts, part_weights(stats), strict=True)
+        for part, columns, reference, shift, weight in parts:
             own_shift = 0.0 if stream is None else shift[stream]
-            part_share, offset = reference.terms(means[..., self.layout.columns(part)], mode_shares, own_shift)
+            part_share, offset = reference.terms(means[..., columns], mode_shares, own_shift)
             share += weight * part_share.reshape(*part_share.shape[:-1], len(part.statistics), bands).sum(axis=-2)
             direction = part.sign_of_new * offset[..., :bands]
         if self._peaks is not None or self._rhythm is not None:
@@ -158,6 +164,7 @@ class Scorer:
 
         None: to the model's centres.
         """
+        self._any_shift = self._any_shift or offsets is not None
         for part, host, device in zip(self.parts, self._shifts, self._shifts_on_device, strict=True):
             host[stream] = 0.0 if offsets is None else offsets[part.name]
             if device is not host:
@@ -168,10 +175,9 @@ class Scorer:
     ) -> None:
         """Replaces the shares (…, n_mels) of the fused parts, in place, where an alternative is more unusual."""
         shifts: list[Array | float] = [0.0 if stream is None else shift[stream] for shift in self._shifts]
-        stats = np.stack([one.log_distance[row] for one in self._fitted])
-        highest = self._log_fused(means, self._fitted, shifts, (stats[:, 0], part_weights(stats)))
+        highest = self._log_fused(means, self._host_distances, shifts, self._fusion[row])
         if self._peaks is not None:
-            ratio = np.asarray(self._log_ratio_of_peaks(self._peaks, means, row))
+            ratio = np.asarray(self._log_ratio_of_peaks(means, self._host_distances[-1], self._peaks, row))
             of_peaks, offset = self._peaks.terms(means[..., self.layout.peak_columns])
             higher = ratio > highest
             share[...] = np.where(higher[..., None], of_peaks, share)
@@ -187,32 +193,31 @@ class Scorer:
         `row` is that of `log_distance`: 0 for means over score.window_s, 1 for means over whole recordings.
         """
         found: list[Array] = []
-        if self._peaks_on_device is not None:
-            found.append(self._log_ratio_of_peaks(self._peaks_on_device, means, row))
+        if self._peaks is not None:
+            found.append(self._log_ratio_of_peaks(means, self._distances[-1], self._peaks, row))
         if self._rhythm is not None:
             found.append(log_ratio(mean_surprise(means, self.layout), self._rhythm.log_distance[row]))
         return found
 
-    def _log_ratio_of_peaks(self, reference: Reference, means: Array, row: int) -> Array:
-        xp = namespace(means)
-        squared = reference.squared_distance(means[..., self.layout.peak_columns])
-        return log_ratio(xp.log(xp.clip(squared, TINY, None)), reference.log_distance[row])
+    def _log_ratio_of_peaks(self, means: Array, distance: SquaredDistance, peaks: Reference, row: int) -> Array:
+        squared = distance(means[..., self.layout.peak_columns])
+        return log_ratio(namespace(means).log(squared + TINY), peaks.log_distance[row])
 
     def _log_fused(
         self,
         means: Array,
-        references: Sequence[Reference],
+        distances: Sequence[SquaredDistance],
         shifts: Sequence[Array | float],
-        fusion: tuple[Array, Array],
+        fusion: Sequence[tuple[float, float]],
     ) -> Array:
         """The logarithm of the fused score (…) of mean rows; `fusion` has mean ln d² and the weight of each part."""
-        xp, mode_shares = namespace(means), self.layout.mode_shares(means)
-        squared = [
-            reference.squared_distance(means[..., self.layout.columns(part)], mode_shares, shift)
-            for part, reference, shift in zip(self.parts, references, shifts, strict=True)
-        ]
-        mean_log, weights = fusion
-        return (xp.log(xp.clip(xp.stack(squared, axis=-1), TINY, None)) - mean_log) @ weights
+        log, mode_shares = namespace(means).log, self.layout.mode_shares(means)
+        total = 0.0
+        parts = zip(self._columns, distances, shifts, fusion, strict=False)  # without the distance of the peaks
+        for columns, distance, shift, (mean_log, weight) in parts:
+            squared = distance(means[..., columns], mode_shares, shift)
+            total = total + (log(squared + TINY) - mean_log) * weight
+        return total
 
 
 def part_weights(normal_stats: DoubleArray) -> DoubleArray:

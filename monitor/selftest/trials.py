@@ -12,6 +12,7 @@ from monitor.config.schema import Config
 from monitor.core.events import Event, ScoreRows
 from monitor.core.types import DoubleArray, FloatArray
 from monitor.detection.detector import Detector
+from monitor.detection.detectors import Detectors
 from monitor.detection.recording import Recording
 from monitor.streaming.stream_batch import StreamBatch
 
@@ -20,6 +21,8 @@ PUSHED_S = 1.0  # sound that is scored at once
 
 class _FirstReport:
     """A listener of a detector that keeps when the first anomaly was reported, in seconds of the stream."""
+
+    wants_frames, wants_scores = False, False
 
     def __init__(self) -> None:
         self.at_s = math.nan
@@ -53,7 +56,8 @@ def first_reports(
     hop = bundle.config.features.hop_length
     batch = StreamBatch(bundle, len(sounds))
     found = [_FirstReport() for _ in sounds]
-    detectors = [Detector(bundle, config, batch, number, one) for number, one in enumerate(found)]
+    together = Detectors(batch)
+    detectors = [Detector(bundle, config, batch, number, one, detectors=together) for number, one in enumerate(found)]
     for number, detector in enumerate(detectors):
         if offsets is not None:
             batch.recentre(offsets, number)
@@ -62,11 +66,9 @@ def first_reports(
     listened = list(range(len(sounds)))
     for start in range(0, sounds.shape[1] // hop * hop, step):
         part = np.ascontiguousarray(sounds[listened, start : min(start + step, sounds.shape[1] // hop * hop)])
-        for number, portion in zip(listened, batch.push(part, listened).portions(), strict=True):
-            detectors[number].push(portion)
+        together.push(batch.push(part, listened), np.array(listened))
         listened = [number for number in listened if math.isnan(found[number].at_s)]
         if not listened:
             break
-    for number in listened:
-        detectors[number].decide()
+    together.decide(np.array(listened, np.int64))
     return np.array([one.at_s for one in found])

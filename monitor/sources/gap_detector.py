@@ -85,7 +85,8 @@ class GapDetector:
         The gap after a stall is before the sample `held_from` (before the call): it is only returned when all samples
         before that one have been read.
         """
-        written, written_at = self._reader.written, self._reader.written_at
+        ring = self._reader.ring
+        written, written_at = ring.written, ring.written_at
         if self._held_from is not None:
             return self._release(now, written, written_at)
         if written == self._written:

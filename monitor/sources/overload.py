@@ -20,6 +20,11 @@ class Overload:
         self.missing_s = 0.0  # since the beginning of the present overload; before one, in the last minute
         self._gaps: deque[tuple[float, float]] = deque()  # end and length of each gap in the last minute
 
+    @property
+    def quiet(self) -> bool:
+        """Whether `active` cannot change before there is another gap."""
+        return not self._gaps and not self.active
+
     def add_gap(self, ended: float, seconds: float) -> None:
         """Adds a gap."""
         self._gaps.append((ended, seconds))
@@ -27,7 +32,7 @@ class Overload:
 
     def check(self, now: float) -> bool:
         """Returns whether `active` has changed."""
-        if not self._gaps and not self.active:
+        if self.quiet:
             return False
         while self._gaps and self._gaps[0][0] < now - PERIOD_S:
             self._gaps.popleft()

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.audio.invalid_samples import replace_invalid
+from monitor.audio.invalid_samples import MAX_AMPLITUDE, replace_invalid
 from monitor.audio.resampling import Resampler
 from monitor.audio.ring_buffer import RingReader
-from monitor.core.types import FloatArray
+from monitor.core.types import BoolArray, FloatArray
 
 SILENT_S = 0.5  # a signal that is constant for this long is silent; no working microphone delivers that
 TAIL_S = 0.01  # a constant end of at least this length is held back until it is known whether the signal stays constant
@@ -66,10 +66,29 @@ class Preprocessor:
         if taken.lost:
             self.discarded += taken.lost
             self.reset()
-        samples, invalid = replace_invalid(taken.samples)
+        return self.examine(taken.samples, taken.lost)
+
+    def examine(self, taken: FloatArray, lost: int = 0) -> Chunk:
+        """Makes the next samples of the ring (n,), which have been read, ready to be scored.
+
+        Args:
+            taken: the samples.
+            lost: number of samples just before them that were overwritten in the ring.
+        """
+        samples, invalid = replace_invalid(taken)
         usable = self._without_silence(samples) if self._hold_silence and len(samples) else samples
         self.scored += len(usable)
-        return Chunk(samples, self._resampler.push(usable) if len(usable) else self._empty, taken.lost, invalid)
+        return Chunk(samples, self._resampler.push(usable) if len(usable) else self._empty, lost, invalid)
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether the next samples are scored as they are in the ring, unless they are `unusual`."""
+        return self._resampler.passes_on and not self.holds_back
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the newest samples are a constant signal, which is held back or discarded."""
+        return self.silent or self._held_count > 0
 
     def flush(self) -> FloatArray:
         """Returns the samples (m,) that the resampler still holds at the end of the sound."""
@@ -105,3 +124,19 @@ class Preprocessor:
             self._held, self._held_count = [samples[len(samples) - tail :]], tail
             samples = samples[: len(samples) - tail]
         return np.concatenate((*before, samples)) if before else samples
+
+
+def unusual(samples: FloatArray, peaks: FloatArray, sample_rate: int) -> BoolArray:
+    """Which of the next samples of several streams have to be examined, because they may not be scored as they are.
+
+    Args:
+        samples: (n, m).
+        peaks: (n,) the highest absolute value of each row, NaN if it contains one.
+        sample_rate: in Hz.
+
+    Returns:
+        (n,): those that contain invalid samples, or end with a constant signal, which may be the beginning of silence.
+    """
+    tail = samples[:, -max(1, int(TAIL_S * sample_rate)) :]
+    found: BoolArray = ~(peaks <= MAX_AMPLITUDE) | (tail == tail[:, -1:]).all(axis=1)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 from monitor.audio.ring_buffer import RingReader
@@ -62,32 +63,41 @@ class StreamHealth:
             return None
         return State.LOST if self.lost else State.NO_SIGNAL
 
-    def check(self, now: float) -> list[Interruption]:
+    @property
+    def undisturbed(self) -> bool:
+        """Whether there is no interruption, and all samples may be read."""
+        return self.open is None and self._gaps.held_from is None
+
+    def check(self, now: float) -> Sequence[Interruption]:
         """Returns the interruptions that have begun or ended by `now` on the monotonic clock."""
+        source, lost = self._source, self.lost
+        lost_since = source.lost_since
+        if lost_since is None and not lost:
+            gap = self._gaps.check(now)
+            if gap is None and source.overflows == self._overflows:
+                return ()  # nearly always, and quick: it is done for each stream in each turn
+            return self._found_gap(gap, now)
         found: list[Interruption] = []
-        lost_since = self._source.lost_since
-        if lost_since is not None:
-            if not self.lost:
-                self._gaps.restart()
-                self._close(lost_since, found)
-                self._begin("lost", lost_since, found)
-        elif self.lost:
+        if lost_since is not None and not lost:
+            self._gaps.restart()
+            self._close(lost_since, found)
+            self._begin("lost", lost_since, found)
+        elif lost_since is None:
             self._gaps.restart()
             self._close(now, found)
-        else:
-            self._check_for_gap(now, found)
         return found
 
-    def _check_for_gap(self, now: float, found: list[Interruption]) -> None:
-        gap = self._gaps.check(now)
-        if gap is None and self._source.overflows != self._overflows:
+    def _found_gap(self, gap: Interruption | None, now: float) -> Sequence[Interruption]:
+        found: list[Interruption] = []
+        if gap is None:
             self._overflows = self._source.overflows
             gap = self._gaps.overflowed(now)
-        if gap is not None and gap.ended is not None:
+        if gap.ended is not None:
             self._close(gap.began, found)
             began = max(gap.began, self._newest_end)
             self._newest_end = max(gap.ended, began)
             found.append(Interruption("gap", began, self._newest_end))
+        return found
 
     def after_portion(self, now: float) -> list[Interruption]:
         """To be called after each portion that was read: returns the beginning or the end of silence."""

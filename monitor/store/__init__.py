@@ -24,6 +24,7 @@ __all__ = [
     "retention",
     "rows",
     "running_values",
+    "score_sums",
     "selftests",
     "share_history",
     "spool",

@@ -84,13 +84,14 @@ class SpooledWriter(StoreWriter):
         """Since when the store has been away, Unix time; None if it is there."""
         return self._copier.away_since
 
-    def write(self, entry: Entry) -> None:
-        """Writes an entry. It may be written again if its transaction fails."""
-        if isinstance(entry, StreamEntry):
-            self._streams[entry.stream] = entry
-        elif isinstance(entry, ModelEntry):
-            self._models[entry.model_id] = entry
-        super().write(entry)
+    def write(self, *entries: Entry) -> None:
+        """Writes entries. They may be written again if their transaction fails."""
+        for entry in entries:
+            if isinstance(entry, StreamEntry):
+                self._streams[entry.stream] = entry
+            elif isinstance(entry, ModelEntry):
+                self._models[entry.model_id] = entry
+        super().write(*entries)
 
     def finish(self) -> None:
         """Copies what is left, and ends the thread that copies. What is not copied in time waits for the next start."""

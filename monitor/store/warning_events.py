@@ -29,6 +29,10 @@ class WarningEvents:
         self._end_s = 0.0  # end of the last score in the state WARNING
         self._warned = False  # whether the newest score is in it
 
+    def __bool__(self) -> bool:
+        """Whether a warning goes on; without one, only scores in the state WARNING change anything."""
+        return self._event is not None
+
     def scores(self, rows: ScoreRows) -> None:
         """Takes the next scores."""
         start_s, end_s = rows.first * rows.hop_s, (rows.first + len(rows.score)) * rows.hop_s

@@ -115,9 +115,9 @@ class StoreWriter:
         """
         self.write(EventEntry(event.stream, rows.event_columns(event, peak_share, mean_share)))
 
-    def minute(self, row: MinuteRow) -> None:
-        """Writes the values of a minute of a stream."""
-        self.write(MinuteEntry(row))
+    def minute(self, *rows: MinuteRow) -> None:
+        """Writes the values of a minute of streams."""
+        self.write(*map(MinuteEntry, rows))
 
     def files(
         self,
@@ -160,16 +160,16 @@ class StoreWriter:
         """Adds an entry to the audit trail; the arguments are those of `monitor.store.audit.record`."""
         self.write(AuditEntry(by, what, subject, before, after, time.time()))
 
-    def write(self, entry: Entry) -> None:
-        """Writes an entry. It may be written again if its transaction fails."""
+    def write(self, *entries: Entry) -> None:
+        """Writes entries. They may be written again if their transaction fails."""
         with self._lock:
             if self._closed:
-                self._worker.lost += 1
+                self._worker.lost += len(entries)
                 return
-            if len(self._waiting) >= QUEUED:
+            self._waiting.extend(entries)
+            while len(self._waiting) > QUEUED:
                 self._waiting.popleft()
                 self._worker.lost += 1
-            self._waiting.append(entry)
             if self._scheduled:
                 return
             self._scheduled = True

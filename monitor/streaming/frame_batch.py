@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from monitor.config.schema import Features
-from monitor.core.array_backend import NUMPY, ArrayBackend, to_numpy
+from monitor.core.array_backend import NUMPY, ArrayBackend, on_device, to_numpy
 from monitor.core.thread_pool import ThreadPool
 from monitor.core.types import Array, FloatArray, IndexArray
 from monitor.features.mel import MelTransform
@@ -47,17 +47,17 @@ class FrameBatch:
         last = to_numpy(other._last_samples[other_stream : other_stream + 1])
         self._last_samples[self._backend.upload(np.array([stream]))] = self._backend.upload(last.copy())
 
-    def push(self, samples: Array, streams: IndexArray, out: Array) -> None:
+    def push(self, samples: Array, streams: IndexArray | slice, out: Array) -> None:
         """Adds the next k hops of n streams, and computes one frame for each hop.
 
         Args:
             samples: (n, k · hop_length), on the device of the backend.
-            streams: (n,) numbers of the streams, all different.
+            streams: (n,) numbers of the streams, all different, or a slice if they follow one another.
             out: (n, k, n_mels), written. The first `delay` frames of a stream are invalid.
         """
-        count, indices = samples.shape[1] // self._hop, self._backend.upload(streams)
-        samples = self._backend.xp.concat((self._last_samples[indices], samples), axis=1)
-        self._last_samples[indices] = samples[:, count * self._hop :]
+        count, which = samples.shape[1] // self._hop, on_device(streams, self._backend)
+        samples = self._backend.xp.concat((self._last_samples[which], samples), axis=1)
+        self._last_samples[which] = samples[:, count * self._hop :]
         self.hops[streams] += count
         self._transform(samples, self._pool, out)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from monitor.core.types import DoubleArray, FloatArray, IndexArray
-from monitor.scoring.window_stats import reconstruction_error
+from monitor.scoring.row_layout import RowLayout
 
 
 class Portion(NamedTuple):
@@ -42,12 +42,13 @@ class BatchResult:
     score: DoubleArray  # (n, k)
     valid_frames: IndexArray  # (n,)
     valid_rows: IndexArray  # (n,)
+    layout: RowLayout  # of rows and means
 
     def portions(self) -> list[Portion]:
         """The valid results of each stream, as views."""
         # Errors are computed for all streams at once, which is faster than one by one.
-        n_mels, count = self.frames.shape[2], self.frames.shape[1]
-        error, rolling_error = reconstruction_error(self.rows, n_mels), reconstruction_error(self.means, n_mels)
+        count = self.frames.shape[1]
+        error, rolling_error = map(self.layout.reconstruction_error, (self.rows, self.means))
         portions = []
         for i, (frames, rows) in enumerate(zip(self.valid_frames.tolist(), self.valid_rows.tolist(), strict=True)):
             frame, row = slice(count - frames, count), slice(count - rows, count)

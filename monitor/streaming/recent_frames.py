@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from monitor.bundle.bundle import Bundle
-from monitor.core.types import FloatArray
+from monitor.core.types import FloatArray, IndexArray
 from monitor.scoring.rhythm import LONGEST_S
 from monitor.scoring.scorer import rolling_length
 
@@ -28,32 +28,53 @@ def can_follow(new: Bundle, before: Bundle) -> bool:
 
 
 class RecentFrames:
-    """Keeps the last power mel frames of one stream that has begun, or begun again after a gap.
+    """Keeps the last power mel frames of streams, each since it has begun, or begun again after a gap.
 
     Args:
-        count: how many are kept.
+        count: how many are kept of each stream.
         n_mels: number of bands.
+        streams: their number.
     """
 
-    def __init__(self, count: int, n_mels: int) -> None:
-        self.n_mels = n_mels
-        self._kept = np.zeros((count, n_mels), np.float32)
-        self.pushed = 0  # frames since the stream started
+    def __init__(self, count: int, n_mels: int, streams: int = 1) -> None:
+        self._kept = np.zeros((streams, count, n_mels), np.float32)
+        self._pushed = np.zeros(streams, np.int64)  # frames since each stream started
 
-    def reset(self) -> None:
-        """Forgets all: the stream starts again."""
-        self.pushed = 0
+    def reset(self, stream: int) -> None:
+        """Forgets all of a stream, which starts again."""
+        self._pushed[stream] = 0
 
-    def push(self, frames: FloatArray) -> None:
-        """Adds the next frames (t, n_mels)."""
-        at, count = self.pushed % len(self._kept), len(frames)
-        self.pushed += count
-        if at + count <= len(self._kept):  # nearly always, and quick: it is done for each hop of each stream
-            self._kept[at : at + count] = frames
+    def take_over(self, stream: int, frames: FloatArray) -> None:
+        """Replaces what is kept of a stream by these frames (t, n_mels)."""
+        self.reset(stream)
+        self.push(frames[None, -self._kept.shape[1] :], np.array([stream]))
+
+    def push(self, frames: FloatArray, streams: IndexArray, valid: IndexArray | None = None) -> None:
+        """Adds the next frames of some streams.
+
+        Args:
+            frames: (n, t, n_mels).
+            streams: (n,) their numbers, all different.
+            valid: (n,) how many of the last of these frames are valid; None: all.
+        """
+        size, count = self._kept.shape[1], frames.shape[1]
+        added = np.full(len(streams), count) if valid is None else valid
+        before = self._pushed[streams]
+        self._pushed[streams] = before + added
+        if len(streams) and (before == before[0]).all() and (added == count).all():  # nearly always, and quick
+            newest = frames[:, -size:]
+            at = (int(before[0]) + count - newest.shape[1]) % size
+            head = min(size - at, newest.shape[1])
+            self._kept[streams, at : at + head] = newest[:, :head]
+            self._kept[streams, : newest.shape[1] - head] = newest[:, head:]
             return
-        newest = frames[-len(self._kept) :]
-        self._kept[np.arange(self.pushed - len(newest), self.pushed) % len(self._kept)] = newest
+        step = np.arange(max(0, count - size), count)
+        rows, columns = np.nonzero(step >= (count - added)[:, None])
+        places = (before[rows] + added[rows] - count + step[columns]) % size
+        self._kept[streams[rows], places] = frames[rows, step[columns]]
 
-    def newest(self) -> FloatArray:
-        """All frames that are kept (t, n_mels), oldest first."""
-        return self._kept[np.arange(max(0, self.pushed - len(self._kept)), self.pushed) % len(self._kept)]
+    def newest(self, stream: int = 0) -> FloatArray:
+        """All frames that are kept of a stream (t, n_mels), oldest first."""
+        size, pushed = self._kept.shape[1], int(self._pushed[stream])
+        newest: FloatArray = self._kept[stream, np.arange(max(0, pushed - size), pushed) % size]
+        return newest

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from monitor.bundle.bundle import Bundle
-from monitor.core.array_backend import sliding_rows
+from monitor.core.array_backend import numbers_of, on_device
 from monitor.core.thread_pool import ThreadPool
 from monitor.core.types import Array, DoubleArray, FloatArray, IndexArray
 from monitor.features.frame_level import FrameLevel
@@ -19,9 +19,6 @@ from monitor.scoring.scorer import Scorer, rolling_length
 from monitor.scoring.window_stats import WindowStats
 from monitor.streaming.portion import BatchResult
 
-# Windows that the network computes at once: more would not fit into a processor's cache, fewer would not keep a GPU
-# busy.
-WINDOWS_AT_ONCE, GPU_WINDOWS_AT_ONCE = 256, 2**15
 _FIRST = np.zeros(1, np.int64)  # the only stream
 MIN_SHARED_WINDOWS = 128  # fewer windows are computed by one thread: sharing them would cost more than it gains
 
@@ -53,14 +50,14 @@ class ScoreBatch:
         self._half = config.features.window_frames // 2
         self._length = rolling_length(config.score, config.features)
         self._layout = bundle.layout
+        self._residual_columns, self._error_columns = self._layout.residual_columns, self._layout.error_columns
         modes = None if bundle.modes is None else bundle.modes.uploaded(backend)
         self._stats = WindowStats(config, self._layout, modes)
         self._level = FrameLevel(config.features, with_offset=bundle.level_has_offset)
         self._normalization = bundle.normalization(backend)
-        self._network = compute.network(bundle.weights)
+        self._network = compute.network(bundle.weights, config.features)
         self.scorer = bundle.scorer(streams=streams, backend=backend)
         self._own: dict[int, Scorer] = {}  # of the streams whose model is another one, with one stream each
-        self._windows_at_once = WINDOWS_AT_ONCE if backend.in_host_memory else GPU_WINDOWS_AT_ONCE
         shape = (streams, config.features.window_frames - 1, config.features.n_mels)
         self._last_frames = backend.upload(np.zeros(shape, np.float32))  # normalized
         self.position = np.zeros(streams, np.int64)  # number of the next frame of each stream
@@ -85,7 +82,9 @@ class ScoreBatch:
             streams: numbers of the streams.
             position: number of the next frame; frames with negative numbers are invalid and ignored.
         """
-        # The other state need not be reset: no valid result depends on frames before frame 0.
+        # No valid result depends on frames before frame 0. But the network may transform them together with those after
+        # it, so they have to be finite, and not loud: then they leave no more than rounding.
+        self._last_frames[self._backend.upload(streams)] = 0.0
         self.position[streams] = position
         if self._rhythm is not None:
             self._rhythm.reset(streams)
@@ -171,8 +170,9 @@ class ScoreBatch:
             rows=buffer((streams, count, layout.row_width)),
             means=buffer((streams, count, layout.mean_width)),
             score=buffer((streams, count), np.float64),
-            valid_frames=np.clip(position + count, 0, count),
-            valid_rows=np.clip(position + count - (self._half - 1), 0, count),
+            valid_frames=np.minimum(np.maximum(position + count, 0), count),
+            valid_rows=np.minimum(np.maximum(position + count - (self._half - 1), 0), count),
+            layout=layout,
         )
 
     def complete(self, result: BatchResult) -> BatchResult:
@@ -180,50 +180,65 @@ class ScoreBatch:
         self._backend.synchronize()
         return BatchResult(
             result.frames, self._level.mean_square(result.frames), result.rows, result.means, result.score,
-            result.valid_frames, result.valid_rows,
+            result.valid_frames, result.valid_rows, result.layout,
         )  # fmt: skip
 
-    def advance(self, frames: Array, streams: IndexArray, result: BatchResult, group: slice, part: slice) -> None:
+    def advance(
+        self, frames: Array, streams: IndexArray | slice, result: BatchResult, group: slice, part: slice
+    ) -> None:
         """Scores the next k frames of n streams, and writes rows, means and scores into a part of the result.
 
         Args:
             frames: (n, k, n_mels) power mel frames, on the device of the backend.
-            streams: (n,) numbers of the streams, all different.
+            streams: (n,) numbers of the streams, all different, or a slice if they follow one another.
             result: from `allocate`.
             group: which of the streams of the result these are.
             part: which of the frames of the result these are.
         """
         self._advance(self._normalization(frames), streams, result, group, part)
 
-    def _advance(self, frames: Array, streams: IndexArray, result: BatchResult, group: slice, part: slice) -> None:
+    def _advance(
+        self, frames: Array, streams: IndexArray | slice, result: BatchResult, group: slice, part: slice
+    ) -> None:
         """As `advance`, but with normalized frames."""
         backend, count = self._backend, frames.shape[1]
-        indices, position = backend.upload(streams), self.position[streams]
-        frames = backend.xp.concat((self._last_frames[indices], frames), axis=1)
-        self._mirror_starts(frames, position, count)
-        self._last_frames[indices] = frames[:, count:]
-        self.position[streams] += count
+        if not count:
+            return
+        which, position = on_device(streams, backend), self.position[streams].copy()
+        lowest = int(position.min())
+        frames = backend.xp.concat((self._last_frames[which], frames), axis=1)
+        if lowest < self._half:
+            self._mirror_starts(frames, position, count)
+        self._last_frames[which] = frames[:, count:]
+        self.position[streams] = position + count
 
         host = [values[group, part] for values in (result.rows, result.means, result.score)]
         rows, means, score = (backend.device_buffer(values) for values in host)
         self._write_statistics(frames, rows)
         if self._rhythm is not None:
-            columns = self._rhythm.push(frames, streams, position - (self._half - 1))
+            columns = self._rhythm.push(frames, numbers_of(streams), position - (self._half - 1))
             rows[..., self._layout.surprise_column : self._layout.impulse_column + 1] = backend.upload(columns)
         self._means.push(rows, streams, means)
         first_mean = self._half - 1 + self._length - 1  # number of the frame that completes the first mean
-        if int(position.min()) < first_mean:
+        if lowest < first_mean:
             too_early = position[:, None] + np.arange(count) < first_mean
             means[backend.upload(too_early)] = np.nan
         self._write_scores(means, streams, score)
         for computed, values in zip((rows, means, score), host, strict=True):
             backend.download(computed, values)
 
-    def _write_scores(self, means: Array, streams: IndexArray, score: Array) -> None:
+    def _write_scores(self, means: Array, streams: IndexArray | slice, score: Array) -> None:
         """Computes the scores of mean rows (n, k, mean_width) into `score` (n, k), of each stream with its model."""
-        own = [(row, found) for row, stream in enumerate(streams.tolist()) if (found := self._own.get(stream))]
-        if len(own) < len(streams):
-            score[:] = self.scorer(means, streams=streams)
+        own: list[tuple[int, Scorer]] = []
+        if self._own:
+            numbers = numbers_of(streams).tolist()
+            own = [(row, found) for row, stream in enumerate(numbers) if (found := self._own.get(stream))]
+        if len(own) < len(means):
+
+            def compute(part: slice) -> None:
+                score[:, part] = self.scorer(means[:, part], streams=streams)
+
+            self._share(compute, means)
         for row, scorer in own:
             score[row : row + 1] = scorer(means[row : row + 1], streams=_FIRST)
 
@@ -245,22 +260,21 @@ class ScoreBatch:
 
     def _write_statistics(self, frames: Array, rows: Array) -> None:
         """Computes the window statistics of normalized frames (n, W - 1 + k, n_mels) into `rows` (n, k, row_width)."""
-        windows = sliding_rows(frames, self._features.window_frames)
-        streams, count, size = windows.shape
-        step = max(1, self._windows_at_once // streams)
-        pool = self._pool if streams * count >= MIN_SHARED_WINDOWS else None
-        if pool is not None:
-            step = min(step, -(-count // pool.count))
-        parts = [slice(start, start + step) for start in range(0, count, step)]
+        residual, error = rows[..., self._residual_columns], rows[..., self._error_columns]
+        before = frames.shape[1] - rows.shape[1]
 
-        def write(part: slice) -> None:
-            part_windows = windows[:, part]
-            # If there is one window of each stream, the reshaped array is a view: nothing is copied.
-            reconstructions = self._network(part_windows.reshape(-1, size))
-            self._stats.write(part_windows, reconstructions, rows[:, part])
+        def compute(part: slice) -> None:
+            part_frames = frames[:, part.start : part.stop + before]
+            self._stats.write(part_frames, rows[:, part])
+            self._network(part_frames, residual[:, part], error[:, part])
 
-        if pool is not None:
-            pool.map(write, parts)
-        else:
-            for part in parts:
-                write(part)
+        self._share(compute, rows)
+
+    def _share(self, compute: Callable[[slice], object], rows: Array) -> None:
+        """Calls `compute` with all hops of `rows` (n, k, …), or, if they are many, with a share on each thread."""
+        streams, count = rows.shape[:2]
+        if self._pool is None or streams * count < MIN_SHARED_WINDOWS:
+            compute(slice(0, count))
+            return
+        step = -(-count // self._pool.count)
+        self._pool.map(compute, [slice(start, min(count, start + step)) for start in range(0, count, step)])

@@ -10,19 +10,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from monitor.bundle.bundle import Bundle
-from monitor.core.array_backend import to_numpy
+from monitor.core.array_backend import run_or_numbers, to_numpy
 from monitor.core.thread_pool import ThreadPool
 from monitor.core.types import DoubleArray, FloatArray, IndexArray
 from monitor.model.network import ON_CPU, Compute
 from monitor.scoring.row_layout import RowLayout
 from monitor.streaming.frame_batch import FrameBatch
 from monitor.streaming.portion import BatchResult, Portion, joined
-from monitor.streaming.recent_frames import RecentFrames
 from monitor.streaming.score_batch import ScoreBatch
 
 # Hops of all streams together that are computed at once: more would not fit into a processor's cache, fewer would not
 # keep a GPU busy.
 HOPS_AT_ONCE, GPU_HOPS_AT_ONCE = 3200, 2**18
+MIN_SHARED_HOPS = 256  # hops of all streams together that one of several threads computes at least
 HOPS_PER_STREAM = 50  # hops of each stream that are computed at once on a processor, if there are several streams
 
 
@@ -38,7 +38,7 @@ class StreamBatch:
         bundle: the model.
         streams: number of streams.
         compute: backend, device and precision.
-        pool: threads that share the frames and windows of one push.
+        pool: threads that share the streams of one push, or the frames and windows of a single one.
     """
 
     def __init__(
@@ -56,8 +56,11 @@ class StreamBatch:
         on_host = self._backend.in_host_memory
         self._hops_at_once = HOPS_AT_ONCE if on_host else GPU_HOPS_AT_ONCE
         self._hops_per_stream = HOPS_PER_STREAM if on_host and streams > 1 else self._hops_at_once
-        self._frames = FrameBatch(bundle.config.features, streams, self._backend, pool)
-        self._scores = ScoreBatch(bundle, streams, compute=compute, pool=pool)
+        # Several streams are divided between the threads, a single one has its frames and windows divided.
+        self._pool = pool if streams > 1 and on_host else None
+        within = pool if self._pool is None else None
+        self._frames = FrameBatch(bundle.config.features, streams, self._backend, within)
+        self._scores = ScoreBatch(bundle, streams, compute=compute, pool=within)
         self.reset(np.arange(streams))
 
     def __len__(self) -> int:
@@ -97,7 +100,7 @@ class StreamBatch:
         """The model of a stream."""
         return self._own.get(stream, self.bundle)
 
-    def take_over(self, stream: int, other: StreamBatch, other_stream: int, recent: RecentFrames) -> None:
+    def take_over(self, stream: int, other: StreamBatch, other_stream: int, recent: FloatArray) -> None:
         """Makes a stream go on where a stream of another batch is, as if it had been in this one from its beginning.
 
         Its centres are those of the model. The other stream may not be pushed afterwards.
@@ -106,13 +109,13 @@ class StreamBatch:
             stream: number of the stream, which is not in use.
             other: a batch of a model for which `can_follow` holds.
             other_stream: number of the stream in it.
-            recent: the last frames of that stream, as many as `frames_to_hear_again` says. If only this batch's model
-                has a rhythm, they may be fewer; then the interval that ends with the next impulse is not known.
+            recent: (t, n_mels) the last power mel frames of that stream, as many as `frames_to_hear_again` says. If
+                only this batch's model has a rhythm, they may be fewer; then the interval that ends with the next
+                impulse is not known.
         """
         self._frames.take_over(stream, other._frames, other_stream)
-        frames = recent.newest()
         position = int(self._frames.hops[stream]) - self._frames.delay
-        self._scores.listen_again(frames, position - len(frames), stream)
+        self._scores.listen_again(recent, position - len(recent), stream)
         self._scores.recentre(None, stream)
 
     def contributions(
@@ -144,20 +147,41 @@ class StreamBatch:
         count, hops = len(which), samples.shape[1] // self._hop
         if samples.shape != (count, hops * self._hop) or len(set(which.tolist())) != count:
             raise ValueError(f"{tuple(samples.shape)} samples are not whole hops of {count} different streams")
-        scores, upload = self._scores, self._backend.upload
-        result = scores.allocate(count, hops, which)
+        result = self._scores.allocate(count, hops, which)
+        groups = self._groups(count, hops)
+        if self._pool is None or len(groups) == 1:
+            for group in groups:
+                self._push(samples[group], which[group], result, group)
+        else:
+            self._pool.map(lambda group: self._push(samples[group], which[group], result, group), groups)
+        return self._scores.complete(result)
+
+    def _groups(self, count: int, hops: int) -> list[slice]:
+        """Divides `count` streams with as many hops each into groups that are computed one after another.
+
+        If threads share them, the groups become smaller towards the end, so that all threads finish together.
+        """
+        steps = max(1, min(hops, self._hops_per_stream))
+        largest, groups, first = max(1, self._hops_at_once // steps), [], 0
+        smallest = -(-MIN_SHARED_HOPS // steps)
+        while first < count:
+            size = largest
+            if self._pool is not None:
+                size = min(largest, max(smallest, (count - first) // (2 * self._pool.count)))
+            groups.append(slice(first, min(first + size, count)))
+            first += size
+        return groups
+
+    def _push(self, samples: FloatArray, streams: IndexArray, result: BatchResult, group: slice) -> None:
+        """Scores hops (n, k · hop_length) of streams (n,), which are a group of those of the result."""
+        hops, upload, which = samples.shape[1] // self._hop, self._backend.upload, run_or_numbers(streams)
         steps = min(hops, self._hops_per_stream)
-        group_size = max(1, self._hops_at_once // max(1, steps))
-        for first in range(0, count, group_size):
-            group = slice(first, first + group_size)
-            for start in range(0, hops, self._hops_per_stream):
-                part = slice(start, start + steps)
-                part_samples = samples[group, part.start * self._hop : part.stop * self._hop]
-                frames = self._backend.device_buffer(result.frames[group, part])
-                self._frames.push(upload(part_samples), which[group], frames)
-                scores.advance(frames, which[group], result, group, part)
-                self._backend.download(frames, result.frames[group, part])
-        return scores.complete(result)
+        for start in range(0, hops, self._hops_per_stream):
+            part = slice(start, start + steps)
+            frames = self._backend.device_buffer(result.frames[group, part])
+            self._frames.push(upload(samples[:, part.start * self._hop : part.stop * self._hop]), which, frames)
+            self._scores.advance(frames, which, result, group, part)
+            self._backend.download(frames, result.frames[group, part])
 
     def flush(self, stream: int, remainder: FloatArray) -> Portion:
         """Ends one stream, and scores its last frames and windows. Restarts the stream.

@@ -155,7 +155,7 @@ def test_a_sink_that_joins_a_running_stream_knows_where_it_is(tmp_path: Path, mo
     rate = 44_100  # so that hops do not end where deliveries do
     live = LiveStream(Clock(monkeypatch, *MODULES), BUNDLE, rate)
     live.hear(heard(5.3334, 1, rate=rate))
-    assert len(live.stream._cutter.remainder) > 20
+    assert len(live.stream.input.cutter.remainder) > 20
     clips = ClipSink(ClipFolder(tmp_path, settings(before_s=3, after_s=2)), BUNDLE)
     live.stream.use_sinks([live.sink, clips])
     for seed, (seconds, gain) in enumerate([(7.0, 1), (4.0, 4), (5.0, 1)]):

@@ -123,7 +123,7 @@ def test_steps_of_a_cuda_graph_learn_what_steps_taken_one_by_one_do() -> None:
     for graphed in (True, False):
         trainer, windows = Trainer(config, 10**6, torch.device("cuda")), invented(config)
         if not graphed:
-            trainer._take = trainer.step
+            trainer._run_step = trainer.step
         losses.append([trainer.epoch(number, windows)[0] for number in (1, 2, 3)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert losses[0][2] < losses[0][0]
@@ -143,6 +143,10 @@ def test_windows_that_come_from_disk_in_portions_are_those_that_lie_on_the_gpu(
 
 def test_the_bench_reports_what_the_gpu_manages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("train.bench.gpu.COUNTS", (20,))
+    monkeypatch.setattr("train.bench.gpu.WHOLE_COUNTS", (20,))
+    monkeypatch.setattr("train.bench.gpu.WHOLE_S", 0.0)
     monkeypatch.setattr("train.bench.gpu.FILES", 40)
     figures = gpu.measure(Config()).figures
-    assert figures.keys() == {"device", "peak_tflops", "streams_20", "training_512", "training_8192"}
+    assert figures.keys() == {
+        "device", "peak_tflops", "streams_20", "whole_program_20", "training_512", "training_8192"
+    }  # fmt: skip

@@ -134,6 +134,7 @@ def test_a_file_that_breaks_off_ends_one_stream_and_the_others_are_scored_to_the
     assert streams.count("press 2") < 401
 
 
+@pytest.mark.long
 def test_models_and_files_that_cannot_be_used_are_all_named_when_the_others_start_and_at_the_end(
     hall: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

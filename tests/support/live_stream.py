@@ -16,7 +16,12 @@ from support.clock import Clock
 from support.listening import HandFedSource, RememberingSink, plan
 
 HOP_S = 0.01
-MODULES = ("monitor.runtime.monitored_stream", "monitor.runtime.engine", "monitor.detection.detector")  # with the clock
+MODULES = (
+    "monitor.runtime.monitored_stream",
+    "monitor.runtime.stream_input",
+    "monitor.runtime.engine",
+    "monitor.detection.stream_events",
+)  # with the clock
 
 
 class LiveStream:
@@ -59,7 +64,8 @@ class LiveStream:
 
     def end(self) -> None:
         self.source.end()
-        self.turn()
+        for _ in range(3):  # before it, what has come since the last portion is scored: whole hops, then the rest
+            self.turn()
         assert self.stream.latest.finished
         assert self.stream.error is None
 

@@ -91,13 +91,20 @@ def expected_of_frames(
     if len(rows) >= length:
         last = sliding_window_view(rows, length, axis=0)
         means[length - 1 :, : rows.shape[1]] = last.mean(axis=-1)
-        means[length - 1 :, rows.shape[1] :] = last[:, 2 * n_mels : 2 * n_mels + peaks].max(axis=-1)
-    error, rolling_error = (values[:, n_mels : 2 * n_mels].mean(axis=1) for values in (rows, means))
+        level = n_mels + error_columns(bundle)
+        means[length - 1 :, rows.shape[1] :] = last[:, level : level + peaks].max(axis=-1)
+    errors = slice(n_mels, n_mels + error_columns(bundle))
+    error, rolling_error = (values[:, errors].mean(axis=1) for values in (rows, means))
     return Expected(frames, rows, means, error, rolling_error, expected_score(bundle, means, offsets=offsets))
 
 
+def error_columns(bundle: Bundle) -> int:
+    """The number of columns of the error in a row: one for each band, or only their mean."""
+    return bundle.config.features.n_mels if bundle.config.score.kind == "error" else 1
+
+
 def band_statistics(bundle: Bundle) -> int:
-    """The number of statistics of each band in a row."""
+    """The number of statistics in a row."""
     if bundle.config.score.kind not in ("fused", "spectrum"):
         return 2
     return 6 if bundle.config.score.extremes else 4
@@ -109,7 +116,8 @@ def expected_rows(bundle: Bundle, frames: np.ndarray) -> np.ndarray:
     modes = 0 if bundle.modes is None else len(bundle.modes.centres)
     half, hop_s = features.window_frames // 2, features.hop_length / features.sample_rate
     if len(frames) < half:
-        return np.zeros((0, count * n_mels + modes + (0 if bundle.rhythm is None else 2)))
+        width = (count - 1) * n_mels + error_columns(bundle)
+        return np.zeros((0, width + modes + (0 if bundle.rhythm is None else 2)))
     spectra = normalized(bundle, frames)
     windows = reference_windows(spectra, features.window_frames)
     by_frame = windows.reshape(len(windows), -1, n_mels)
@@ -119,7 +127,7 @@ def expected_rows(bundle: Bundle, frames: np.ndarray) -> np.ndarray:
     middle = by_frame[:, half - near : half + near]
     statistics = [
         difference.mean(axis=1),
-        (difference**2).mean(axis=1),
+        (difference**2).mean(axis=1).reshape(len(windows), error_columns(bundle), -1).mean(axis=2),
         by_frame[:, half],
         np.abs(by_frame[:, half] - by_frame[:, half - lag]),
         np.sort(middle, axis=1)[:, -1],
@@ -195,9 +203,9 @@ def expected_score(
         return means[:, n_mels : 2 * n_mels].mean(axis=1)
     if not len(means):
         return np.zeros(0)
-    bands = band_statistics(bundle) * n_mels
+    bands = (band_statistics(bundle) - 1) * n_mels + error_columns(bundle)
     modes = 0 if bundle.modes is None else len(bundle.modes.centres)
-    parts = {"residual": slice(0, n_mels), "spectrum": slice(2 * n_mels, bands)}
+    parts = {"residual": slice(0, n_mels), "spectrum": slice(n_mels + error_columns(bundle), bands)}
     used = {"fused": ("residual", "spectrum"), "mahalanobis": ("residual",), "spectrum": ("spectrum",)}[kind]
     ratios, weights = [], []
     for part in used:

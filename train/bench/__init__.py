@@ -5,7 +5,15 @@ from __future__ import annotations
 from monitor.bench import Sections
 from train.bench import cache, distributed, gpu, training
 
-__all__ = ["SECTIONS", "cache", "distributed", "gpu", "precision", "training"]
+__all__ = [
+    "SECTIONS",
+    "cache",
+    "distributed",
+    "gpu",
+    "precision",
+    "steps",
+    "training",
+]
 
 SECTIONS: Sections = {
     "cache": cache.measure,

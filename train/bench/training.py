@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from monitor.bench.targets import Target
 from monitor.bench.timing import Section, time_all
 from monitor.config.schema import Config
 from monitor.core.atomic_io import write_atomically
+from monitor.core.free_memory import keep_freed_memory
 from monitor.features.normalization import Normalization
 from monitor.model.cuda_transfer import TorchBackend
 from monitor.model.device import native_bfloat16
-from monitor.model.folded_inference import window_operations
+from train.bench import steps
 from train.data.feature_cache import Frames
 from train.data.feature_store import StoredFrames, encoded
 from train.data.window_dataset import WindowDataset
@@ -27,18 +28,19 @@ from train.fitting.loop import Trainer
 FRAMES_A_FILE, FILES = 640, 25
 LARGE_H = 540  # hours of the ToyADMOS data set, for which the time of an epoch is extrapolated
 ROUNDS = 3
-PRODUCT = 2048  # size of the square matrices whose product measures the peak speed
+STEP_BATCHES = (512, 2048)  # windows in a step
 
 
 def measure(config: Config) -> Section:
     """Compares an epoch with bare steps and with a DataLoader, bfloat16 with float32, and memory with disk."""
+    keep_freed_memory()  # as `monitor train` does
     recordings = random_recordings(config, FILES)
     dataset = WindowDataset(recordings, _normalization(config), config)
     figures: dict[str, object] = {"windows": len(dataset)}
     lines: list[str] = []
-    native = native_bfloat16("cpu")
+    precisions = ["float32", *(["bfloat16"] if native_bfloat16("cpu") else [])]
     for batch in (100, 512):
-        for precision in ("float32", "bfloat16") if native and batch >= 512 else ("float32",):
+        for precision in precisions if batch >= 512 else ("float32",):
             speed, share = _epoch_beside_steps(config, dataset, batch, precision)
             figures[f"epoch_{batch}_{precision}"] = {"windows_per_second": speed, "share_of_bare_step": share}
             lines.append(
@@ -50,12 +52,16 @@ def measure(config: Config) -> Section:
         f"DataLoader, batch 100          {loader['windows_per_second']:8,.0f} windows/s; ours "
         f"{loader['over_loader_100']:.2f} times as fast (aim: 1.3), at batch 512 {loader['over_loader_512']:.2f} (1.7)"
     )
-    for batch in (512, 2048) if native else ():
-        figures[f"bfloat16_{batch}"] = gain = _bfloat16_beside_float32(config, dataset, batch)
-        lines.append(
-            f"bfloat16, batch {batch:4}           {gain['windows_per_second']:8,.0f} windows/s: "
-            f"{gain['over_float32']:5.2f} times float32, {gain['share_of_peak']:.0%} of the matrix product's peak"
-        )
+    targets: list[Target] = []
+    for batch in STEP_BATCHES:
+        trainers = {precision: _trainer(config, batch, precision) for precision in precisions}
+        found, timings = steps.compare(trainers, _resident_batch(dataset, batch))
+        figures |= {f"step_{batch}_{precision}": asdict(step) for precision, step in found.items()}
+        lines += [f"step, batch {batch:5}, {precision:8} {step}" for precision, step in found.items()]
+        if "bfloat16" in trainers:
+            gain = timings.ratio("float32", "bfloat16")
+            figures[f"bfloat16_over_float32_{batch}"] = gain
+            targets.append(Target(f"steps in bfloat16, {batch:,} windows in each", gain, 2.0, "times float32"))
     speed, ratio = _from_disk(config, dataset, recordings)
     epoch_h = LARGE_H * 3600 / config.features.hop_s / speed / 3600
     figures["from_disk"] = {"windows_per_second": speed, "share_of_memory": ratio, "epoch_of_540_hours_h": epoch_h}
@@ -63,7 +69,7 @@ def measure(config: Config) -> Section:
         f"windows read from disk in portions: {ratio:6.1%} of the speed from memory; an epoch over {LARGE_H} hours "
         f"of sound takes {epoch_h:.1f} hours"
     )
-    return Section(figures, lines)
+    return Section(figures, lines, targets)
 
 
 def _normalization(config: Config) -> Normalization:
@@ -129,32 +135,6 @@ def _beside_loader(config: Config, dataset: WindowDataset, recordings: list[Fram
     timings = time_all({"loader": loaded, **ours}, rounds=ROUNDS)
     ratios = {f"over_loader_{batch}": timings.ratio("loader", batch) for batch in ours}
     return {"windows_per_second": len(data) / timings.seconds("loader"), **ratios}
-
-
-def _bfloat16_beside_float32(config: Config, dataset: WindowDataset, batch: int) -> dict[str, float]:
-    """The speed of steps in bfloat16, relative to float32 and to the peak speed of a matrix product."""
-    trainers = {precision: _trainer(config, batch, precision) for precision in ("float32", "bfloat16")}
-    windows = _resident_batch(dataset, batch)
-    steps = max(2, 6000 // batch)
-
-    def steps_of(trainer: Trainer) -> Callable[[], None]:
-        def run() -> None:
-            for _ in range(steps):
-                trainer.step(windows)
-
-        return run
-
-    left = torch.randn(PRODUCT, PRODUCT).bfloat16()
-    candidates: dict[str, Callable[[], object]] = {name: steps_of(trainer) for name, trainer in trainers.items()}
-    timings = time_all(candidates | {"product": lambda: left @ left})
-    speed = steps * batch / timings.seconds("bfloat16")
-    peak = 2 * PRODUCT**3 / timings.seconds("product")
-    return {
-        "windows_per_second": speed,
-        "over_float32": timings.ratio("float32", "bfloat16"),
-        # The forward pass has one product a layer, the backward pass two: gradients of the weights and of the input.
-        "share_of_peak": 3 * window_operations(config) * speed / peak,
-    }
 
 
 def _from_disk(config: Config, dataset: WindowDataset, recordings: list[Frames]) -> tuple[float, float]:

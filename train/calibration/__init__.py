@@ -1,6 +1,7 @@
 """Calibration on normal sound: window statistics, reference distributions, thresholds, and their uncertainty."""
 
 __all__ = [
+    "band_error",
     "cross_validation",
     "gaussian_fit",
     "highest_normal",

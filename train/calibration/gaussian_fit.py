@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg
-from sklearn.covariance import ledoit_wolf_shrinkage
 
 from monitor.core.types import DoubleArray, IndexArray
 
@@ -33,8 +31,10 @@ def gaussian(means: DoubleArray, shrinkage: float | str) -> tuple[DoubleArray, D
     centre, deviation = means.mean(axis=0), _deviation(means)
     standard = (means - centre) / deviation
     if not isinstance(shrinkage, float):
+        from sklearn.covariance import ledoit_wolf_shrinkage
+
         shrinkage = float(ledoit_wolf_shrinkage(standard, assume_centered=True))
-    eigenvalues, axes = linalg.eigh(standard.T @ standard / len(standard))
+    eigenvalues, axes = np.linalg.eigh(standard.T @ standard / len(standard))
     inverse = (axes / _shrunk(eigenvalues, shrinkage)) @ axes.T
     inverse /= np.outer(deviation, deviation)
     return centre, (inverse + inverse.T) / 2
@@ -54,7 +54,7 @@ def best_shrinkage(means: DoubleArray, folds: IndexArray) -> float:
             continue
         centre, deviation = fitted.mean(axis=0), _deviation(fitted)
         standard = (fitted - centre) / deviation
-        eigenvalues, axes = linalg.eigh(standard.T @ standard / len(standard))
+        eigenvalues, axes = np.linalg.eigh(standard.T @ standard / len(standard))
         squares = np.square(((left_out - centre) / deviation) @ axes)
         for i, shrinkage in enumerate(SHRINKAGES):
             variances = _shrunk(eigenvalues, shrinkage)

@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.config.schema import Config
 from monitor.core.types import DoubleArray
-from monitor.detection.alarm import kth_of_last, rows_per_decision
+from monitor.detection.alarm_rules import kth_of_last, rows_per_decision
 from monitor.scoring.scorer import rolling_length
 
 NAMED = 3  # recordings that are named for each limit

@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
 
 from monitor.bundle.bundle import Bundle, placeholder_references
 from monitor.config.schema import Config
@@ -100,6 +99,8 @@ def with_usual_sound(bundle: Bundle, observed: Sequence[Observation]) -> Bundle:
 
 def _is_impulsive(recordings: Sequence[Frames], config: Config, normalization: Normalization) -> bool:
     """Whether the machine clicks or strokes, so that its loudest moments are its own."""
+    from scipy.ndimage import maximum_filter1d
+
     length = rolling_length(config.score, config.features)
     levels, peaks = [], []
     for recording in recordings:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
-from sklearn.cluster import KMeans
 
 from monitor.config.schema import Features
 from monitor.core.types import DoubleArray, FloatArray, IndexArray
@@ -50,6 +49,8 @@ def find_modes(
     least = max(least_s / PIECE_S, LEAST_SHARE * len(together))
     if len(together) < 2 * least or not len(steps):
         return None
+    from sklearn.cluster import KMeans
+
     deviation = _deviation(steps)
     chosen = np.random.default_rng(0).permutation(len(together))[:MOST_PIECES]
     scaled = together[chosen] / deviation

@@ -10,6 +10,7 @@ import numpy as np
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
 from monitor.core.types import DoubleArray, IndexArray
+from monitor.scoring.row_layout import RowLayout
 from train.calibration.highest_scores import Place
 from train.calibration.observations import Observation
 
@@ -64,7 +65,8 @@ def pool_of(
 
 def errors_of(observed: Sequence[Observation], config: Config) -> list[DoubleArray]:
     """The rolling reconstruction errors (d,) of each recording, at the decisions of the alarm."""
-    return [o.decisions[:, error_columns(config)].mean(axis=1) for o in observed]
+    layout = RowLayout.of(config)
+    return [layout.reconstruction_error(o.decisions) for o in observed]
 
 
 def scores_by(bundle: Bundle, observed: Sequence[Observation]) -> NormalPool:
@@ -72,11 +74,6 @@ def scores_by(bundle: Bundle, observed: Sequence[Observation]) -> NormalPool:
     scorer = bundle.scorer()
     wholes, cuts = (scorer(rows_of(observed, name), whole_recordings=True) for name in ("wholes", "cuts"))
     return pool_of([scorer(o.decisions) for o in observed], wholes, observed, bundle.config, cuts)
-
-
-def error_columns(config: Config) -> slice:
-    """The columns of a mean row with the squared errors of the bands."""
-    return slice(config.features.n_mels, 2 * config.features.n_mels)
 
 
 def rows_of(observed: Sequence[Observation], name: str) -> DoubleArray:

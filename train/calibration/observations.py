@@ -14,7 +14,7 @@ from monitor.bundle.bundle import Bundle, placeholder_references
 from monitor.config.schema import Config
 from monitor.core.thread_pool import available_processors, offline_pool
 from monitor.core.types import DoubleArray, FloatArray
-from monitor.detection.alarm import rows_per_decision
+from monitor.detection.alarm_rules import rows_per_decision
 from monitor.model.network import Compute
 from monitor.scoring.recording_score import MeanOfRows, with_peaks
 from monitor.scoring.row_layout import RowLayout
@@ -106,11 +106,18 @@ def observe(
 
 
 @contextlib.contextmanager
-def offline_batch(bundle: Bundle, device: torch.device | str, precision: str = "float32") -> Iterator[ScoreBatch]:
+def offline_batch(bundle: Bundle, device: torch.device | str, precision: str | None = None) -> Iterator[ScoreBatch]:
     """A batch of one stream for whole recordings, computed by all processors or by a GPU.
 
     If the bundle has no reference distributions yet, the scores have no meaning, but the window statistics do.
+
+    Args:
+        bundle: the model.
+        device: where the network computes, unless in int8, which only processors do.
+        precision: of the network; None: the one that the model's references and limits are made in.
     """
+    precision = precision or bundle.precision
+    device = "cpu" if precision == "int8" else device
     modes = 0 if bundle.modes is None else bundle.modes.count
     bundle = replace(bundle, references=placeholder_references(bundle.config, modes) | bundle.references)
     processors = available_processors() if str(device) == "cpu" else 1

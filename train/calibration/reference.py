@@ -14,7 +14,7 @@ from monitor.scoring.row_layout import RowLayout
 from monitor.scoring.score_parts import PEAKS, parts_of
 from monitor.scoring.scorer import fuse
 from train.calibration.cross_validation import KINDS, CrossValidation, Logs
-from train.calibration.normal_pool import NormalPool, error_columns, errors_of, pool_of, rows_of
+from train.calibration.normal_pool import NormalPool, errors_of, pool_of, rows_of
 from train.calibration.observations import PIECE_S, Observation
 from train.calibration.rhythm_finder import FoundRhythm
 
@@ -64,7 +64,7 @@ def fit_references(
     """
     layout, parts = layout or RowLayout.of(config), parts_of(config.score)
     if not parts:
-        wholes, cuts = (rows_of(recordings, name)[:, error_columns(config)].mean(axis=1) for name in ("wholes", "cuts"))
+        wholes, cuts = (layout.reconstruction_error(rows_of(recordings, name)) for name in ("wholes", "cuts"))
         pool = pool_of(errors_of(recordings, config), wholes, recordings, config, cuts)
         return FittedReferences({}, None, pool)
     fitting = CrossValidation(recordings, config, layout, also)

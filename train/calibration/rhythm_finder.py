@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from monitor.config.schema import Features
 from monitor.core.types import DoubleArray, FloatArray, IndexArray
@@ -102,6 +101,8 @@ def _left_out_surprise(intervals: Sequence[DoubleArray], folds: IndexArray) -> t
 
 def _surprise(intervals_s: DoubleArray) -> DoubleArray:
     """Minus the logarithm of the density of ln(interval), at the points of `grid`, by a Gaussian kernel."""
+    from scipy.ndimage import gaussian_filter1d
+
     points = grid()
     step = points[1] - points[0]
     edges = np.concatenate((points - step / 2, [points[-1] + step / 2]))

@@ -14,17 +14,18 @@ from monitor.bundle.threshold import NOT_MUCH_SHORTER, ShorterLimit, Threshold
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
 from monitor.core.text import counted, duration_text
-from monitor.core.types import DoubleArray, FloatArray
-from monitor.detection.alarm import decisions_per_window, kth_of_last, rows_per_decision
+from monitor.core.types import DoubleArray
+from monitor.detection.alarm_rules import decisions_per_window, kth_of_last, rows_per_decision
 from monitor.detection.cusum import CUSUM_SLACK, SURPRISE_CAP, cusum_step, surprise
 from monitor.scoring.recording_score import RecordingScore
 from monitor.scoring.scorer import rolling_length
 from train.calibration import highest_scores
+from train.calibration.band_error import usual_band_error
 from train.calibration.highest_normal import highest_normal, independent_recordings
 from train.calibration.highest_scores import Place
 from train.calibration.machine_facts import learn_machine, with_usual_sound
 from train.calibration.normal_pool import NormalPool, errors_of, scores_by
-from train.calibration.observations import PIECE_S, Observation, observe, offline_batch, portions_of
+from train.calibration.observations import PIECE_S, observe, offline_batch, portions_of
 from train.calibration.reference import fit_references, pieces_needed
 from train.calibration.tail_model import cusum_limits, seconds_to_prove, tail_thresholds, upper_rate
 from train.data.feature_cache import Frames
@@ -73,13 +74,6 @@ def score_recordings(bundle: Bundle, recordings: Iterable[Frames], device: torch
     return scored
 
 
-def usual_band_error(observed: Sequence[Observation], n_mels: int) -> FloatArray:
-    """The mean squared error (n_mels,) of each band on normal recordings."""
-    pieces = np.concatenate([o.pieces for o in observed])
-    mean: FloatArray = pieces[:, n_mels : 2 * n_mels].mean(axis=0).astype(np.float32)
-    return mean
-
-
 def calibrate_new(
     bundle: Bundle, training: Sequence[Frames], held_out: Sequence[Frames], device: torch.device | str
 ) -> Bundle:
@@ -101,7 +95,7 @@ def calibrate_new(
     held_out, training = (_sample(part, config) for part in (held_out, training))
     bundle, rhythm = learn_machine(bundle, [*training, *held_out])
     held = observe(bundle, held_out, device, trained=False, with_cuts=True)
-    bundle = replace(bundle, usual_band_error=usual_band_error(held, config.features.n_mels))
+    bundle = replace(bundle, usual_band_error=usual_band_error(bundle, held))
     if config.score.kind == "error":
         bundle = replace(bundle, references={})
         pool = with_max_scores(bundle, held_out, device, scores_by(bundle, held))
@@ -145,7 +139,7 @@ def recalibrate(
             )
         bundle = with_usual_sound(bundle, observed)
         fitted = fit_references(observed, bundle.config, bundle.layout, rhythm)
-        pool, usual = fitted.pool, usual_band_error(observed, bundle.config.features.n_mels)
+        pool, usual = fitted.pool, usual_band_error(bundle, observed)
         bundle = replace(bundle, references=fitted.references, rhythm=fitted.rhythm, usual_band_error=usual)
     else:
         pool = scores_by(bundle, observed)

@@ -4,6 +4,7 @@ __all__ = [
     "calibrate",
     "evaluate",
     "folders",
+    "model_files",
     "prepare",
     "progress",
     "stored_progress",

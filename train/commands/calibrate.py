@@ -11,13 +11,14 @@ from monitor.config.schema import Config
 from monitor.config.setting_types import Channel
 from monitor.core.errors import DataError
 from monitor.core.text import counted, duration_text
-from monitor.model.device import choose_device
+from monitor.model.device import listening_device
+from monitor.model.precision_choice import calibration_precision
 from monitor.sources.recording_session import ShowLevel
 from train.calibration.microphone import capture_frames
 from train.calibration.thresholds import recalibrate
+from train.commands.model_files import now
 from train.commands.prepare import RecordingReader, without_copies
 from train.commands.progress import Progress
-from train.commands.train import now
 from train.data.discovery import normal_files
 from train.data.feature_cache import FeatureCache, Frames, cache_folder, manifest_digest
 from train.data.frame_scale import compare_scale
@@ -132,8 +133,10 @@ def _require_similar_limits(before: Bundle, after: Bundle) -> None:
 def _recalibrated(bundle: Bundle, config: Config, recordings: list[Frames], *, relearn: bool, force: bool) -> Bundle:
     """Returns the bundle with new thresholds from normal recordings, and records the calibration in its provenance."""
     settings = bundle.config.model_copy(update={"calibration": config.calibration, "alarm": config.alarm})
-    device = choose_device(config.train.device)
-    calibrated = recalibrate(replace(bundle, config=settings), recordings, device, relearn=relearn)
+    device = listening_device(config.train.device)
+    precision = calibration_precision(config.listening.precision, bundle.precision)
+    before = replace(bundle, config=settings, precision=precision)
+    calibrated = recalibrate(before, recordings, device, relearn=relearn)
     if not force:
         _require_long(sum(len(frames.power) for frames in recordings) * bundle.config.features.hop_s)
         _require_similar_limits(bundle, calibrated)

@@ -14,10 +14,9 @@ from monitor.config.schema import Config, Train
 from monitor.core.atomic_io import require_writable
 from monitor.core.errors import DataError
 from monitor.core.text import counted
-from monitor.model.device import choose_device
+from monitor.model.device import listening_device
 from train.commands.prepare import RecordingReader, prepare
 from train.commands.progress import Progress
-from train.commands.train import labelled
 from train.data.discovery import LOOKED_FOR, Recordings, find_recordings
 from train.data.feature_cache import FeatureCache, Frames, cache_folder, manifest_digest
 from train.data.frame_scale import compare_scale
@@ -25,7 +24,7 @@ from train.data.known_recordings import known_recordings
 from train.evaluation import plots as pictures
 from train.evaluation.alarm_simulation import SimulatedStreams, simulate_alarms
 from train.evaluation.baselines import ComparisonData, compare_scores
-from train.evaluation.metrics import metrics
+from train.evaluation.metrics import labelled, metrics
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ def evaluate(
     Raises:
         DataError: if there is no recording to test on.
     """
-    device = choose_device(config.train.device)
+    device = listening_device(config.train.device)
     if plots is not None:
         require_writable(plots, "choose another folder with --plots.")
     found = find_recordings(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from rich import progress as bars
 from rich.console import Console
@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from train.fitting.checkpoint import Epoch
+if TYPE_CHECKING:
+    from train.fitting.checkpoint import Epoch
 
 
 class Progress(Protocol):

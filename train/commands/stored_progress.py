@@ -8,11 +8,13 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from monitor.core.atomic_io import write_atomically
 from monitor.core.errors import MonitorError
-from train.fitting.checkpoint import Epoch
+
+if TYPE_CHECKING:
+    from train.fitting.checkpoint import Epoch
 
 EVERY_S = 0.5  # shortest time between two writes
 READING = 0.1  # share of a training that reading its recordings is shown as

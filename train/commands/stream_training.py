@@ -25,8 +25,9 @@ from monitor.config.schema import Config
 from monitor.config.setting_types import Channel
 from monitor.core.atomic_io import write_atomically
 from monitor.core.errors import DataError, MonitorError
+from train.commands.model_files import keep_previous, write_json
 from train.commands.stored_progress import StoredProgress
-from train.commands.train import BUNDLE_FILE, CHECKPOINT_FILE, keep_previous, reason_for_doubt, train, write_json
+from train.commands.train import BUNDLE_FILE, CHECKPOINT_FILE, reason_for_doubt, train
 from train.data.discovery import ARRAY_SUFFIX, Recordings, find_recordings
 from train.data.feature_cache import FeatureCache, cache_folder
 from train.fitting.checkpoint import CheckpointRefused

@@ -19,8 +19,9 @@ from monitor.bundle.bundle_io import load_bundle
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
 from train.commands.evaluate import evaluate
+from train.commands.model_files import write_json
 from train.commands.progress import Progress
-from train.commands.train import BUNDLE_FILE, CHECKPOINT_FILE, train, write_json
+from train.commands.train import BUNDLE_FILE, CHECKPOINT_FILE, train
 from train.data.discovery import Recordings, find_recordings
 from train.data.feature_cache import FeatureCache, cache_folder
 from train.evaluation.alarm_simulation import SimulatedStreams

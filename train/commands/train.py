@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import logging
@@ -18,7 +17,6 @@ import torch
 
 import monitor
 from monitor.bundle.bundle import Bundle
-from monitor.bundle.bundle_io import save_bundle
 from monitor.config.schema import Config
 from monitor.core.atomic_io import remove_leftovers, require_writable, write_atomically
 from monitor.core.errors import ConfigError, MonitorError
@@ -29,8 +27,11 @@ from monitor.features.normalization import Normalization
 from monitor.model.autoencoder import Autoencoder, weights_of
 from monitor.model.cuda_transfer import TorchBackend
 from monitor.model.device import choose_device
-from train.calibration.thresholds import TOO_LITTLE_S, calibrate_new, score_recordings
+from monitor.model.int8_network import required_library
+from monitor.model.precision_choice import calibration_precision
+from train.calibration.thresholds import TOO_LITTLE_S, calibrate_new
 from train.commands.folders import removed_on_failure
+from train.commands.model_files import now, save_over, write_json
 from train.commands.prepare import Prepared, prepare
 from train.commands.progress import NoProgress, Progress
 from train.data.discovery import Recordings, find_recordings
@@ -40,7 +41,7 @@ from train.data.known_recordings import stored_contents
 from train.data.standardization import standardization
 from train.data.window_dataset import WindowDataset
 from train.evaluation import plots
-from train.evaluation.metrics import Labelled, labelled_threshold, metrics
+from train.evaluation.metrics import Labelled, labelled, labelled_threshold, metrics
 from train.fitting.checkpoint import Epoch
 from train.fitting.distributed import ProcessGroup
 from train.fitting.loop import fit
@@ -110,6 +111,8 @@ def _check_and_read(
 ) -> Prepared:
     """Checks that the training can begin, and reads its recordings; `out` is None where another process writes."""
     require_filled_bands(config.features)
+    if config.listening.precision == "int8":
+        required_library()
     if out is not None:
         _check_folder(out, resume=resume)
     if config.calibration.method == "labelled":
@@ -249,7 +252,7 @@ def uncalibrated(config: Config, prepared: Prepared, fitted: FittedNetwork) -> B
     mean = fitted.mean
     return Bundle(
         config, weights_of(fitted.model), mean, fitted.deviation, np.ones_like(mean), {}, {}, np.empty(0),
-        provenance=provenance,
+        provenance=provenance, precision=calibration_precision(config.listening.precision),
     )  # fmt: skip
 
 
@@ -274,15 +277,6 @@ def reason_for_doubt(metrics: dict[str, Any], config: Config, model: Path) -> st
     )
 
 
-def labelled(
-    bundle: Bundle, found: Recordings, test: Sequence[tuple[Frames, bool]], device: torch.device | str
-) -> list[Labelled]:
-    """Scores test recordings, which are given with their labels: True for anomalous."""
-    scored = score_recordings(bundle, [frames for frames, _ in test], device)
-    pairs = zip(scored, test, strict=True)
-    return [Labelled(found.name(one.frames.path), anomaly, one) for one, (_, anomaly) in pairs]
-
-
 def _require_labels(found: Recordings) -> None:
     if not found.test_normal or not found.test_anomaly:
         raise ConfigError(
@@ -305,11 +299,6 @@ def _work_digest(config: Config, prepared: Prepared) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes a JSON file atomically."""
-    write_atomically(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
-
-
 def _versions() -> dict[str, str]:
     names = ("torch", "torchaudio", "numpy", "soxr", "soundfile")
     own = {"monitor": monitor.__version__, "python": platform.python_version()}
@@ -320,20 +309,3 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return counted(torch.get_num_threads(), "CPU thread")
-
-
-def now() -> str:
-    """The current UTC time in ISO 8601, as bundles store it."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def save_over(bundle: Bundle, path: Path) -> Bundle:
-    """Writes a bundle; an existing one is kept as *.previous.safetensors, because a running monitor may use it."""
-    keep_previous(path)
-    return save_bundle(bundle, path)
-
-
-def keep_previous(path: Path) -> None:
-    """Copies a model, if there is one, to *.previous.safetensors beside it."""
-    if path.is_file():
-        write_atomically(path.with_name(f"{path.stem}.previous{path.suffix}"), path.read_bytes())

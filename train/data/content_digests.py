@@ -14,6 +14,7 @@ from monitor.core.errors import DataError
 
 # Blocks of a recording by which a change is noticed that its times do not show.
 SAMPLED_BLOCKS, SAMPLED_BYTES = 5, 4096
+_NOTE_BYTES = 100  # more than a note has
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class ContentDigests:
     def _noted(self, key: str) -> str | None:
         """The digest in the note with this key; None if the note is missing or damaged."""
         try:
-            digest, check = self._file(key).read_text().split()
+            with self._file(key).open("rb", buffering=0) as file:
+                digest, check = file.read(_NOTE_BYTES).decode("ascii").split()
         except (OSError, ValueError):
             return None
         return digest if re.fullmatch("[0-9a-f]{64}", digest) and check == _check(digest, key) else None
@@ -87,7 +89,7 @@ def _key(path: Path) -> str:
 
     The state alone would not do: on some disks times are rough, and are those of the file that it was copied from.
     """
-    facts = hashlib.sha256(os.fsencode(f"{path.resolve()}\0{file_state(path)}\0"))
+    facts = hashlib.sha256(os.fsencode(f"{os.path.realpath(path)}\0{file_state(path)}\0"))
     with path.open("rb", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         for number in range(SAMPLED_BLOCKS):

@@ -20,7 +20,6 @@ from monitor.config.schema import Config, Features
 from monitor.core.atomic_io import remove_leftovers, require_writable, write_atomically
 from monitor.core.errors import DataError, MonitorError
 from monitor.core.types import FloatArray
-from monitor.model.cuda_transfer import TorchBackend
 from monitor.streaming.hops import FrameStream
 from train.data.content_digests import ContentDigests, content_digest, file_state
 from train.data.discovery import ARRAY_SUFFIX
@@ -57,20 +56,23 @@ class FeatureCache:
     computed: int = field(default=0, init=False)  # number of recordings whose frames this process computed
 
     def __post_init__(self) -> None:
-        # torch's FFT takes half the time of numpy's, and training imports torch anyway.
-        self._stream = FrameStream(self.features, TorchBackend("cpu"))
+        self._stream = FrameStream(self.features)
         self._digests = ContentDigests(self.folder / "seen")
         names = ("sample_rate", "n_fft", "hop_length", "n_mels", "fmin", "fmax", "channel")
         settings = {name: getattr(self.features, name) for name in names} | {"format": FORMAT}
         self._settings = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
-    def frames(self, path: Path) -> Frames:
+    def frames(self, path: Path, digest: str | None = None) -> Frames:
         """The frames of one recording: an audio file, or an array of power mel frames (.npy).
+
+        Args:
+            path: the recording.
+            digest: of its content, as `kept_digest` returned it a moment ago; None: not known.
 
         Raises:
             DataError: if the file cannot be read, or is shorter than a window.
         """
-        frames = self._from_array(path) if _is_array(path) else self._from_audio(path)
+        frames = self._from_array(path) if _is_array(path) else self._from_audio(path, digest)
         if len(frames.power) < self.features.window_frames:
             raise DataError(
                 f"{path}: too short: {len(frames.power)} frames of {self.features.hop_s * 1000:.0f} ms, "
@@ -92,15 +94,19 @@ class FeatureCache:
 
     def has(self, path: Path) -> bool:
         """Whether the frames of a recording are cached, or need no cache (.npy). Does not read the recording."""
-        if _is_array(path):
-            return True
+        return _is_array(path) or self.kept_digest(path) is not None
+
+    def kept_digest(self, path: Path) -> str | None:
+        """The digest of an audio file whose frames are cached; None if they are not. Does not read the recording."""
         digest = self._digests.noted(path)
-        return digest is not None and self._file(digest).is_file()
+        return digest if digest is not None and self._file(digest).is_file() else None
 
     def _file(self, digest: str) -> Path:
         return self.folder / digest[:2] / f"{digest[:32]}-{self._settings}.mel"
 
-    def _from_audio(self, path: Path) -> Frames:
+    def _from_audio(self, path: Path, digest: str | None) -> Frames:
+        if digest is not None and (stored := self._stored(digest)) is not None:
+            return Frames(path, stored.power, digest, stored.sound)
         before = file_state(path)
         digest = self._digests.of(path)
         file = self._file(digest)
@@ -206,9 +212,9 @@ class _FramesOrError:
 
     cache: FeatureCache
 
-    def __call__(self, path: Path) -> Frames | MonitorError:
+    def __call__(self, path: Path, digest: str | None = None) -> Frames | MonitorError:
         try:
-            return self.cache.frames(path)
+            return self.cache.frames(path, digest)
         except MonitorError as error:
             return error
 
@@ -216,11 +222,12 @@ class _FramesOrError:
 def _all_frames(cache: FeatureCache, paths: Sequence[Path]) -> Generator[Frames | DataError]:
     """The frames or the error of each recording, in order. Missing frames are computed by all processors."""
     frames_of = _FramesOrError(cache)
-    missing = [path for path in paths if not cache.has(path)]
+    kept = {path: None if _is_array(path) else cache.kept_digest(path) for path in paths}
+    missing = [path for path in paths if kept[path] is None and not _is_array(path)]
     to_compute = set(missing)
     with contextlib.closing(results_of(frames_of, missing)) as computed:
         for path in paths:
-            result = next(computed) if path in to_compute else frames_of(path)
+            result = next(computed) if path in to_compute else frames_of(path, kept[path])
             if isinstance(result, MonitorError) and not isinstance(result, DataError):
                 raise result
             yield result

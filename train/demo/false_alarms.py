@@ -17,8 +17,8 @@ from monitor.runtime.builder import StreamPlan, build_engine
 from monitor.sources.generated import GeneratedSource
 from train.calibration.tail_model import DAY_S, upper_rate
 from train.commands.calibrate import calibrate
+from train.commands.model_files import save_over
 from train.commands.progress import ConsoleProgress
-from train.commands.train import save_over
 from train.demo.days import day
 from train.demo.demo import RECORDING_S, learn, record, train_on
 from train.demo.machines import SimulatedMachine

@@ -18,7 +18,9 @@ from monitor.bundle.bundle import Bundle
 from monitor.core.errors import DataError
 from monitor.core.events import State
 from monitor.core.types import FloatArray
-from monitor.detection.alarm import Alarm, rows_per_decision
+from monitor.detection.alarm import Alarm
+from monitor.detection.alarm_rules import rows_per_decision
+from monitor.detection.alarms import Alarms
 from monitor.detection.cusum import Limits
 from monitor.scoring.rolling_rows import RollingRows
 from monitor.scoring.scorer import rolling_length
@@ -199,9 +201,11 @@ def _run_alarms(
     window = rolling_length(config.score, config.features)
     rolling = RollingRows(bundle.layout, window, len(streams))
     every, scorer, limits = np.arange(len(streams)), bundle.scorer(), Limits.of(bundle, config.alarm)
-    alarms = [_SimulatedAlarm(Alarm(config.alarm, limits, config.features.hop_s, window)) for _ in streams]
+    hop_s = config.features.hop_s
+    together = Alarms(len(streams), hop_s, window)
+    alarms = [_SimulatedAlarm(Alarm(config.alarm, limits, hop_s, window, (together, i))) for i in range(len(streams))]
     # The alarm decides about one row in so many, so only these are scored; the rows between have the score before them.
-    first, step = window - 1, rows_per_decision(config.alarm, config.features.hop_s)
+    first, step = window - 1, rows_per_decision(config.alarm, hop_s)
     latest = np.full((len(streams), 1), np.nan)
     for start in range(0, length, ROWS):
         rows = np.stack([stream.take(min(ROWS, length - start)) for stream in streams])
@@ -210,8 +214,9 @@ def _run_alarms(
         row = np.arange(start, start + rows.shape[1])
         decides = (row >= first) & ((row - first) % step == 0)
         latest = np.concatenate((latest[:, -1:], scorer(means[:, decides])), axis=1)
-        for simulated, scores in zip(alarms, latest[:, np.cumsum(decides)], strict=True):
-            begun = [one.reported for one in simulated.alarm.push(scores) if one.end is None and not one.reminders]
+        reported = together.push_all(every, latest[:, np.cumsum(decides)])
+        for simulated, found in zip(alarms, reported, strict=True):
+            begun = [one.reported for one in found if one.end is None and not one.reminders]
             simulated.begun, simulated.reported_at = len(begun), begun[-1] if begun else None
         yield start, alarms
 

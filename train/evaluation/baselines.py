@@ -15,7 +15,7 @@ from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
 from monitor.core.types import DoubleArray
-from monitor.scoring.score_parts import PARTS, PEAKS, SCORE_KINDS, SCORE_TITLES, row_width
+from monitor.scoring.score_parts import PEAKS, SCORE_KINDS, SCORE_TITLES, measured_statistics
 from monitor.scoring.scorer import Scorer
 from train.calibration.observations import Observation, observe
 from train.calibration.reference import fit_references
@@ -60,7 +60,7 @@ def compare_scores(bundle: Bundle, data: ComparisonData, device: torch.device | 
     if not data.normal or not data.anomalous or not (data.training or data.held_out):
         raise DataError("A comparison needs normal recordings to learn from, and normal and anomalous ones to test.")
     # The rows of the widest kind have the statistics of all kinds.
-    widest = max(SCORE_KINDS, key=lambda kind: row_width(_of_kind(bundle.config, kind).score, 1))
+    widest = max(SCORE_KINDS, key=lambda kind: measured_statistics(_of_kind(bundle.config, kind).score))
     full = replace(bundle, config=_of_kind(bundle.config, widest))
     reference = [
         *observe(full, data.training, device, trained=True),
@@ -93,9 +93,7 @@ def _scores(bundle: Bundle, reference: Sequence[Observation]) -> list[tuple[str,
     scores: list[tuple[str, str, Score]] = [
         (kind, f"{kind}: {SCORE_TITLES[kind]}", _of_scorer(bundle, reference, kind)) for kind in SCORE_KINDS
     ]
-    bands = bundle.config.features.n_mels
-    first = PARTS["spectrum"].slice(bands).start
-    levels = slice(first, first + bands)  # columns of the mean log mel spectrum
+    levels = bundle.layout.level_columns  # of the mean log mel spectrum
     means = np.concatenate([o.pieces for o in reference])[:, levels]
     gaussian = LedoitWolf().fit(means)
     nearest = NearestNeighbors(n_neighbors=1).fit(means)

@@ -6,7 +6,7 @@ import datetime
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
@@ -14,7 +14,12 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from monitor.bundle.bundle import Bundle
 from monitor.bundle.threshold import Threshold
 from monitor.core.types import BoolArray, DoubleArray
-from train.calibration.thresholds import ScoredRecording
+from train.calibration.thresholds import ScoredRecording, score_recordings
+from train.data.discovery import Recordings
+from train.data.feature_cache import Frames
+
+if TYPE_CHECKING:
+    import torch
 
 MAX_FPR = 0.1  # of the partial AUC, as in DCASE
 
@@ -31,6 +36,15 @@ class Labelled:
     def label(self) -> str:
         """The label as text: "anomaly" or "normal"."""
         return "anomaly" if self.anomaly else "normal"
+
+
+def labelled(
+    bundle: Bundle, found: Recordings, test: Sequence[tuple[Frames, bool]], device: torch.device | str
+) -> list[Labelled]:
+    """Scores test recordings, which are given with their labels: True for anomalous."""
+    scored = score_recordings(bundle, [frames for frames, _ in test], device)
+    pairs = zip(scored, test, strict=True)
+    return [Labelled(found.name(one.frames.path), anomaly, one) for one, (_, anomaly) in pairs]
 
 
 def labels_and_scores(files: Sequence[Labelled]) -> tuple[BoolArray, DoubleArray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -22,7 +22,9 @@ from monitor.outputs.rescoring import contributions_of, rescore
 from monitor.scoring.recording_score import MeanOfRows, with_peaks
 from train.calibration.thresholds import ScoredRecording
 from train.evaluation.metrics import Labelled, labels_and_scores
-from train.fitting.checkpoint import Epoch
+
+if TYPE_CHECKING:
+    from train.fitting.checkpoint import Epoch
 
 NORMAL, ANOMALY = LESS, MORE
 SHOWN_S = 60.0  # longest part of a recording that is drawn

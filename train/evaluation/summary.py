@@ -11,7 +11,6 @@ from monitor.bundle.bundle import Bundle
 from monitor.core.text import counted, duration_text, printable
 from monitor.dashboard.render.formatting import span
 from monitor.scoring.score_parts import SCORE_TITLES
-from train.evaluation.baselines import network_adds_nothing
 from train.evaluation.session_notes import note_on_sessions, note_on_test
 
 
@@ -87,6 +86,8 @@ def _at_limit(metrics: dict[str, Any]) -> list[str]:
 def _comparison(rows: Sequence[dict[str, Any]], kind: str) -> list[str]:
     if not rows:
         return []
+    from train.evaluation.baselines import network_adds_nothing
+
     width = max(len(row["score"]) for row in rows)
     lines = [f"{'score':<{width}}     AUC    pAUC  AUC of any window"]
     for row in rows:

@@ -17,7 +17,6 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from monitor.core.errors import MonitorError
@@ -67,12 +66,13 @@ class ProcessGroup:
         self._rows = slice(batch * self.rank // self.size, batch * (self.rank + 1) // self.size)
         return self._rows
 
-    def mean_loss(self, reconstruction: Tensor, windows: Tensor) -> Tensor:
-        """The mean squared error of this process's rows, scaled so that the mean over all processes is the batch's."""
-        if self.size == 1:
-            return F.mse_loss(reconstruction, windows)
-        total = F.mse_loss(reconstruction, windows, reduction="sum")
-        return total * (self.size / (self._batch * windows.shape[1]))
+    def share_of_mean(self, windows: Tensor) -> float:
+        """By what a sum over the values of this process's rows is multiplied to get its part of the batch's mean.
+
+        The mean of these parts over all processes is the mean over the whole batch.
+        """
+        rows = len(windows) if self.size == 1 else self._batch / self.size
+        return 1 / (rows * windows.shape[1])
 
     def mean(self, value: Tensor) -> float:
         """The mean of a scalar over all processes."""
@@ -81,16 +81,23 @@ class ProcessGroup:
             dist.all_reduce(value)
         return float(value) / self.size
 
-    def distributed(self, model: Autoencoder) -> nn.Module:
-        """Wraps a model for training by the group: the same parameters and names, with averaged gradients."""
-        if self.size == 1:
-            return model
+    def replace_layers(self, model: Autoencoder) -> None:
+        """Replaces layers of a model by those that treat a batch as a whole, of which each process has a part.
+
+        Dropout is replaced for a single process on a processor, too, where that of torch draws its mask slowly.
+        """
+        one_gpu = self.size == 1 and next(model.parameters()).is_cuda
         for name, module in list(model.named_children()):
-            if isinstance(module, nn.BatchNorm1d):
+            if isinstance(module, nn.BatchNorm1d) and self.size > 1:
                 setattr(model, name, WholeBatchNorm.of(module))
-            elif isinstance(module, nn.Dropout):
-                setattr(model, name, WholeDropout(module.p, self.dropout_mask))
-        return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+            elif isinstance(module, nn.Dropout) and not one_gpu:
+                setattr(model, name, WholeDropout(module.p, self.own_rows))
+
+    def distributed(self, network: nn.Module) -> nn.Module:
+        """Wraps a network for training by the group: the same parameters and names, with averaged gradients."""
+        if self.size == 1:
+            return network
+        return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def read(self, work: Callable[[], T]) -> T:
         """Calls `work`, which leaves files behind, in a process of each host, then in the others, which find the files.
@@ -165,13 +172,11 @@ class ProcessGroup:
                 copy.write_bytes(content)
             yield copy
 
-    def dropout_mask(self, features: int, like: Tensor, keep: float) -> Tensor:
-        """This process's rows (b, features) of a mask drawn for the whole batch: ones with probability `keep`."""
-        mask = torch.empty(self._batch, features, dtype=like.dtype, device=like.device).bernoulli_(keep)
-        return mask[self._rows]
+    def own_rows(self, draw: Callable[[int], Tensor], rows: int) -> Tensor:
+        """This process's rows of random numbers that are drawn for the whole batch, as a single process would.
 
-    def noise(self, like: Tensor) -> Tensor:
-        """This process's rows (b, features) of white noise that is drawn for the whole batch."""
-        if self.size == 1:
-            return torch.randn_like(like)
-        return torch.randn(self._batch, like.shape[1], device=like.device)[self._rows]
+        Args:
+            draw: returns random numbers for so many rows.
+            rows: number of this process's rows.
+        """
+        return draw(rows) if self.size == 1 else draw(self._batch)[self._rows]

@@ -19,8 +19,10 @@ from train.fitting import checkpoint as checkpoints
 from train.fitting.checkpoint import Epoch
 from train.fitting.cuda_graph import GraphedStep
 from train.fitting.distributed import ProcessGroup
-from train.fitting.precision import autocast, step_dtype, windows_per_step
+from train.fitting.precision import step_dtype, windows_per_step
+from train.fitting.random_numbers import NoisePool
 from train.fitting.schedule import learning_rate
+from train.fitting.working_copy import WorkingCopy
 
 CHECKPOINT_EVERY_S = 5.0
 REPORT_EVERY = 20  # steps; not each one, because reading the loss synchronises with the GPU and the other processes
@@ -109,7 +111,10 @@ class Trainer:
         self.dtype = step_dtype(config.train, self.batch, device)
         torch.manual_seed(config.train.seed)
         self.model = Autoencoder.from_config(config).to(device)
-        self._distributed = self._group.distributed(self.model)
+        self._group.replace_layers(self.model)
+        self._weights = WorkingCopy(self.model, self.dtype)
+        self._network = self._group.distributed(self._weights.network)
+        self._noise = NoisePool(self.batch, config.features.window_size, device)
         self._buffer = torch.empty(self.batch, config.features.window_size, device=device)
         graphed = device.type == "cuda" and self._group.size == 1
         rate = config.train.learning_rate
@@ -128,15 +133,20 @@ class Trainer:
         White noise is added to the input, and the model has to reconstruct the windows without it: a denoising
         autoencoder (Vincent et al., 2008) cannot copy single values, so it learns how they depend on each other.
         """
-        noise = self._config.train.input_noise
-        noisy = windows + noise * self._group.noise(windows) if noise else windows
-        with autocast(self._device, self.dtype):
-            reconstruction = self._distributed(noisy)
-        loss = self._group.mean_loss(reconstruction.float(), windows)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        inputs, noise = windows, self._config.train.input_noise
+        if noise:
+            inputs = torch.add(windows, self._group.own_rows(self._noise.take, len(windows)), alpha=noise)
+        self._weights.round_weights()
+        reconstruction = self._network(inputs.to(self.dtype))
+        difference = reconstruction.detach().float().sub_(windows)
+        share = self._group.share_of_mean(windows)
+        loss: Tensor = difference.square().sum() * share
+        self._network.zero_grad(set_to_none=True)
+        # The gradient of the mean squared error, written out: autograd reads and writes the windows four times for it.
+        reconstruction.backward(difference.mul_(2 * share).to(self.dtype))
+        self._weights.collect_gradients()
         self.optimizer.step()
-        return loss.detach()
+        return loss
 
     def epoch(self, number: int, training: WindowDataset, on_step: OnStep = lambda *_: None) -> tuple[float, float]:
         """Trains on all windows once.
@@ -156,7 +166,8 @@ class Trainer:
         torch.manual_seed(train.seed * 1_000_003 + number)
         plan = training.plan()
         steps = sum(self._steps(training.windows(part)) for part in plan)
-        self.model.train()
+        self._network.train()
+        self._noise.renew()
         total = torch.zeros((), device=self._device)
         seen, step, rate, mean = 0, 0, train.learning_rate, 0.0
         for portion in training.portions(plan):
@@ -180,14 +191,14 @@ class Trainer:
     @torch.inference_mode()
     def mean_loss(self, windows: WindowDataset) -> float:
         """The mean squared error over all windows, without noise and dropout."""
-        self.model.eval()
+        network = self._weights.network.eval()
+        self._weights.round_weights()
         total = torch.zeros((), device=self._device, dtype=torch.float64)
         for portion in windows.portions(windows.plan()):
             for index in torch.split(torch.arange(len(portion), device=portion.device), HELD_OUT_BATCH):
                 batch = portion.gather(index[self._group.share(len(index))])
-                with autocast(self._device, self.dtype):
-                    reconstruction = self.model(batch)
-                total += self._group.mean_loss(reconstruction.float(), batch) * len(index)
+                difference = network(batch.to(self.dtype)).float() - batch
+                total += difference.square_().sum() * self._group.share_of_mean(batch) * len(index)
         return self._group.mean(total) / len(windows)
 
     def _set_rate(self, rate: float) -> None:

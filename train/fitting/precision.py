@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 
 from monitor.config.schema import Train
@@ -11,7 +9,7 @@ from monitor.model.device import native_bfloat16
 
 MIN_STEPS = 32  # in an epoch: with fewer, a model of little data is not converged after the default number of epochs
 MIN_BATCH = 16  # windows: with fewer, the statistics of batch norm are too noisy
-MIN_BFLOAT16_BATCH = 512  # windows: with fewer, casting the weights costs as much time as the products save
+MIN_BFLOAT16_BATCH = 512  # windows: steps have fewer where there is little sound, and training is short in float32, too
 
 
 def windows_per_step(train: Train, windows: int) -> int:
@@ -30,10 +28,3 @@ def step_dtype(train: Train, batch: int, device: torch.device) -> torch.dtype:
     if train.precision == "auto":
         return torch.bfloat16 if batch >= MIN_BFLOAT16_BATCH and native_bfloat16(device) else torch.float32
     return torch.bfloat16 if train.precision == "bfloat16" else torch.float32
-
-
-def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager[object]:
-    """A context in which a forward pass computes its products in `dtype`; weights stay float32."""
-    if dtype == torch.float32:
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype)

@@ -9,8 +9,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-# From the number of features, a tensor whose type and device it has, and the probability of ones: the process's rows.
-Mask = Callable[[int, Tensor, float], Tensor]
+from train.fitting.random_numbers import dropout_mask
+
+# From a function that draws random numbers for as many rows as a batch has, and the number of this process's rows: the
+# random numbers of these.
+OwnRows = Callable[[Callable[[int], Tensor], int], Tensor]
 
 
 class WholeBatchNorm(nn.BatchNorm1d):
@@ -49,7 +52,8 @@ class _Normalized(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """x (b, features) -> normalised (b, features); mean and variance (features,) and number of all rows (1,)."""
-        variances, means = torch.var_mean(x, dim=0, correction=0) if len(x) else x.new_zeros(2, x.shape[1])
+        # Forty times as fast as var_mean on a processor.
+        means, variances = torch.batch_norm_update_stats(x, None, None, 0.0) if len(x) else x.new_zeros(2, x.shape[1])
         own = torch.cat((means, variances, x.new_tensor([float(len(x))])))
         all_ = x.new_empty(dist.get_world_size(), len(own))
         dist.all_gather(list(all_), own)
@@ -79,14 +83,20 @@ class _Normalized(torch.autograd.Function):
 
 
 class WholeDropout(nn.Module):
-    """Dropout whose mask is drawn for the whole batch, as a single process would draw it."""
+    """Dropout whose mask is drawn for the whole batch, as a single process would draw it.
 
-    def __init__(self, share: float, mask: Mask) -> None:
+    Args:
+        share: probability of a zero.
+        own_rows: gives this process's rows of random numbers.
+    """
+
+    def __init__(self, share: float, own_rows: OwnRows) -> None:
         super().__init__()
-        self._keep, self._mask = 1 - share, mask
+        self._keep, self._own_rows = 1 - share, own_rows
 
     def forward(self, x: Tensor) -> Tensor:
         """Sets random values of this process's rows (b, features) to zero, and scales up the others."""
         if not self.training or self._keep == 1:
             return x
-        return x * (self._mask(x.shape[1], x, self._keep) / self._keep)
+        mask = self._own_rows(lambda rows: dropout_mask(rows, x.shape[1], self._keep, x), len(x))
+        return x * (mask / self._keep)

@@ -20,16 +20,19 @@ from monitor.bundle.bundle_io import with_model_id
 from monitor.config.schema import Config
 from monitor.core.errors import DataError
 from monitor.core.types import DoubleArray, IndexArray
-from monitor.detection.alarm import Alarm, rows_per_decision
+from monitor.detection.alarm import Alarm
+from monitor.detection.alarm_rules import rows_per_decision
 from monitor.detection.cusum import Limits
+from monitor.model.precision_choice import calibration_precision
 from monitor.scoring.scorer import rolling_length
+from train.calibration.band_error import usual_band_error
 from train.calibration.cross_validation import FOLDS
 from train.calibration.machine_facts import learn_machine, with_usual_sound
 from train.calibration.mode_finder import LEAST_S
 from train.calibration.observations import Observation, observe
 from train.calibration.reference import NETWORK_S, fit_references
 from train.calibration.rhythm_finder import FoundRhythm
-from train.calibration.thresholds import TOO_LITTLE_S, usual_band_error, with_sessions, with_thresholds
+from train.calibration.thresholds import TOO_LITTLE_S, with_sessions, with_thresholds
 from train.data.feature_cache import Frames
 from train.data.known_recordings import stored_contents
 from train.data.sessions import blocked_folds, recording_sessions
@@ -105,7 +108,8 @@ def make_candidate(parent: Bundle, config: Config, material: Material, device: t
     Raises:
         DataError: if there is too little normal sound, or nothing to learn.
     """
-    bundle = replace(parent, config=learning_settings(parent, config))
+    precision = calibration_precision(config.listening.precision, parent.precision)
+    bundle = replace(parent, config=learning_settings(parent, config), precision=precision)
     return choose(observe_material(bundle, material, device), config, material.faults)
 
 
@@ -225,7 +229,7 @@ def _fitted(observed: Observed, share: float) -> Bundle:
     bundle = with_usual_sound(bundle, [*known, *observed.learnt])
     found = fit_references(known, bundle.config, bundle.layout, observed.rhythm, also=times * observed.learnt)
     untrained = [one for one in known if not one.trained]
-    usual = usual_band_error(untrained or known, bundle.config.features.n_mels)
+    usual = usual_band_error(bundle, untrained or known)
     bundle = replace(bundle, references=found.references, rhythm=found.rhythm, usual_band_error=usual)
     return with_thresholds(bundle, found.pool, len(known))
 

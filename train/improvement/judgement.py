@@ -18,7 +18,8 @@ import numpy as np
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
 from monitor.core.types import DoubleArray
-from monitor.detection.alarm import Alarm, rows_per_decision
+from monitor.detection.alarm import Alarm
+from monitor.detection.alarm_rules import rows_per_decision
 from monitor.detection.cusum import Limits
 from monitor.scoring.scorer import rolling_length
 from train.calibration.cross_validation import FOLDS
@@ -201,7 +202,9 @@ def _false_alarms(parts: Sequence[tuple[Bundle, Sequence[Observation]]], config:
 def _same_rows(parent: Bundle, bundle: Bundle) -> bool:
     """Whether two models certainly compute the same window statistics: the same network, and no modes or rhythm."""
     of_machine = (parent.modes, parent.rhythm, bundle.modes, bundle.rhythm)
-    if any(one is not None for one in of_machine) or parent.layout != bundle.layout:
+    if any(one is not None for one in of_machine):
+        return False
+    if (parent.layout, parent.precision) != (bundle.layout, bundle.precision):
         return False
     return all(np.array_equal(values, bundle.weights[name]) for name, values in parent.weights.items())
 

@@ -18,8 +18,8 @@ from monitor.model.device import choose_device
 from monitor.store import audit, queries
 from monitor.store.database import Store
 from monitor.store.records import StoredStream
+from train.commands.model_files import now
 from train.commands.progress import Progress
-from train.commands.train import now
 from train.data.feature_cache import Frames, manifest_digest
 from train.improvement.candidate import Candidate, make_candidate
 from train.improvement.judgement import judge

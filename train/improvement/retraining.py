@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
+from monitor.model.precision_choice import calibration_precision
 from train.commands.prepare import Prepared, split_frames
 from train.commands.progress import Progress
 from train.commands.train import CHECKPOINT_FILE, fit_network, uncalibrated
@@ -47,7 +48,8 @@ def retrained_candidate(
         fitted = fit_network(settings, prepared, Path(folder, CHECKPOINT_FILE), progress, group, where)
     bundle = uncalibrated(settings, prepared, fitted)
     kept = {key: parent.provenance[key] for key in ("lineage",) if key in parent.provenance}
-    bundle = replace(bundle, provenance=bundle.provenance | kept)
+    precision = calibration_precision(config.listening.precision, parent.precision)
+    bundle = replace(bundle, provenance=bundle.provenance | kept, precision=precision)
     # Of the new network the training sound is known too well, and only the held-out sound is judged by.
     split = replace(material, stored=held_out, given=[], trained=training)
     return choose(observe_material(bundle, split, device), config, material.faults)

@@ -13,8 +13,8 @@ from monitor.cli.output import say
 from monitor.core.errors import ConfigError
 
 SECTIONS = (
-    "latency", "replay", "machine", "streams", "frames", "store", "network", "cache", "training", "distributed", "gpu",
-    "precision",
+    "latency", "replay", "machine", "model", "streams", "frames", "store", "network", "uptime", "cache", "training",
+    "distributed", "gpu", "precision",
 )  # fmt: skip
 
 
@@ -39,21 +39,23 @@ def bench(
     """Measure the speed of this computer: the delay of listening, and the speed of replay, features and training.
 
     \b
-    latency   delay of scores and of the microphone's callbacks, and processor load, with the dashboard shown
+    latency   cost of one live stream, in portions, hop by hop, and with the dashboard; delay of its scores
     machine   matrix products per second, and the number of streams that they allow at most
+    model     time of the autoencoder for a window, compared with torch and onnxruntime
     replay    speed of replaying a recording, compared with one window at a time; time to start
     streams   how many streams of one model the computer can follow; delay of 64 live streams
     frames    speed of computing mel frames, compared with torchaudio and librosa
     store     size of a year of minute values of 40 streams, and time to read one stream's (1.5 GB in TMPDIR)
     network   processor time and memory of receiving a source in the network, for each codec (needs ffmpeg)
+    uptime    whether an hour costs as much after hours as at first: processor time and memory, with outputs
     cache     speed of computing the frames of 200 recordings, compared with librosa file by file
-    training  speed of an epoch, compared with its steps alone and a DataLoader; bfloat16 and float32; disk reads
+    training  speed of an epoch, compared with its steps alone and a DataLoader; parts of a step; bfloat16; disk reads
     distributed  training in two processes, compared with one; how much of a step they wait for each other
-    precision scores and AUC in bfloat16, compared with float32 (needs --bundle and --data)
-    gpu       with a GPU: number of streams computed at once, including transfers; speed of training
+    precision errors, scores and AUC in bfloat16 and int8, compared with float32 (needs --bundle and --data)
+    gpu       with a GPU: number of streams computed, and through the whole program; speed of training
 
     Compared programs run alternately in the same process; a ratio is the median over all rounds. All sections
-    together take about ten minutes.
+    together take about a quarter of an hour.
 
     \b
     Examples:

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from monitor.cli.environment import choose_thread_waiting
 from monitor.cli.options import FILE, Number, bundle_and_settings, microphone_options, settings_options
 from monitor.cli.output import say
 from monitor.core.errors import ConfigError
@@ -56,11 +55,10 @@ def calibrate(
     """
     if bool(normal) == (minutes is not None):
         raise ConfigError("Give either recordings to calibrate from, or --minutes to calibrate from a microphone.")
-    choose_thread_waiting()
     loaded, config = bundle_and_settings(bundle, config_file, overrides, device=device)
     from train.commands import calibrate as command
+    from train.commands.model_files import save_over
     from train.commands.progress import ConsoleProgress
-    from train.commands.train import save_over
     from train.evaluation.summary import calibration_summary
 
     if minutes is not None:

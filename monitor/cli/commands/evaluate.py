@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from monitor.cli.environment import choose_thread_waiting
+from monitor.cli.environment import prepare_for_training
 from monitor.cli.options import FILE, Number, bundle_and_settings, settings_options
 from monitor.cli.output import say, say_error
 from monitor.core.errors import ConfigError
@@ -110,15 +110,14 @@ def evaluate(
             f"Missing argument '{'BUNDLE' if bundle is None else 'DATA'}'. Give a model and its data set, or --suite.",
             context,
         )
-    choose_thread_waiting()
     loaded, config = bundle_and_settings(bundle, config_file, chosen)
     from monitor.core.atomic_io import require_other_file
 
     require_other_file((json_file,), (bundle,))
     from train.commands.evaluate import evaluate as run
     from train.commands.folders import removed_on_failure
+    from train.commands.model_files import write_json
     from train.commands.progress import ConsoleProgress
-    from train.commands.train import write_json
     from train.evaluation.alarm_simulation import SimulatedStreams
     from train.evaluation.summary import as_json, evaluation_summary
 
@@ -155,14 +154,14 @@ def _evaluate_suite(
         ConfigError: if the suite's file, or the earlier result is not valid.
         DataError: if a set failed, after everything has been printed.
     """
-    choose_thread_waiting()
+    prepare_for_training()
     from train.evaluation.suite_file import read_suite
 
     suite = read_suite(file, overrides=overrides, seeds=seeds)
     from monitor.core.atomic_io import require_other_file
     from train.commands import suite as command
+    from train.commands.model_files import write_json
     from train.commands.progress import ConsoleProgress
-    from train.commands.train import write_json
     from train.evaluation.suite_figures import read_result
     from train.evaluation.suite_table import SuiteReport
     from train.evaluation.summary import as_json

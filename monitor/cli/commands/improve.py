@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.environment import choose_thread_waiting
+from monitor.cli.environment import prepare_for_training
 from monitor.cli.looking_back import console, list_of, matching_here, open_store, settings_of, store_options
 from monitor.cli.options import FILE, set_option, settings_source
 from monitor.cli.output import say
@@ -88,7 +88,7 @@ def improve(
     if retrain and commissioning:
         raise ConfigError("--commissioning learns references and limits only: leave --retrain away.")
     config = settings_of(state, config_file, overrides)
-    choose_thread_waiting()
+    prepare_for_training()
     with open_store(config) as store:
         improved = _improved_stream(store, config, settings_source(config_file, overrides), stream, model)
         if history:

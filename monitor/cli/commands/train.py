@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from monitor.cli.completion import complete_fault
-from monitor.cli.environment import choose_thread_waiting
+from monitor.cli.environment import prepare_for_training
 from monitor.cli.options import (
     FILE,
     PRESETS,
@@ -87,7 +87,7 @@ def train(
       monitor train recordings/ --out runs/pump --resume
       torchrun --nproc-per-node=2 -m monitor train recordings/ --out runs/pump
     """
-    choose_thread_waiting()
+    prepare_for_training()
     chosen = {"train.epochs": epochs, "train.device": device, "train.seed": seed}
     flags = tuple(f"{key}={value}" for key, value in chosen.items() if value is not None)
     if streams_file is not None:
@@ -223,7 +223,7 @@ def demo(
         raise click.UsageError("--hours and --days are two ways to count false alarms: give one of them.")
     if fault is not None and (hours is not None or days is not None):
         raise click.UsageError("--fault has no meaning with --hours or --days: false alarms are those without a fault.")
-    choose_thread_waiting()
+    prepare_for_training()
     config = settings_in_force(config_file, (*overrides, *view_overrides(ascii, no_colour)))
     from monitor.features.mel import require_filled_bands
 

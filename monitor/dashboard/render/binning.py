@@ -8,6 +8,8 @@ column can still change. Where r is below 1, neighbouring columns show the same 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +28,7 @@ def last_column(newest_slot: int, slots: int, columns: int) -> int:
     return ((newest_slot + 1) * columns - 1) // slots
 
 
+@lru_cache(maxsize=8)  # of a picture: all charts have the same few divisions
 def _bounds(first_slot: int, length: int, slots: int, columns: int) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
     """Columns whose slots are all in the array: how many before them are not, and where each starts and ends."""
     last = last_column(first_slot + length - 1, slots, columns)
@@ -68,6 +71,7 @@ def column_mean(history: FloatArray, first_slot: int, slots: int, columns: int) 
     return out
 
 
+@lru_cache(maxsize=8)
 def band_rows(bands: int, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The first band, and one past the last, of each of `rows` rows, the lowest first; no row is without a band."""
     edge = np.arange(rows + 1, dtype=np.int64) * bands // rows

@@ -6,6 +6,7 @@ Its rows are those of the spectrogram beside it.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,8 @@ def bands(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs: Glyph
     title_end: list[Part] = [] if width >= _WIDE else [("% of limit", theme.label)]
     made = [rule(width, theme, glyphs, [(TITLE, theme.title)], title_end)]
     any_matters = False
-    for frequency, more, less in zip(_row_frequencies(snapshot, rows), new.tolist(), missing.tolist(), strict=True):
+    frequencies = _row_frequencies(tuple(snapshot.band_hz.tolist()), rows)
+    for frequency, more, less in zip(frequencies, new.tolist(), missing.tolist(), strict=True):
         matters = more + less >= least
         any_matters = any_matters or matters
         styles = _styles(snapshot, matters, theme)
@@ -66,10 +68,11 @@ def _row_shares(snapshot: Snapshot, rows: int, unit: float) -> tuple[NDArray[np.
     return new / unit, missing / unit
 
 
-def _row_frequencies(snapshot: Snapshot, rows: int) -> list[float]:
+@lru_cache(maxsize=8)
+def _row_frequencies(band_hz: tuple[float, ...], rows: int) -> list[float]:
     """The middle of each row's bands in Hz, the top row first."""
-    start, end = band_rows(len(snapshot.band_hz), rows)
-    return [float(snapshot.band_hz[a:b].mean()) for a, b in zip(start[::-1], end[::-1], strict=True)]
+    start, end = band_rows(len(band_hz), rows)
+    return [float(np.mean(band_hz[a:b])) for a, b in zip(start[::-1], end[::-1], strict=True)]
 
 
 def _least_that_matters(snapshot: Snapshot, unit: float, rows: int, total: float) -> float:

@@ -76,7 +76,7 @@ def spectrogram(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs:
     unheard = unheard_columns(snapshot.spectrogram, snapshot.first_slot, slots, plot)
     span = f"{low} to {high} dB"
     made = [rule(width, theme, glyphs, [("Spectrogram", theme.title)], [(span, theme.label)])]
-    labels = frequency_labels(snapshot.band_hz, rows)
+    labels = frequency_labels(tuple(snapshot.band_hz.tolist()), rows)
     if theme.heat:
         body = _coloured(columns, unheard, rows, low, high, glyphs, scales)
     else:
@@ -88,14 +88,15 @@ def spectrogram(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyphs:
     return made
 
 
-def frequency_labels(band_hz: FloatArray, rows: int) -> dict[int, str]:
+@lru_cache(maxsize=8)
+def frequency_labels(band_hz: tuple[float, ...], rows: int) -> dict[int, str]:
     """Row (0 is the top one) -> the round frequency that falls into it; there is a row between two of them."""
     start, end = band_rows(len(band_hz), rows)
     made: dict[int, str] = {}
     for frequency in reversed(_ROUND_HZ):
         if not band_hz[0] <= frequency <= band_hz[-1]:
             continue
-        band = int(np.abs(band_hz - frequency).argmin())
+        band = int(np.abs(np.array(band_hz) - frequency).argmin())
         row = rows - 1 - int(np.flatnonzero((start <= band) & (band < end))[0])
         if all(abs(row - other) > 1 for other in made):
             made[row] = hertz(frequency)

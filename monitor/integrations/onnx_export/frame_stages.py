@@ -97,17 +97,19 @@ def reconstructed(graph: Graph, layers: Sequence[FoldedLayer], windows: Tensor) 
 def band_statistics(
     graph: Graph, features: Features, layout: RowLayout, layers: Sequence[FoldedLayer], windows: Windows
 ) -> tuple[list[Tensor], Tensor]:
-    """The statistics of each window, as `monitor.scoring.window_stats` has them.
+    """The statistics of each window, as `monitor.scoring.window_stats` and `monitor.model.network` define them.
 
     Returns:
-        the statistics, (k, n_mels) each, in the order of their columns; and the windows (k, W, n_mels).
+        the statistics, (k, n_mels) each but the error, (k, layout.errors), in the order of their columns; and the
+        windows (k, W, n_mels).
     """
     half, bands = features.window_frames // 2, features.n_mels
     with graph.stage("statistics"):
         inputs = windows.frames.sliding(windows.count, features.window_frames)
         flat = inputs.reshape(-1, features.window_size)
         residuals = reconstructed(graph, layers, flat).reshape(-1, features.window_frames, bands) - inputs
-        statistics = [residuals.mean(1), (residuals * residuals).mean(1)]
+        squares = (residuals * residuals).mean(1)
+        statistics = [residuals.mean(1), squares if layout.errors > 1 else squares.mean(-1).unsqueeze(1)]
         if layout.has_levels:
             middle, earlier = (
                 windows.frames.part(start, windows.count + start) for start in (half, half - change_lag(features))

@@ -86,7 +86,7 @@ class _ModelGraph:
     def _add_outputs(self, windows: Windows, statistics: list[Tensor], mean_rows: Tensor) -> None:
         graph, bands = self._graph, self._bands
         full = graph.arange(windows.count) + windows.first > self._length - 2
-        rolling_error = mean_rows.columns(slice(bands, 2 * bands)).mean(-1)
+        rolling_error = mean_rows.columns(self._layout.error_columns).mean(-1)
         if self._by_error:
             score = rolling_error.to(np.float64)
         else:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from monitor.audio.level import LevelMeter
+from monitor.audio.level import LevelMeter, LevelMeters, Measured
 from support.builders import RATE, noise, pieces, sine
 
 
@@ -61,3 +61,20 @@ def test_a_dead_microphone_with_an_offset_is_silent() -> None:
     meter = LevelMeter(RATE)
     meter.push(np.full(RATE, 0.1, np.float32))
     assert meter.rms_dbfs == -math.inf
+
+
+def test_each_of_many_streams_has_the_level_that_it_has_alone() -> None:
+    """Whatever the lengths of its portions are, and whichever streams get samples with it."""
+    meters, alone, random = LevelMeters(4), [LevelMeter(RATE) for _ in range(4)], np.random.default_rng(0)
+    for size in (160, 480, 8000, 160, 160, 2000, 700, 700, 160):
+        streams = np.flatnonzero(random.random(4) < 0.7)
+        samples = noise(size * len(streams), seed=size).reshape(-1, size) * (1 + streams[:, None]).astype(np.float32)
+        meters.push(Measured.of(samples, RATE), streams)
+        for stream, sound in zip(streams.tolist(), samples, strict=True):
+            alone[stream].push(sound)
+        for stream, meter in enumerate(alone):
+            assert meters.rms_dbfs(stream) == pytest.approx(meter.rms_dbfs)
+            assert meters.peak_dbfs(stream) == pytest.approx(meter.peak_dbfs)
+    moved = LevelMeters(2)
+    moved.take_over(1, meters, 3)
+    assert (moved.rms_dbfs(1), moved.peak_dbfs(1)) == (meters.rms_dbfs(3), meters.peak_dbfs(3))

@@ -165,6 +165,37 @@ def test_each_reader_of_a_ring_has_all_of_its_channel_at_its_own_pace() -> None:
     np.testing.assert_array_equal(late.samples, sound[late.first :, 1])
 
 
+# Several readers at once
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    channels=st.integers(1, 4),
+    columns=st.lists(st.just("mix") | st.integers(0, 3), min_size=1, max_size=5),
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=12),
+)
+def test_readers_that_are_read_together_get_what_each_gets_alone(
+    channels: int, columns: list[Channel], sizes: list[int]
+) -> None:
+    """Also where the ring begins anew, and where samples were overwritten: then nothing is read."""
+    ring = SampleRing(40, channels)
+    chosen: list[Channel] = [one if one == "mix" else one % channels for one in columns]
+    together, alone = ([RingReader(ring, one) for one in chosen] for _ in range(2))
+    for size in sizes:
+        ring.write(numbered(ring.written, size, channels))
+        available = together[0].available
+        count = available - size // 3
+        out = np.zeros((len(chosen), count), np.float32)
+        read = together[0].take_with(together[1:], count, out)
+        assert read == (available <= 40)
+        for reader, other, row in zip(together, alone, out, strict=True):
+            if read:
+                np.testing.assert_array_equal(row, other.take(count).samples)
+            else:
+                assert reader.take(count).lost == other.take(count).lost > 0
+            assert reader.read == other.read
+
+
 # Both at the same time
 
 
@@ -282,3 +313,28 @@ def test_a_writer_that_waits_for_room_loses_nothing() -> None:
         assert not taken[-1].lost
     thread.join()
     account(taken, total)
+
+
+def test_a_thread_that_waits_for_samples_is_woken_when_they_are_there() -> None:
+    ring = SampleRing(1000)
+    ring.wait(0, WAIT_S)  # they are there already
+    found: list[int] = []
+
+    def wait() -> None:
+        while ring.written < 300:
+            ring.wait(300, WAIT_S)
+        found.append(ring.written)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    for at in range(0, 300, 100):
+        assert not found
+        ring.write(numbered(at, 100))
+    thread.join(WAIT_S)
+    assert found == [300]
+
+
+def test_where_no_samples_come_the_wait_ends_by_itself() -> None:
+    ring = SampleRing(1000)
+    ring.wait(1, 0.001)
+    assert ring.written == 0

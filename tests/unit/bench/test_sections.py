@@ -22,6 +22,8 @@ QUICKLY = [f"--set={setting}" for setting in (*SMALL, "features.n_mels=16")]
 LITTLE = {
     "monitor.bench.timing.REST_S": 0.0,
     "monitor.bench.peak_flops.SIZE": 64,
+    "monitor.bench.autoencoder.SHAPES": ((1, 1), (2, 10)),
+    "monitor.bench.autoencoder.TIMED_S": 0.0,
     "monitor.bench.capacity.COUNTS": (1, 3),
     "monitor.bench.capacity.SECONDS": 0.0,
     "monitor.bench.capacity.PARTS_OF": 3,
@@ -36,12 +38,16 @@ LITTLE = {
     "monitor.bench.network.SOURCES": 1,
     "monitor.bench.network.SECONDS": 0.2,
     "monitor.bench.network.SETTLE_S": 0.0,
+    "monitor.bench.uptime.HOURS": 0.12,
+    "monitor.bench.uptime.STREAMS": 2,
     "train.bench.cache.FILES": 3,
     "train.bench.cache.LARGE_FILES": 2,
     "train.bench.cache.FILE_S": 1.0,
     "train.bench.training.FILES": 2,
     "train.bench.training.ROUNDS": 1,
-    "train.bench.training.PRODUCT": 64,
+    "train.bench.training.STEP_BATCHES": (64,),
+    "train.bench.steps.WINDOWS": 1,
+    "train.bench.steps.PRODUCT": 64,
 }
 
 
@@ -59,16 +65,21 @@ def figures_of(*sections: str) -> dict[str, dict[str, object]]:
 
 
 def test_only_the_sections_asked_for_run_and_each_prints_a_few_short_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(figures_of("frames", "machine")) == ["machine", "frames"]
+    assert list(figures_of("frames", "machine")) == ["machine", "frames", "targets"]
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if not line.startswith(" ")] == ["machine", "frames"]
+    assert [line for line in lines if not line.startswith(" ")] in (
+        ["machine", "frames"],
+        ["machine", "frames", "targets"],
+    )
     assert all(len(line) <= 120 for line in lines)
 
 
 def test_streams_are_measured_for_each_number_of_them_and_so_is_how_late_live_ones_are() -> None:
     figures: Any = figures_of("streams")["streams"]
     assert [one["count"] for one in figures["float32"]] == [1, 3]
-    assert figures["costs"]["float32"]["network_us"] > 0
+    assert set(figures["costs"]["float32"]) == {"network_us", "beside_network_us", "detection_us", "collecting_us"}
+    assert all(one > 0 for name, one in figures["costs"]["float32"].items() if name != "beside_network_us")
+    assert figures["streams_at_most"]["float32"] > 0
     for one in figures["float32"]:
         assert one["turns"] >= 3
         assert one["kept_up_with"] == pytest.approx(one["count"] / one["computing_s"])
@@ -87,7 +98,15 @@ def test_a_replay_is_measured_beside_one_window_at_a_time_and_so_are_starts_and_
     }
 
 
-def test_bfloat16_is_compared_on_a_models_own_test_recordings(
+def test_the_autoencoder_is_measured_beside_torch_and_onnxruntime(capsys: pytest.CaptureFixture[str]) -> None:
+    figures: Any = figures_of("model")
+    assert list(figures["model"]) == ["1 x 1", "2 x 10"]
+    assert all(microseconds > 0 for microseconds in figures["model"]["1 x 1"].values())
+    assert {target["unit"] for target in figures["targets"]} >= {"times onnx, float32, at worst"}
+    assert all(len(line) <= 120 for line in capsys.readouterr().out.splitlines())
+
+
+def test_bfloat16_and_int8_are_compared_on_a_models_own_test_recordings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_bundle(small_bundle(), tmp_path / "model.safetensors")
@@ -100,8 +119,10 @@ def test_bfloat16_is_compared_on_a_models_own_test_recordings(
     figures = json.loads(Path("bench.json").read_text())["precision"]
     assert figures["recordings"] == 4
     assert figures["scores"] == 4 * (201 - 29)
-    assert 0 < figures["score_change_p99"] < 0.05
-    assert len(figures["auc"]) == 2
+    for precision in ("bfloat16", "int8"):
+        assert 0 < figures[precision]["error_change_p99"] < 0.01
+        assert 0 < figures[precision]["score_change_p99"] < 0.05
+        assert len(figures[precision]["auc"]) == 2
     capsys.readouterr()
     assert run(["bench", "--only", "precision"]) == 2
     assert "add --bundle and --data" in capsys.readouterr().err
@@ -140,8 +161,14 @@ def test_training_is_measured_beside_its_bare_steps_a_loader_and_the_disk() -> N
 
 
 def test_every_section_can_be_chosen_and_is_explained_in_the_help() -> None:
-    assert set(OFFLINE) | {"latency", "replay", "machine", "streams", "frames", "store", "network", "precision"} == set(
-        SECTIONS
-    )
+    further = {"latency", "replay", "machine", "model", "streams", "frames", "store", "network", "uptime", "precision"}
+    assert set(OFFLINE) | further == set(SECTIONS)
     helped = CliRunner().invoke(cli, ["bench", "--help"]).output
     assert all(f"\n  {section} " in helped for section in SECTIONS)
+
+
+def test_uptime_says_what_each_part_of_the_hours_cost_and_whether_memory_grew() -> None:
+    figures: Any = figures_of("uptime")["uptime"]
+    assert (figures["streams"], len(figures["cpu_s_an_hour"])) == (2, 40)
+    assert figures["ratio"] > 0
+    assert figures["growth_mib_an_hour"] >= 0

@@ -21,13 +21,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
-from monitor.bundle import bundle_io, schema
+from monitor.bundle import bundle_io, schema, self_test
 from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import load_bundle, save_bundle, with_model_id
 from monitor.bundle.schema import STORED_GROUPS
 from monitor.config.schema import Config
 from monitor.core.errors import EXIT_BUNDLE, BundleError, MonitorError
-from monitor.model.network import NumpyNetwork
+from monitor.model.folded_inference import reconstruct
 from monitor.scoring.rhythm import POINTS
 from monitor.scoring.row_layout import RowLayout
 from monitor.streaming.portion import Portion
@@ -165,6 +165,19 @@ def test_a_bundle_is_a_plain_safetensors_file_with_json_metadata(saved: Path) ->
         assert tensors[f"reference.{part}.log_distance"].shape == (2, 2)
     for name, shape in (("modes.centres", (2, 8)), ("modes.inverse_deviation", (8,)), ("rhythm.surprise", (POINTS,))):
         assert tensors[name].shape == shape
+
+
+def test_a_bundle_knows_in_which_precision_its_limits_were_made(tmp_path: Path) -> None:
+    """Those made in float32 do not say so: versions of the program that know nothing else can read them."""
+    single = small_bundle(small_config(*TINY))
+    for precision in ("int8", "bfloat16"):
+        made = save_bundle(dataclasses.replace(single, precision=precision), tmp_path / "m")
+        assert stored(tmp_path / "m")[0]["precision"] == precision
+        assert load_bundle(tmp_path / "m").precision == precision
+        assert made.model_id != single.model_id
+    save_bundle(single, tmp_path / "m")
+    assert "precision" not in stored(tmp_path / "m")[0]
+    assert load_bundle(tmp_path / "m").precision == "float32"
 
 
 @pytest.mark.parametrize(
@@ -614,6 +627,7 @@ def test_metadata_with_wrong_structure_or_values_are_refused(saved: Path, folder
         lambda metadata, _: metadata.update(normal_dbfs=True),
         lambda metadata, _: metadata.update(normal_dbfs=float("nan")),
         lambda metadata, _: metadata.update(normal_dbfs=10**400),
+        lambda metadata, _: metadata.update(precision="int4"),
         lambda metadata, _: metadata.update(more=1),
         lambda metadata, _: metadata["thresholds"].update(more=metadata["thresholds"]["score"]),
         lambda metadata, _: metadata["thresholds"]["score"].update(value="1"),
@@ -646,6 +660,11 @@ def test_a_library_that_computes_different_spectra_is_detected(saved: Path, monk
     assert "test sound" in refusal(saved)
 
 
+def reconstructions_times(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the network compute other reconstructions from now on."""
+    monkeypatch.setattr(self_test, "reconstruct", lambda *given: np.float32(factor) * reconstruct(*given))
+
+
 def test_a_library_that_computes_different_reconstructions_is_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -654,14 +673,12 @@ def test_a_library_that_computes_different_reconstructions_is_detected(
     weights = bundle.weights | {"dense_dec3.weight": 20 * bundle.weights["dense_dec3.weight"]}
     bundle = dataclasses.replace(bundle, deviation=bundle.deviation + 40, weights=weights)
     save_bundle(bundle, tmp_path / "model")
-    compute = NumpyNetwork.__call__
-    monkeypatch.setattr(NumpyNetwork, "__call__", lambda self, windows: np.float32(1.05) * compute(self, windows))
+    reconstructions_times(1.05, monkeypatch)
     assert "test sound" in refusal(tmp_path / "model")
 
 
 def test_differences_of_rounding_are_tolerated(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compute = NumpyNetwork.__call__
-    monkeypatch.setattr(NumpyNetwork, "__call__", lambda self, windows: np.float32(1.0001) * compute(self, windows))
+    reconstructions_times(1.0001, monkeypatch)
     load_bundle(saved)
 
 

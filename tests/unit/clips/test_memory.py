@@ -12,6 +12,7 @@ from support.builders import CUTS, noise, pieces, small_config
 
 FEATURES = small_config("features.hop_length=50").features
 HOP, RATE = FEATURES.hop_length, FEATURES.sample_rate
+AS_THEY_COME = 4 * RATE  # bytes of the newest second, before it is converted
 
 
 def filled(samples: np.ndarray, cuts: list[int], keep_s: float = 1000.0, first: int = 0) -> SoundMemory:
@@ -47,7 +48,14 @@ def test_memory_stays_as_it_is_however_long_it_listens() -> None:
         memory.push(noise(RATE))
         assert memory.end - memory.oldest >= 5.0 / FEATURES.hop_s
         assert memory.nbytes <= before + 2 * RATE
-    assert before <= 2 * RATE * 7
+    assert before <= 2 * RATE * 7 + AS_THEY_COME
+
+
+@given(cuts=CUTS, length=st.integers(0, 8 * RATE))
+def test_however_sound_comes_in_the_memory_reaches_back_as_far(cuts: list[int], length: int) -> None:
+    sound = noise(length)
+    memory, at_once = filled(sound, [50 * cut for cut in cuts], keep_s=2.0), filled(sound, [RATE], keep_s=2.0)
+    assert (memory.oldest, memory.end) == (at_once.oldest, at_once.end)
 
 
 def test_what_a_clip_needs_is_kept_until_it_is_cut_out_and_then_given_up() -> None:
@@ -59,7 +67,7 @@ def test_what_a_clip_needs_is_kept_until_it_is_cut_out_and_then_given_up() -> No
     cut = memory.cut(began, None)
     memory.needed = None
     memory.push(noise(2 * RATE))
-    assert memory.nbytes <= 2 * RATE * 7
+    assert memory.nbytes <= 2 * RATE * 7 + AS_THEY_COME
     np.testing.assert_array_equal(cut.samples(), as_int16(sound)[began * HOP :])
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.core.array_backend import as_real_pairs, namespace, sliding_rows, sliding_segments, to_numpy
+from monitor.core.array_backend import (
+    as_real_pairs,
+    namespace,
+    numbers_of,
+    on_device,
+    run_or_numbers,
+    sliding_maxima,
+    sliding_minima,
+    sliding_rows,
+    sliding_segments,
+    to_numpy,
+)
 from support.backends import BACKENDS, backend
 
 
@@ -70,3 +81,37 @@ def test_complex_numbers_are_viewed_as_pairs_of_real_and_imaginary_part(name: st
     spectra = (random(2, 3) + 1j * random(2, 3)).astype(np.complex64)
     found = np.asarray(as_real_pairs(backend(name).upload(spectra)))
     assert np.array_equal(found, np.stack([spectra.real, spectra.imag], axis=-1).reshape(2, 6))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 20, 21])
+@pytest.mark.parametrize("runs", [0, 1, 2, 40])
+def test_sliding_extremes_are_those_of_each_run_however_many_runs_there_are(name: str, size: int, runs: int) -> None:
+    arrays, values = backend(name), random(3, size + runs - 1, 5) - 0.5
+    around = [values[:, start : start + size] for start in range(runs)]
+    for sliding, extreme in ((sliding_maxima, np.max), (sliding_minima, np.min)):
+        expected = np.stack([extreme(one, axis=1) for one in around], axis=1) if runs else np.zeros((3, 0, 5))
+        assert np.array_equal(np.asarray(sliding(arrays.upload(values), size)), expected)
+        out = arrays.upload(np.full((3, runs, 7), 9, np.float32))
+        sliding(arrays.upload(values), size, out[..., 1:6])
+        assert np.array_equal(np.asarray(out)[..., 1:6], expected)
+        assert (np.asarray(out)[..., [0, 6]] == 9).all()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("numbers", [[], [0], [3], [2, 3], [3, 2], [2, 4], [1, 2, 3, 4], [1, 3, 2, 4], [0, 2, 3]])
+def test_a_run_of_numbers_selects_the_same_as_the_numbers(name: str, numbers: list[int]) -> None:
+    arrays, wanted = backend(name), np.array(numbers, np.int64)
+    found = run_or_numbers(wanted)
+    assert isinstance(found, slice) == (len(numbers) > 0 and numbers == list(range(numbers[0], numbers[-1] + 1)))
+    assert numbers_of(found).tolist() == numbers
+    values = random(5, 3)
+    assert np.array_equal(np.asarray(arrays.upload(values)[on_device(found, arrays)]), values[wanted])
+
+
+def test_a_view_of_runs_cannot_be_written_to() -> None:
+    """Because a number in it belongs to several runs."""
+    values = random(2, 20)
+    for view in (sliding_segments(values, 5, 3), sliding_rows(values[..., None], 4)):
+        with pytest.raises(ValueError, match="read-only"):
+            view[0, 0, 0] = 1.0

@@ -40,10 +40,50 @@ def test_all_parts_are_computed_by_several_threads_at_once(pool: ThreadPool) -> 
     assert sorted(computed) == [0, 1]
 
 
+def test_parts_that_have_parts_are_computed_however_few_threads_are_free(pool: ThreadPool) -> None:
+    computed: list[tuple[int, int]] = []
+
+    def compute(part: int) -> None:
+        pool.map(lambda of_part: computed.append((part, of_part)), range(3))
+
+    pool.map(compute, range(5))
+    assert sorted(computed) == [(part, of_part) for part in range(5) for of_part in range(3)]
+
+
+def test_when_an_error_is_raised_nothing_is_computed_any_more(pool: ThreadPool) -> None:
+    running, raised = threading.Event(), threading.Event()
+    ended: list[int] = []
+
+    def compute(part: int) -> None:
+        if part:
+            running.wait(60)
+            raise ZeroDivisionError
+        running.set()
+        raised.wait(0.01)
+        ended.append(part)
+
+    with pytest.raises(ZeroDivisionError):
+        pool.map(compute, (0, 1))
+    assert ended == [0]
+
+
 def test_torch_uses_one_thread_on_each_thread_of_the_pool(pool: ThreadPool) -> None:
     before = torch.get_num_threads()
     assert pool.submit(lambda _: torch.get_num_threads(), None)() == 1
     assert torch.get_num_threads() == before, "unchanged on other threads"
+
+
+def test_torch_uses_one_thread_for_what_the_calling_thread_computes_and_as_many_as_before_afterwards(
+    pool: ThreadPool,
+) -> None:
+    before, found = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        pool.map(lambda _: found.append(torch.get_num_threads()), range(8))
+        assert found == [1] * 8
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_blas_is_single_threaded_within_the_block() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from monitor.config import schema
 from monitor.config.loader import load_config
 from monitor.core.events import State
-from monitor.detection.alarm import Alarm, decisions_per_window, kth_of_last, rows_per_decision
+from monitor.detection.alarm import Alarm
+from monitor.detection.alarm_rules import decisions_per_window, kth_of_last, rows_per_decision
 from monitor.detection.anomaly import Anomaly
 from monitor.detection.cusum import Limits
 from support.builders import pieces

@@ -12,18 +12,21 @@ import pytest
 from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import with_model_id
 from monitor.config import schema
+from monitor.config.schema import Config
 from monitor.core.errors import MonitorError
 from monitor.core.events import State
 from monitor.detection.alarm import Alarm
 from monitor.detection.cusum import Limits
 from monitor.detection.drift import CALM_S, REPORTED_STEP, Drift, DriftFile
 from monitor.scoring.gaussian import Reference
+from monitor.scoring.row_layout import RowLayout
 from monitor.scoring.score_parts import PARTS, SCORE_KINDS
 from support.builders import small_bundle, small_config
 from support.listening import with_thresholds
 
 STEP_S = 2.0
 BANDS = 64
+LAYOUT = RowLayout.of(Config())
 
 
 def plain_bundle() -> Bundle:
@@ -56,7 +59,7 @@ class Machine:
     def run(self, hours: float, shift: np.ndarray | float = 0.0) -> None:
         """Sound for so long, whose statistics are shifted by so much."""
         for _ in range(round(hours * 3600 / STEP_S)):
-            row = self.random.standard_normal(6 * BANDS) + shift
+            row = self.random.standard_normal(LAYOUT.row_width) + shift
             score = float(self.scorer(row[None, None], streams=np.array([0]))[0, 0])
             self.alarm.push(np.array([score]))
             self.states.append(self.alarm.state)
@@ -65,14 +68,14 @@ class Machine:
 
 
 def spectrum(row: np.ndarray) -> np.ndarray:
-    return row[PARTS["spectrum"].slice(BANDS)]
+    return row[LAYOUT.columns(PARTS["spectrum"])]
 
 
 def shift(size: float, seed: int = 5) -> np.ndarray:
     """A change of all statistics by vectors whose squared length is `size` times their usual one."""
-    row = np.random.default_rng(seed).standard_normal(6 * BANDS)
+    row = np.random.default_rng(seed).standard_normal(LAYOUT.row_width)
     for part in SCORE_KINDS["fused"]:
-        columns = row[part.slice(BANDS)]
+        columns = row[LAYOUT.columns(part)]
         columns *= math.sqrt(size * len(columns)) / float(np.linalg.norm(columns))
     return row
 
@@ -102,6 +105,7 @@ def test_it_never_moves_further_than_its_cap() -> None:
     assert machine.drift.share == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.long
 def test_a_fault_that_comes_slowly_is_not_learnt_away() -> None:
     """Over ten hours it grows to what is reported at once when it comes at once; with the drift it is reported, too."""
     settings = schema.Drift(enabled=True, half_life_h=0.25, cap=0.25)
@@ -135,7 +139,7 @@ def test_unusual_sound_below_the_threshold_teaches_nothing() -> None:
     alarm = machine.alarm
     for _ in range(100):
         alarm.push(np.array([1.0]))
-        assert not machine.drift.learn(1.9, np.ones(6 * BANDS), alarm, STEP_S)
+        assert not machine.drift.learn(1.9, np.ones(LAYOUT.row_width), alarm, STEP_S)
     assert machine.drift.share == 0
 
 

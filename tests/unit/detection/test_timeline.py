@@ -55,9 +55,9 @@ def decibels(power: np.ndarray) -> np.ndarray:
 
 
 def test_the_share_of_the_limit_and_the_sum_are_kept_beside_the_scores() -> None:
-    timeline = filled(100, [30])
+    timeline = Timeline(3, HOP_S)
     levels = np.stack((np.arange(100) / 100, np.full(100, 0.5)), axis=1)
-    timeline.add_levels(0, levels)
+    timeline.add_scores(0, *random_scores(100), levels)
     share, lasting = timeline.levels()
     np.testing.assert_allclose(share, [0.01 * (10 * slot + 9) for slot in range(10)], rtol=1e-5)
     np.testing.assert_allclose(lasting, 0.5)
@@ -208,7 +208,7 @@ def test_a_view_does_not_change_afterwards() -> None:
 
 def test_memory_does_not_grow() -> None:
     def held(timeline: Timeline) -> int:
-        return sum(value.nbytes for value in vars(timeline).values() if isinstance(value, np.ndarray))
+        return sum(value.nbytes for value in vars(timeline._lines).values() if isinstance(value, np.ndarray))
 
     timeline = Timeline(3, HOP_S)
     before = held(timeline)

@@ -90,19 +90,20 @@ def test_an_image_without_training_leaves_out_nothing_but_pytorch(
 ) -> None:
     """The commands of the Containerfile find PyTorch among the dependencies as they are written now."""
     [command] = [words for name, words in instructions if name == "RUN" and "torch.txt" in words]
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    steps = command.replace("/opt/uv/bin/uv", "echo")
-    for training in ("no", "yes"):
-        subprocess.run(
-            ["bash", "-ec", steps], cwd=tmp_path, env={"TRAINING": training, "PATH": "/usr/bin:/bin"}, check=True
-        )
-        named = (tmp_path / "torch.txt").read_text().split("\n")
-        left_out = (tmp_path / "without.txt").read_text().split("\n") if training == "no" else []
-        if training == "no":
-            assert [line.partition(" ;")[0] for line in left_out if line] == ["torch", "torchaudio"]
     with (ROOT / "pyproject.toml").open("rb") as file:
         dependencies = tomllib.load(file)["project"]["dependencies"]
-    assert [line.replace(" ", "") for line in named if line] == [one for one in dependencies if one.startswith("torch")]
+    pytorch = [one for one in dependencies if one.startswith("torch")]
+    for training, left_out in (("no", [one.partition("=")[0] for one in pytorch]), ("yes", [])):
+        shutil.copy(ROOT / "pyproject.toml", tmp_path)
+        shutil.copy(ROOT / "monitor/integrations/files/without-torch.txt", tmp_path)
+        subprocess.run(
+            ["bash", "-ec", command.replace("/opt/uv/bin/uv", "echo")],
+            cwd=tmp_path, env={"TRAINING": training, "PATH": "/usr/bin:/bin"}, check=True,
+        )  # fmt: skip
+        named = (tmp_path / "torch.txt").read_text().splitlines()
+        assert [line.replace(" ", "") for line in named] == pytorch
+        lines = (tmp_path / "without-torch.txt").read_text().splitlines()
+        assert [line.partition(" ;")[0] for line in lines if not line.startswith("#")] == left_out
 
 
 def test_without_pytorch_a_command_that_needs_it_says_so_in_a_sentence(tmp_path: Path) -> None:

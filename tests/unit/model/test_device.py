@@ -1,4 +1,4 @@
-"""The choice of the device and the precision."""
+"""The choice of the device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from monitor.core.errors import ConfigError
 from monitor.model import device
-from monitor.model.device import BFLOAT16_STREAMS, choose_device, listening_device, listening_precision
+from monitor.model.device import choose_device, listening_device
 
 
 def test_a_gpu_is_chosen_if_there_is_one_and_requiring_one_without_is_an_error(
@@ -36,15 +36,4 @@ def test_without_a_gpu_driver_torch_is_not_imported_to_look_for_a_gpu(monkeypatc
     monkeypatch.setattr(device, "gpu_driver_loaded", lambda: False)
     monkeypatch.delitem(sys.modules, "torch")
     assert listening_device("auto") == listening_device("cpu") == "cpu"
-    assert listening_precision("auto", 63, "cpu") == "float32"
     assert "torch" not in sys.modules
-
-
-def test_bfloat16_is_chosen_for_many_streams_if_the_processor_supports_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert BFLOAT16_STREAMS == 64, "as the help of listening.precision says"
-    for native in (True, False):
-        monkeypatch.setattr(device, "native_bfloat16", lambda _, native=native: native)
-        assert listening_precision("auto", 64, "cpu") == ("bfloat16" if native else "float32")
-        assert listening_precision("auto", 63, "cpu") == "float32"
-        assert listening_precision("float32", 1000, "cpu") == "float32"
-        assert listening_precision("bfloat16", 1, "cpu") == "bfloat16"

@@ -1,24 +1,32 @@
-"""The networks for inference give the same reconstructions as the torch autoencoder in evaluation mode."""
+"""The networks for inference give the residuals and errors of the torch autoencoder in evaluation mode."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import nn
 
 from monitor.config.schema import Config
-from monitor.core.array_backend import NUMPY
+from monitor.core.array_backend import NUMPY, ArrayBackend
+from monitor.core.errors import ConfigError
 from monitor.model.autoencoder import Autoencoder, weights_of
-from monitor.model.folded_inference import folded_layers, weight_shapes, window_operations
-from monitor.model.network import ON_CPU, Compute, Network, NumpyNetwork, TorchNetwork
+from monitor.model.folded_inference import folded_layers, reconstruct, weight_shapes, window_operations
+from monitor.model.network import Compute, Network
+from monitor.model.numpy_network import NumpyNetwork
+from monitor.model.torch_network import TorchNetwork
 from support.backends import BACKENDS, backend, compute
 from support.builders import small_config
 
 SMALL = small_config()
+FEATURES = SMALL.features
 
 
 @pytest.fixture(scope="module", params=[Config(), SMALL], ids=["default size", "small"])
@@ -36,85 +44,128 @@ def trained(request: pytest.FixtureRequest) -> Autoencoder:
 
 
 @pytest.fixture(scope="module")
-def windows() -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((33, 1280)).astype(np.float32)
+def frames() -> np.ndarray:
+    """Normalized frames of three streams: (3, 19 + 130, 64)."""
+    return np.random.default_rng(0).standard_normal((3, 149, 64)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What a network computes for frames (n, W - 1 + k, n_mels)."""
+
+    residual: np.ndarray  # (n, k, n_mels)
+    error: np.ndarray  # (n, k, 1) or (n, k, n_mels)
+
+
+def computed(
+    weights: Mapping[str, np.ndarray], frames: np.ndarray, name: str = "numpy", *, bands: bool = False, **how: str
+) -> Computed:
+    """The results of the network of a backend."""
+    arrays = backend(name)
+    return run(compute(name, **how).network(weights, FEATURES), frames, arrays, bands=bands)
+
+
+def run(network: Network, frames: np.ndarray, arrays: ArrayBackend = NUMPY, *, bands: bool = False) -> Computed:
+    """The results of a network."""
+    streams, count = len(frames), frames.shape[1] - FEATURES.window_frames + 1
+    residual, error = (
+        arrays.upload(np.full((streams, count, width), np.nan, np.float32)) for width in (64, 64 if bands else 1)
+    )
+    network(arrays.upload(frames), residual, error)
+    return Computed(np.asarray(residual), np.asarray(error))
+
+
+def expected(trained: Autoencoder, frames: np.ndarray) -> Computed:
+    """The same with the error of each band, by the torch autoencoder in float64."""
+    windows = sliding_window_view(frames.astype(np.float64), FEATURES.window_frames, axis=1).swapaxes(2, 3)
+    with torch.inference_mode():
+        model = deepcopy(trained).double()
+        reconstructions = model(torch.from_numpy(windows.reshape(-1, FEATURES.window_size).copy())).numpy()
+    difference = reconstructions.reshape(windows.shape) - windows
+    return Computed(difference.mean(axis=2), np.square(difference).mean(axis=2))
+
+
+def assert_close(found: Computed, expected: Computed, tolerance: float = 1e-5) -> None:
+    """Compares results; the tolerance is relative to the largest value."""
+    error = expected.error if found.error.shape[-1] == 64 else expected.error.mean(axis=-1, keepdims=True)
+    for ours, theirs in ((found.residual, expected.residual), (found.error, error)):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max())
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize("count", [1, 2, 33])
-def test_a_network_with_folded_batch_norms_gives_the_autoencoders_reconstructions(
-    trained: Autoencoder, windows: np.ndarray, name: str, count: int
+@pytest.mark.parametrize("bands", [False, True])
+@pytest.mark.parametrize(("streams", "count"), [(1, 1), (3, 1), (2, 7), (1, 50), (3, 130)])
+def test_a_network_with_folded_batch_norms_gives_the_autoencoders_residuals_and_errors(
+    trained: Autoencoder, frames: np.ndarray, name: str, streams: int, count: int, bands: bool
 ) -> None:
-    network, arrays = compute(name).network(weights_of(trained)), backend(name)
-    with torch.inference_mode():
-        expected = trained(torch.from_numpy(windows[:count])).numpy()
-    before = windows.copy()
-    found = network(arrays.upload(windows[:count]))
-    assert type(found) is type(arrays.upload(windows))
-    np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
-    found[:] = 0  # the caller may overwrite the result, because it is a new array
-    assert np.array_equal(windows, before)
-    again = np.asarray(network(arrays.upload(windows[:count])))
-    np.testing.assert_allclose(again, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    some, before = frames[:streams, : 19 + count], frames.copy()
+    assert_close(computed(weights_of(trained), some, name, bands=bands), expected(trained, some))
+    assert np.array_equal(frames, before)
 
 
-def test_folding_is_exact_but_for_rounding(trained: Autoencoder, windows: np.ndarray) -> None:
+def test_folding_is_exact_but_for_rounding(trained: Autoencoder) -> None:
     """Checked in double precision, layer by layer."""
-    x = windows.astype(np.float64)
-    layers = folded_layers(weights_of(trained))
+    windows = np.random.default_rng(0).standard_normal((33, 1280))
+    x, layers = windows, folded_layers(weights_of(trained))
     for layer in layers:
         x = x @ layer.weight.astype(np.float64) + layer.bias
         x = np.maximum(x, 0) if layer.relu else x
     with torch.inference_mode():
-        expected = deepcopy(trained).double()(torch.from_numpy(windows.astype(np.float64))).numpy()
+        expected = deepcopy(trained).double()(torch.from_numpy(windows)).numpy()
     np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
     assert [layer.relu for layer in layers] == [True, True, False, True, True, False]
+    single = reconstruct(layers, windows.astype(np.float32))
+    np.testing.assert_allclose(single, expected, atol=1e-5 * np.abs(expected).max())
 
 
-def test_folding_does_not_change_the_weights(trained: Autoencoder, windows: np.ndarray) -> None:
+def test_folding_does_not_change_the_weights(trained: Autoencoder, frames: np.ndarray) -> None:
     weights = weights_of(trained)
     before = {name: values.copy() for name, values in weights.items()}
     for name in BACKENDS:
-        compute(name).network(weights)(backend(name).upload(windows))
+        computed(weights, frames, name)
     for name, values in weights.items():
         assert np.array_equal(values, before[name])
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_in_bfloat16_a_reconstruction_is_within_a_hundredth(
-    trained: Autoencoder, windows: np.ndarray, name: str
+def test_in_bfloat16_residuals_and_errors_are_within_a_hundredth(
+    trained: Autoencoder, frames: np.ndarray, name: str
 ) -> None:
     """Relative to the largest value. The result is float32."""
-    weights, arrays = weights_of(trained), backend(name)
-    single, half = (
-        np.asarray(compute(name, precision).network(weights)(arrays.upload(windows)))
-        for precision in ("float32", "bfloat16")
-    )
-    assert half.dtype == single.dtype == np.float32
-    assert np.abs(half - single).max() < 1e-2 * np.abs(single).max()
-    assert not np.array_equal(half, single)
+    weights = weights_of(trained)
+    single, half = (computed(weights, frames, name, precision=one) for one in ("float32", "bfloat16"))
+    assert half.error.dtype == single.error.dtype == np.float32
+    assert np.abs(half.error - single.error).max() < 1e-2 * single.error.max()
+    assert np.abs(half.residual - single.residual).max() < 1e-2 * np.abs(single.residual).max()
+    assert not np.array_equal(half.error, single.error)
 
 
-def test_a_reconstruction_does_not_depend_on_the_other_windows_in_the_batch(
-    trained: Autoencoder, windows: np.ndarray
+@pytest.mark.parametrize("count", [1, 130])
+def test_a_stream_does_not_depend_on_the_other_streams_in_the_batch(
+    trained: Autoencoder, frames: np.ndarray, count: int
 ) -> None:
-    network = ON_CPU.network(weights_of(trained))
-    together, alone = network(windows), network(windows[3:4])
-    np.testing.assert_allclose(together[3:4], alone, rtol=1e-4, atol=1e-5 * np.abs(alone).max())
-    broken = windows.copy()
-    broken[4] = np.nan
-    np.testing.assert_allclose(network(broken)[:4], together[:4], rtol=1e-5, atol=1e-5 * np.abs(alone).max())
+    weights, some = weights_of(trained), frames[:, : 19 + count].copy()
+    together = computed(weights, some)
+    some[0] = np.nan
+    some[2] *= 1e3
+    whole = computed(weights, some)
+    for found in (
+        Computed(together.residual[1:2], together.error[1:2]),
+        Computed(whole.residual[1:2], whole.error[1:2]),
+    ):
+        assert_close(found, expected(trained, some[1:2]))
 
 
-def test_several_threads_may_call_a_network_at_the_same_time(trained: Autoencoder, windows: np.ndarray) -> None:
+def test_several_threads_may_call_a_network_at_the_same_time(trained: Autoencoder, frames: np.ndarray) -> None:
     for name in ("numpy", "torch"):
-        network: Network = compute(name).network(weights_of(trained))
-        batches = [windows[start : start + 3] for start in range(0, 30, 3)] * 4
-        expected = [np.asarray(network(backend(name).upload(batch))) for batch in batches]
+        network = compute(name).network(weights_of(trained), FEATURES)
+        parts = [frames[:, start : start + size] for start in (0, 9, 18) for size in (20, 25, 100)] * 2
+        alone = [run(network, part, backend(name)) for part in parts]
         with ThreadPoolExecutor(4) as threads:
-            found = threads.map(lambda batch, n=network, b=name: np.asarray(n(backend(b).upload(batch))), batches)
-            for ours, theirs in zip(found, expected, strict=True):
-                np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5 * np.abs(theirs).max())
+            found = threads.map(lambda part, n=network, b=name: run(n, part, backend(b)), parts)
+            for ours, theirs in zip(found, alone, strict=True):
+                np.testing.assert_array_equal(ours.residual, theirs.residual)
+                np.testing.assert_array_equal(ours.error, theirs.error)
 
 
 def test_on_a_processor_numpy_computes_float32_and_torch_bfloat16() -> None:
@@ -122,8 +173,15 @@ def test_on_a_processor_numpy_computes_float32_and_torch_bfloat16() -> None:
     for device in ("cpu", torch.device("cpu")):
         single, half = Compute.on(device), Compute.on(device, "bfloat16")
         assert single.backend is half.backend is NUMPY
-        assert isinstance(single.network(weights), NumpyNetwork)
-        assert isinstance(half.network(weights), TorchNetwork)
+        assert isinstance(single.network(weights, SMALL.features), NumpyNetwork)
+        assert isinstance(half.network(weights, SMALL.features), TorchNetwork)
+
+
+def test_without_torch_bfloat16_says_what_to_set(trained: Autoencoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = weights_of(trained)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ConfigError, match=r"set listening\.precision to auto"):
+        Compute.on("cpu", "bfloat16").network(weights, Config().features)
 
 
 @pytest.mark.parametrize("config", [Config(), SMALL, small_config("features.n_mels=16", "model.hidden=[24,12]")])

@@ -187,6 +187,7 @@ def test_however_many_anomalies_there_are_while_the_disk_fails_all_are_noted_bef
     assert len(read_anomalies(ear.folder)) == 3 * QUEUE_SIZE
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_a_piece_in_which_people_speak_is_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "speech.wav"

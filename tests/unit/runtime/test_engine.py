@@ -13,12 +13,12 @@ import pytest
 from monitor.bundle.bundle import Bundle
 from monitor.core.errors import MonitorError
 from monitor.core.events import Event, State
+from monitor.detection.detectors import Detectors
 from monitor.outputs.sink import Sink
 from monitor.runtime.builder import StreamPlan, build_engine, build_streams
 from monitor.runtime.change import Change
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.sources.generated import BlockSource
-from monitor.streaming.portion import Portion
 from monitor.streaming.stream_batch import StreamBatch
 from support.builders import RATE, noise, small_bundle, small_config, write_sound
 from support.listening import (
@@ -174,14 +174,14 @@ def test_a_stream_that_cannot_be_computed_ends_alone_and_says_why(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (first, sink), (third, third_sink) = (blocks(bundle, noise(3 * RATE, seed=i), name=str(i)) for i in (1, 3))
-    process = MonitoredStream.process
+    accept = MonitoredStream.accept
 
-    def fail(stream: MonitoredStream, portion: Portion) -> None:
+    def fail(stream: MonitoredStream, samples: np.ndarray, row: int) -> None:
         if stream.name == "broken":
             raise ZeroDivisionError("by nobody's fault")
-        process(stream, portion)
+        accept(stream, samples, row)
 
-    monkeypatch.setattr(MonitoredStream, "process", fail)
+    monkeypatch.setattr(MonitoredStream, "accept", fail)
     source = BlockSource(np.split(noise(20 * RATE), 20), RATE)
     engine = run_to_end(first, StreamPlan(bundle, bundle.config, source, name="broken"), third)
     broken = engine.streams[1]
@@ -194,17 +194,18 @@ def test_a_stream_that_cannot_be_computed_ends_alone_and_says_why(
         np.testing.assert_allclose(received.score, expected.score, rtol=1e-5)
 
 
+@pytest.mark.parametrize("of_batch", [StreamBatch, Detectors], ids=["scores", "decisions"])
 def test_an_error_in_a_models_batch_ends_its_streams_and_no_other_models(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, of_batch: type[StreamBatch] | type[Detectors]
 ) -> None:
-    push = StreamBatch.push
+    push = of_batch.push
 
-    def fail(batch: StreamBatch, samples: np.ndarray, streams: object) -> object:
-        if batch.bundle is bundle:
+    def fail(one: StreamBatch | Detectors, *arguments: object) -> object:
+        if (one if isinstance(one, StreamBatch) else one.batch).bundle is bundle:
             raise ZeroDivisionError("by nobody's fault")
-        return push(batch, samples, streams)  # type: ignore[arg-type]
+        return push(one, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(StreamBatch, "push", fail)
+    monkeypatch.setattr(of_batch, "push", fail)
     (one, _), (two, _) = (blocks(bundle, noise(2 * RATE), name=name) for name in "ab")
     other, received = blocks(small_bundle(seed=5), noise(2 * RATE), name="c")
     engine = run_to_end(one, two, other)

@@ -9,6 +9,7 @@ import pytest
 
 from monitor.core.errors import MonitorError
 from monitor.core.events import State
+from monitor.outputs.named import NamedSink
 from monitor.outputs.sink import Sink
 from support.builders import RATE, noise, small_config
 from support.clock import Clock
@@ -175,9 +176,22 @@ def test_the_screen_shows_what_is_wrong_with_an_output_while_it_is_wrong(monkeyp
     assert live.stream.latest.outputs == ()
 
 
+def test_of_many_streams_a_snapshot_shows_the_last_decision_and_evaluates_no_stream_alone(live: LiveStream) -> None:
+    live.hear(normal(3.2))  # decisions are due each half second
+    scored = len(live.sink.score)
+    live.stream.publish(0.0, decide=False)
+    assert (len(live.sink.score), live.stream.latest.position_s) == (scored, pytest.approx(3.2))
+    assert live.stream.latest.score == live.sink.score[-1]
+    live.stream.publish(0.0)
+    assert len(live.sink.score) > scored
+    assert live.stream.latest.score == live.sink.score[-1]
+
+
 def test_a_sink_gets_the_samples_that_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
-    diary, sound = Diary(), normal(3)
-    live = LiveStream(Clock(monkeypatch, *MODULES), BUNDLE, sinks=[diary])
+    """Also behind another one, and they do not change when more are heard."""
+    diary, behind, sound = Diary(), Diary(), normal(3)
+    live = LiveStream(Clock(monkeypatch, *MODULES), BUNDLE, sinks=[diary, NamedSink(behind, "press")])
     live.hear(sound)
     live.end()
     np.testing.assert_array_equal(np.concatenate(diary.kept), sound)
+    np.testing.assert_array_equal(np.concatenate(behind.kept), sound)

@@ -351,6 +351,7 @@ def test_a_removed_stream_frees_its_memory_at_once() -> None:
         gc.enable()
 
 
+@pytest.mark.long
 def test_many_reloads_leave_neither_threads_nor_open_files_nor_streams() -> None:
     one = Hall(hall(PRESS, FAN), models())
     files = Path("/proc/self/fd")

@@ -225,16 +225,16 @@ def test_what_was_learnt_of_drift_stays_with_its_model() -> None:
     rest = "drift: {enabled: true}\n"
     one = Hall(hall(PRESS, rest=rest), FILES)
     one.hear({"press": noise(RATE)})
-    drift = one.stream("press")._detector._drift
-    assert drift is not None
-    for offset in drift.offsets.values():
+    learning = one.stream("press")._detector._evaluation.learning
+    assert learning is not None
+    for offset in learning.drift.offsets.values():
         offset += 1e-6
     one.reload(hall(with_b(PRESS), rest=rest))
     one.hear({"press": noise(RATE, seed=1)})
-    after = one.stream("press")._detector._drift
-    assert after is not drift
+    after = one.stream("press")._detector._evaluation.learning
     assert after is not None
-    assert not any(offset.any() for offset in after.offsets.values())
+    assert after.drift is not learning.drift
+    assert not any(offset.any() for offset in after.drift.offsets.values())
     sound = np.concatenate((noise(RATE), noise(RATE, seed=1)))
     assert np.allclose(one.sinks["press"][0].score[95:], scores_of(B, sound)[95:], rtol=1e-4)
 

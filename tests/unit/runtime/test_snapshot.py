@@ -40,6 +40,15 @@ def test_time_without_a_microphone_is_empty_on_the_screen_while_it_lasts_and_aft
     assert np.isfinite(later.spectrogram[-20:]).all()
 
 
+def test_the_level_of_a_microphone_that_is_back_is_that_of_what_it_hears_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = listening(monkeypatch)
+    live.hear(noise(RATE))
+    live.lose(1.0)
+    live.hear(noise(RATE // 2) / 100)
+    live.stream.publish(0.0)
+    assert live.stream.latest.peak_dbfs < -30.0
+
+
 def test_the_share_of_the_limit_and_its_history_end_at_the_same_value(monkeypatch: pytest.MonkeyPatch) -> None:
     live = listening(monkeypatch)
     live.hear(noise(4 * RATE))

@@ -80,6 +80,7 @@ def test_a_machine_that_clicks_has_peaks_and_a_rhythm_and_weak_or_late_clicks_ar
     assert "peaks" not in plain.references
 
 
+@pytest.mark.long
 def test_a_steady_machine_has_neither_peaks_nor_a_rhythm() -> None:
     config = small_config("features.n_mels=8", "features.window_frames=20")
     sound = np.stack([noise(6 * RATE, seed=i, amplitude=0.01 * (1 + i % 3)) for i in range(20)])

@@ -16,7 +16,6 @@ from monitor.scoring.score_parts import (
     SCORE_KINDS,
     STATISTICS,
     parts_of,
-    row_width,
 )
 from support.builders import small_config
 
@@ -28,44 +27,47 @@ def test_the_kinds_of_score_in_the_registry_are_those_in_the_settings() -> None:
 
 
 def test_the_statistics_of_a_part_are_adjacent_and_its_sign_is_one_or_minus_one() -> None:
-    """`ScorePart.columns` relies on this."""
+    """`ScorePart.range` relies on this."""
     for part in PARTS.values():
-        first, last = part.columns
+        first, last = part.range
         assert STATISTICS[first:last] == part.statistics
         assert part.sign_of_new in (1, -1)
         assert 0 < part.light_shrinkage < 1
-        assert part.needs_network == bool({"residual", "band_error"} & set(part.statistics))
+        assert part.needs_network == bool({"residual", "error"} & set(part.statistics))
 
 
 @pytest.mark.parametrize("extremes", ["true", "false"])
 @pytest.mark.parametrize(
-    ("kind", "widths"), [("fused", (48, 32)), ("mahalanobis", (16, 16)), ("spectrum", (48, 32)), ("error", (16, 16))]
+    ("kind", "widths"), [("fused", (41, 25)), ("mahalanobis", (9, 9)), ("spectrum", (41, 25)), ("error", (16, 16))]
 )
 def test_a_row_has_residual_and_error_and_what_else_the_score_uses(kind: str, extremes: str, widths) -> None:
-    """Without `score.extremes`, as in models of older formats, there are no highest and lowest levels."""
+    """Without `score.extremes`, as in models of older formats, there are no highest and lowest levels.
+
+    Only the score that is the error needs that of each band.
+    """
     config = small_config("features.n_mels=8", f"score.kind={kind}", f"score.extremes={extremes}")
     width = widths[extremes == "false"]
     layout = RowLayout.of(config)
-    assert row_width(config.score, 8) == layout.row_width == layout.mean_width == width
+    assert layout.row_width == layout.mean_width == width
     assert layout.has_levels == (width > 16)
     columns = list(range(width))
     assert ALWAYS_MEASURED == 2
-    own = {"residual": range(8), "spectrum": range(16, width)}
+    own = {"residual": range(8), "spectrum": range(9, width)}
     for part in parts_of(config.score):
-        assert columns[part.slice(8)] == columns[layout.columns(part)] == list(own[part.name])
+        assert columns[layout.columns(part)] == list(own[part.name])
         assert part.size(8) == len(own[part.name])
 
 
 def test_what_only_some_machines_have_follows_the_statistics_of_the_bands() -> None:
     config = small_config("features.n_mels=8")
     plain, full = RowLayout.of(config), RowLayout.of(config, modes=3, rhythm=True, peaks=True)
-    assert (plain.row_width, plain.mean_width, plain.modes) == (48, 48, 0)
-    assert (full.row_width, full.mean_width) == (53, 61)
-    columns = list(range(61))
-    assert columns[full.level_columns] == list(range(16, 24))
-    assert columns[full.mode_columns] == [48, 49, 50]
-    assert (full.surprise_column, full.impulse_column) == (51, 52)
-    assert columns[full.columns(PEAKS)] == columns[full.peak_columns] == list(range(53, 61))
+    assert (plain.row_width, plain.mean_width, plain.modes) == (41, 41, 0)
+    assert (full.row_width, full.mean_width) == (46, 54)
+    columns = list(range(54))
+    assert columns[full.level_columns] == list(range(9, 17))
+    assert columns[full.mode_columns] == [41, 42, 43]
+    assert (full.surprise_column, full.impulse_column) == (44, 45)
+    assert columns[full.columns(PEAKS)] == columns[full.peak_columns] == list(range(46, 54))
     assert RowLayout.of(config, modes=1).modes == 0, "one mode is not told from any other"
 
 

@@ -11,7 +11,8 @@ from scipy.stats import gmean
 from sklearn.covariance import EmpiricalCovariance
 
 from monitor.bundle.bundle import Bundle
-from monitor.scoring.gaussian import Reference
+from monitor.scoring.gaussian import Reference, SquaredDistance
+from monitor.scoring.row_layout import RowLayout
 from monitor.scoring.score_parts import PARTS, SCORE_KINDS, STATISTICS
 from monitor.scoring.scorer import Scorer, fuse, part_weights
 from support.backends import BACKENDS, backend
@@ -19,7 +20,8 @@ from support.builders import small_bundle, small_config
 from support.oracle import expected_score, scipy_distance
 
 KINDS = list(SCORE_KINDS)
-WIDTH = 4 * len(STATISTICS)  # of rows with all statistics of four bands
+WIDTH = 4 * (len(STATISTICS) - 1) + 1  # of rows with all statistics of four bands
+LAYOUT = RowLayout(4, len(STATISTICS))
 FITTED = [kind for kind in KINDS if SCORE_KINDS[kind]]  # those that have reference distributions
 
 
@@ -97,13 +99,74 @@ def test_squared_distances_are_equal_to_those_of_scipy_and_scikit_learn() -> Non
     np.testing.assert_allclose(offset, means - normal.mean(axis=0))
 
 
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("machine", ["one mode", *MACHINES])
+def test_scores_of_streams_in_float32_are_within_1e_5_of_those_in_float64(name: str, machine: str) -> None:
+    """Also of statistics that are strongly correlated, as the extremes of a band's level are, and far from 0."""
+    bundle, arrays, random = (
+        random_bundle("fused", **MACHINES.get(machine, {})),
+        backend(name),
+        np.random.default_rng(2),
+    )
+    layout, references = bundle.layout, {}
+    for part, one in bundle.references.items():
+        size = one.size
+        mixing = np.ones((size, size)) + 0.03 * random.standard_normal((size, size))
+        inverse = np.linalg.inv(mixing @ mixing.T + 1e-3 * np.eye(size))
+        inverse = np.tile(inverse, (layout.modes, 1, 1)) if layout.modes else inverse
+        references[part] = Reference(one.centre + 3, inverse, one.log_distance)
+    rows = (machine_rows(bundle, 6, 50) + 3).astype(np.float32)
+    if layout.modes:
+        rows[..., layout.mode_columns] -= 3
+    scorer = Scorer(
+        bundle.config, references, bundle.usual_band_error, layout=layout, rhythm=bundle.rhythm, streams=9,
+        backend=arrays,
+    )  # fmt: skip
+    scorer.recentre({part.name: random.standard_normal(references[part.name].size) for part in scorer.parts}, 4)
+    streams = np.array([7, 4, 1, 3, 0, 8])
+    expected = np.asarray(scorer(arrays.upload(rows.astype(np.float64)), streams=streams))
+    found = np.asarray(scorer(arrays.upload(rows), streams=streams))
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_statistics_that_never_varied_do_not_exceed_the_range_of_float32(name: str) -> None:
+    """Their weights are 1e30, because calibration takes 1e-15 for their deviation."""
+    arrays = backend(name)
+    reference = Reference(np.zeros(3), np.diag([1.0, 1e30, 1e4]), np.zeros((2, 2)))
+    means = np.array([[1, 0, 0], [0, 1e6, 0], [2, 0, 0.03]], np.float32)
+    found = SquaredDistance(reference, arrays)(arrays.upload(means))
+    np.testing.assert_allclose(np.asarray(found), [1, 1e42, 13], rtol=1e-6)
+
+
+def test_an_inverse_covariance_that_is_singular_to_rounding_has_distances() -> None:
+    direction = np.array([[1.0, 2.0, -1.0]])
+    reference = Reference(np.zeros(3), direction.T @ direction, np.zeros((2, 2)))
+    means = np.random.default_rng(0).standard_normal((9, 3))
+    np.testing.assert_allclose(reference.squared_distance(means), (means @ direction[0]) ** 2, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 129, 300])
+def test_distances_of_many_statistics_are_those_of_the_inverse_covariance(size: int) -> None:
+    """A triangular matrix is multiplied in blocks of columns."""
+    random = np.random.default_rng(size)
+    root = random.standard_normal((size, size))
+    reference = Reference(random.standard_normal(size), root @ root.T + np.eye(size), np.zeros((2, 2)))
+    means = random.standard_normal((4, 2, size))
+    offset = means - reference.centre
+    expected = np.einsum("nki,ij,nkj->nk", offset, reference.inverse_covariance, offset)
+    np.testing.assert_allclose(reference.squared_distance(means), expected, rtol=1e-9)
+    np.testing.assert_allclose(reference.squared_distance(means.astype(np.float32)), expected, rtol=1e-5)
+
+
 def test_the_geometric_mean_of_scores_of_normal_sound_is_one() -> None:
     """Of the sound that the mean of ln d² was computed from."""
     rows = random_rows(400, WIDTH)
     for kind in FITTED:
         bundle, references = random_bundle(kind), {}
         for part, reference in bundle.references.items():
-            logs = np.log(reference.squared_distance(rows[:, PARTS[part].slice(4)]))
+            logs = np.log(reference.squared_distance(rows[:, LAYOUT.columns(PARTS[part])]))
             usual = np.array([[logs.mean(), logs.std()], reference.log_distance[1]])
             references[part] = Reference(reference.centre, reference.inverse_covariance, usual)
         assert gmean(with_references(bundle, references)(rows)) == pytest.approx(1)
@@ -119,7 +182,7 @@ def test_a_part_that_varies_less_on_normal_sound_has_a_larger_weight() -> None:
 def test_scores_fused_from_distances_are_equal_to_scores_of_rows(kind: str) -> None:
     """Calibration stores ln d², not rows."""
     bundle, rows = random_bundle(kind), random_rows(9, WIDTH)
-    distances = [one.squared_distance(rows[:, PARTS[part].slice(4)]) for part, one in bundle.references.items()]
+    distances = [one.squared_distance(rows[:, LAYOUT.columns(PARTS[part])]) for part, one in bundle.references.items()]
     usual = np.stack([one.log_distance[0] for one in bundle.references.values()])
     np.testing.assert_allclose(fuse(np.log(np.stack(distances, axis=-1)), usual), bundle.scorer()(rows), rtol=1e-12)
 
@@ -128,7 +191,7 @@ def test_scores_fused_from_distances_are_equal_to_scores_of_rows(kind: str) -> N
 def test_the_centre_has_a_finite_score_and_nan_has_none(kind: str) -> None:
     bundle, centre = random_bundle(kind), np.zeros(WIDTH)
     for part, reference in bundle.references.items():
-        centre[PARTS[part].slice(4)] = reference.centre
+        centre[LAYOUT.columns(PARTS[part])] = reference.centre
     assert 0 <= bundle.scorer()(centre) < 1e-100
     assert np.isnan(bundle.scorer()(np.full(WIDTH, np.nan)))
 
@@ -260,8 +323,9 @@ def test_where_the_peaks_are_most_unusual_their_bands_have_the_shares(sign: int)
     bundle = random_bundle("fused", peaks=True)
     references, rows = uncorrelated(bundle), np.zeros(bundle.layout.mean_width)
     for part in ("residual", "spectrum"):
-        rows[PARTS[part].slice(4)] = references[part].centre
-    rows[0], rows[8] = rows[0] + 0.1, rows[8] + 0.1
+        rows[LAYOUT.columns(PARTS[part])] = references[part].centre
+    rows[0] += 0.1  # residual, and level
+    rows[LAYOUT.level_columns.start] += 0.1
     rows[bundle.layout.peak_columns] = references["peaks"].centre
     rows[bundle.layout.peak_columns][2] += 9 * sign
     scorer = Scorer(bundle.config, references, bundle.usual_band_error, layout=bundle.layout)
@@ -321,7 +385,7 @@ def test_without_correlations_the_share_of_a_band_is_that_of_its_own_terms_in_th
     for (part, one), weight in zip(bundle.references.items(), weights_of_parts, strict=True):
         diagonal = 1 + np.arange(float(len(one.centre)))
         references[part] = Reference(one.centre, np.diag(diagonal), one.log_distance)
-        terms = (rows[PARTS[part].slice(4)] - one.centre) ** 2 * diagonal
+        terms = (rows[LAYOUT.columns(PARTS[part])] - one.centre) ** 2 * diagonal
         expected += weight * (terms / terms.sum()).reshape(-1, 4).sum(axis=0)
     np.testing.assert_allclose(with_references(bundle, references).shares(rows, whole_recordings=whole)[0], expected)
 
@@ -330,15 +394,17 @@ def test_without_correlations_the_share_of_a_band_is_that_of_its_own_terms_in_th
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_band_with_new_or_missing_sound_has_the_whole_share_and_the_right_direction(kind: str, sign: int) -> None:
     """The autoencoder does not reconstruct new sound (x̂ - x < 0), but does reconstruct missing sound (x̂ - x > 0)."""
-    bundle, rows = random_bundle(kind, n_mels=6), np.zeros(6 * len(STATISTICS))
-    references = uncorrelated(bundle)
+    bundle = random_bundle(kind, n_mels=6)
+    layout = RowLayout(6, len(STATISTICS), errors=bundle.layout.errors)
+    rows, references = np.zeros(layout.row_width), uncorrelated(bundle)
     for part, reference in references.items():
-        rows[PARTS[part].slice(6)] = reference.centre
-    rows[6:12] = bundle.usual_band_error
+        rows[layout.columns(PARTS[part])] = reference.centre
+    if kind == "error":
+        rows[layout.error_columns] = bundle.usual_band_error
     rows[2] -= 5 * sign  # residual
-    rows[8] += 25  # band error
-    rows[14] += 5 * sign  # level
-    rows[20] += 1  # change
+    rows[6 + 2 % layout.errors] += 25  # error
+    rows[layout.level_columns.start + 2] += 5 * sign
+    rows[layout.change_columns.start + 2] += 1
     share, direction = with_references(bundle, references).shares(rows)
     assert share.argmax() == 2
     assert share[2] == pytest.approx(1)
@@ -349,6 +415,6 @@ def test_the_change_of_a_band_contributes_as_well() -> None:
     """For example a rattle with the same level as the normal hum."""
     bundle, rows = random_bundle("spectrum"), np.zeros(WIDTH)
     references = uncorrelated(bundle)
-    rows[8:] = references["spectrum"].centre
-    rows[12 + 3] += 4
+    rows[LAYOUT.columns(PARTS["spectrum"])] = references["spectrum"].centre
+    rows[LAYOUT.change_columns.start + 3] += 4
     np.testing.assert_allclose(with_references(bundle, references).shares(rows)[0], [0, 0, 0, 1], atol=1e-12)

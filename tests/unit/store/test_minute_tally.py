@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,29 +14,32 @@ from hypothesis import strategies as st
 from monitor.core.events import ScoreRows, State
 from monitor.store.minute_row import STATES, MinuteRow
 from monitor.store.minute_tally import MinuteTally
+from monitor.store.score_sums import ScoreSums
 from support.builders import CUTS
 from support.score_rows import MINUTE, START, cut, following, made_rows
+
+ONLY = np.array([0])  # the number of the only stream
 
 
 class Written(dict[int, MinuteRow]):
     """The minutes that were written, by their numbers since the beginning; those written twice are merged."""
 
     def __init__(self) -> None:
-        self.times = 0
-        self.tally = MinuteTally("pump", self.write)
+        self.tally = MinuteTally(self.write)
+        self.tally.begin(0, "pump")
 
-    def write(self, row: MinuteRow) -> None:
-        self.times += 1
-        number = row.minute - int(MINUTE)
-        self[number] = self[number].merged(row) if number in self else row
+    def write(self, rows: Sequence[MinuteRow]) -> None:
+        for row in rows:
+            number = row.minute - int(MINUTE)
+            self[number] = self[number].merged(row) if number in self else row
 
     def scores(self, *rows: ScoreRows) -> Written:
         for one in rows:
-            self.tally.scores(one)
+            self.tally.scores(ONLY, [one.state], ScoreSums.of([one]))
         return self
 
     def done(self) -> Written:
-        self.tally.flush()
+        self.tally.flush(ONLY)
         return self
 
 
@@ -83,7 +87,7 @@ def test_a_gap_is_time_that_was_not_heard() -> None:
 def test_minutes_without_sound_are_written_while_it_is_lost() -> None:
     written = Written().scores(made_rows(30.0))
     for tenth in range(300, 1800):
-        written.tally.not_heard_until(START + tenth / 10)
+        written.tally.not_heard_until(0, START + tenth / 10)
     assert [seconds(written[number]) for number in (0, 1)] == [{"normal": 30, "not_heard": 30}, {"not_heard": 60}]
     assert math.isnan(written[1].share_mean)
     written.scores(made_rows(60.0, first=1800)).done()
@@ -93,7 +97,7 @@ def test_minutes_without_sound_are_written_while_it_is_lost() -> None:
 def test_a_stream_that_begins_without_sound_is_recorded_from_then_on() -> None:
     written = Written()
     for second in range(70):
-        written.tally.not_heard_until(START + 30 + second)
+        written.tally.not_heard_until(0, START + 30 + second)
     assert seconds(written.done()[0]) == {"not_heard": 30}
 
 
@@ -134,9 +138,9 @@ def test_recordings_of_other_times_follow_each_other_without_minutes_between_the
 def test_the_level_is_the_mean_power_and_silence_is_a_number() -> None:
     written = Written().scores(made_rows(1.0))
     for level in (-20.0, -40.0):
-        written.tally.level(level)
+        written.tally.level(0, level)
     written.scores(made_rows(60.0, first=10))
-    written.tally.level(-math.inf)
+    written.tally.level(0, -math.inf)
     written.done()
     assert written[0].level == pytest.approx(10 * math.log10((10**-2 + 10**-4) / 2))
     assert written[1].columns()["level"] == -2000
@@ -162,6 +166,43 @@ def test_however_scores_are_cut_the_minutes_are_the_same(lengths: list[int], off
             {**dict.fromkeys(STATES, 0.0), **row.seconds}, abs=1e-5
         )
         assert abs(sum(seconds(row).values()) - 60) <= 1 or number in (min(at_once), max(at_once))
+
+
+@settings(max_examples=30)
+@given(
+    offsets=st.lists(st.floats(0, 120), min_size=1, max_size=4),
+    lengths=st.lists(st.integers(1, 200), min_size=1, max_size=6),
+    steps=st.lists(st.floats(-8, 8), min_size=1, max_size=3),
+)
+def test_streams_that_are_added_up_together_have_the_minutes_that_each_has_alone(
+    offsets: list[float], lengths: list[int], steps: list[float]
+) -> None:
+    """With clocks that are set in between, to and fro."""
+    random = np.random.default_rng(2)
+    blocks: list[list[ScoreRows]] = []
+    for number, offset in enumerate(offsets):
+        rows = made_rows(200.0, stream=f"stream {number}", wall_time=START + offset, hop_s=0.5, share=random.random())
+        parts = [
+            replace(part, wall_time=part.wall_time + steps[turn % len(steps)], state=list(State)[turn % 6])
+            for turn, part in enumerate(cut(rows, lengths))
+        ]
+        blocks.append(parts)
+    found: dict[str, list[MinuteRow]] = {f"stream {number}": [] for number in range(len(offsets))}
+    tally = MinuteTally(lambda rows: [found[row.stream].append(row) for row in rows])  # type: ignore[func-returns-value]
+    for number in range(len(offsets)):
+        tally.begin(number, f"stream {number}")
+    together = np.arange(len(offsets))
+    for turn in zip(*blocks, strict=True):
+        tally.scores(together, [rows.state for rows in turn], ScoreSums.of(turn))
+    tally.flush(together)
+    for number, parts in enumerate(blocks):
+        alone: list[MinuteRow] = []
+        single = MinuteTally(alone.extend)
+        single.begin(0, f"stream {number}")
+        for rows in parts:
+            single.scores(ONLY, [rows.state], ScoreSums.of([rows]))
+        single.flush(ONLY)
+        assert list(map(repr, found[f"stream {number}"])) == list(map(repr, alone))  # NaN is not equal to itself
 
 
 def test_a_row_of_the_table_is_read_as_it_was_written() -> None:

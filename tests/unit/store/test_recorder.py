@@ -15,6 +15,7 @@ from monitor.store.database import Store
 from monitor.store.recorder import Recorder
 from monitor.store.records import StoredEvent
 from monitor.store.writer import StoreWriter
+from support.listening import wait_until
 from support.score_rows import MINUTE, START, cut, following, made_rows
 from support.snapshots import snapshot
 
@@ -189,9 +190,12 @@ def test_minutes_of_several_streams_are_kept_apart(recorded: Recorded) -> None:
 def test_a_stream_that_has_ended_is_written_at_once(recorded: Recorded) -> None:
     recorded.scores(made_rows(30.0))
     recorded.recorder.snapshot(snapshot(stream="pump", finished=True))
-    recorded.writer.close()
-    with Store.open(URL, create=False) as store:
-        assert len(queries.minutes(store, 1, since=START, until=START + 60).time) == 1
+
+    def written() -> bool:
+        with Store.open(URL) as store:
+            return len(queries.minutes(store, 1, since=START, until=START + 60).time) == 1
+
+    wait_until(written, "the minute of the stream that has ended")
 
 
 def test_what_is_wrong_with_the_store_is_said_by_the_recorder() -> None:

@@ -18,6 +18,7 @@ from monitor.bundle.bundle import Bundle
 from monitor.bundle.bundle_io import save_bundle
 from monitor.core.thread_pool import ThreadPool
 from monitor.features import mel
+from monitor.model import numpy_network, overlapping_windows, torch_network
 from monitor.model.network import ON_CPU, Compute
 from monitor.streaming import score_batch, stream_batch
 from monitor.streaming.hops import HopCutter
@@ -124,7 +125,7 @@ class Past:
 # Independence of streams
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(number=st.integers(0, len(SETTINGS) - 1), steps=STEPS)
 def test_a_stream_in_a_batch_gives_the_results_of_a_single_stream(number, steps) -> None:
     """Both give the results by definition, computed from all of the stream's samples with other libraries."""
@@ -257,6 +258,7 @@ def test_streams_pushed_by_several_threads_have_the_same_scores_as_with_one_thre
 @pytest.mark.parametrize("hops", [7, 40, 41, 300])
 def test_threads_that_share_a_push_give_the_same_results_as_one(hops: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(score_batch, "MIN_SHARED_WINDOWS", 20)
+    monkeypatch.setattr(stream_batch, "MIN_SHARED_HOPS", 1)
     monkeypatch.setattr(mel, "FRAMES_AT_ONCE", 16)
     bundle, pool = BUNDLES[0], ThreadPool(3)
     for streams in (1, 3):
@@ -304,8 +306,10 @@ def test_streams_and_hops_in_several_groups_give_the_same_results(
         (stream_batch, "HOPS_AT_ONCE", 14),
         (stream_batch, "HOPS_PER_STREAM", 7),
         (stream_batch, "GPU_HOPS_AT_ONCE", 100),
-        (score_batch, "WINDOWS_AT_ONCE", 5),
-        (score_batch, "GPU_WINDOWS_AT_ONCE", 70),
+        (numpy_network, "WINDOWS_AT_ONCE", 5),
+        (overlapping_windows, "WINDOWS_AT_ONCE", 60),
+        (torch_network, "WINDOWS_AT_ONCE", 5),
+        (torch_network, "GPU_WINDOWS_AT_ONCE", 70),
         (mel, "FRAMES_AT_ONCE", 11),
         (mel, "GPU_FRAMES_AT_ONCE", 40),
     ):
@@ -412,11 +416,13 @@ def test_listening_on_a_processor_does_not_import_torch(tmp_path: Path) -> None:
 import sys, numpy as np
 from pathlib import Path
 from monitor.bundle.bundle_io import load_bundle
-from monitor.model.device import listening_device, listening_precision
+from monitor.model.device import listening_device
 from monitor.model.network import Compute
+from monitor.model.precision_choice import listening_precision
 from monitor.streaming.stream_batch import StreamBatch
 bundle = load_bundle(Path("model.safetensors"))
-batch = StreamBatch(bundle, compute=Compute.on(listening_device("cpu"), listening_precision("auto", 1, "cpu")))
+precision = listening_precision("auto", bundle.config, 1, "cpu")
+batch = StreamBatch(bundle, compute=Compute.on(listening_device("cpu"), precision))
 result = batch.push(np.load("samples.npy")[None], [0])
 batch.contributions(result.means[0, -1], float(result.score[0, -1]), 0)
 batch.flush(0, np.zeros(7, np.float32))

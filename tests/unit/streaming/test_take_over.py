@@ -40,9 +40,9 @@ def listened(
     for part in pieces(moment, cuts):
         hops = cutter.push(sound[part])
         [portion] = old.push(hops[None], [2]).portions()
-        recent.push(portion.frames)
+        recent.push(portion.frames[None], np.zeros(1, np.int64))
         found.append(portion.score)
-    new.take_over(1, old, 2, recent)
+    new.take_over(1, old, 2, recent.newest())
     for part in pieces(len(sound) - moment, cuts):
         hops = cutter.push(sound[moment:][part])
         found.append(new.push(hops[None], [1]).portions()[0].score)
@@ -81,13 +81,31 @@ def test_only_a_model_of_the_same_frames_and_means_can_follow_without_a_gap() ->
         assert not can_follow(replace(one, config=small_config(setting)), one)
 
 
-def test_only_the_last_frames_are_kept_in_their_order() -> None:
-    recent, frames = RecentFrames(5, 2), np.arange(26, dtype=np.float32).reshape(13, 2)
-    for part in pieces(13, [3, 1, 7]):
-        recent.push(frames[part])
-        assert np.array_equal(recent.newest(), frames[: part.stop][-5:])
-    recent.reset()
-    assert recent.newest().shape == (0, 2)
+@settings(max_examples=60)
+@given(
+    pushes=st.lists(
+        st.tuples(st.integers(1, 8), st.lists(st.integers(0, 8), min_size=3, max_size=3), st.sets(st.integers(0, 2))),
+        max_size=8,
+    )
+)
+def test_of_each_stream_only_the_last_frames_are_kept_in_their_order(
+    pushes: list[tuple[int, list[int], set[int]]],
+) -> None:
+    """Each push has some frames of some streams, of which only the last ones may be valid."""
+    recent, expected, number = RecentFrames(5, 2, streams=3), [np.zeros((0, 2), np.float32)] * 3, 0
+    for count, valid, streams in pushes:
+        which = np.array(sorted(streams), np.int64)
+        frames = number + np.arange(len(which) * count * 2, dtype=np.float32).reshape(len(which), count, 2)
+        number += frames.size
+        known = np.minimum([valid[stream] for stream in which], count).astype(np.int64)
+        recent.push(frames, which, known)
+        for row, stream in enumerate(which):
+            expected[stream] = np.concatenate((expected[stream], frames[row, count - known[row] :]))
+        for stream in range(3):
+            assert np.array_equal(recent.newest(stream), expected[stream][-5:])
+    recent.reset(1)
+    assert not len(recent.newest(1))
+    assert np.array_equal(recent.newest(2), expected[2][-5:])
 
 
 @pytest.mark.parametrize("name", BACKENDS)

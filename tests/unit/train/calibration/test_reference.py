@@ -15,7 +15,7 @@ from monitor.core.errors import DataError
 from monitor.scoring.gaussian import Reference
 from monitor.scoring.rhythm import Rhythm
 from monitor.scoring.row_layout import RowLayout
-from monitor.scoring.score_parts import PARTS, SCORE_KINDS, row_width
+from monitor.scoring.score_parts import PARTS, SCORE_KINDS
 from support.builders import small_bundle, small_config
 from train.calibration.cross_validation import FOLDS
 from train.calibration.gaussian_fit import best_shrinkage
@@ -42,7 +42,7 @@ def recording(
     scale: float = 1.0,
 ) -> Observation:
     """A recording with Gaussian random statistics; `fine` and `decisions` are independent of `pieces`."""
-    width = row_width(config.score, BANDS)
+    width = RowLayout.of(config).row_width
     mixing = np.linalg.cholesky(0.6 + 0.4 * np.eye(width))
 
     def draw(count: int) -> np.ndarray:
@@ -119,7 +119,7 @@ def test_a_recording_is_scored_by_references_fitted_on_other_blocks_as_by_scikit
     assert len(np.unique(folds)) == 5
     logs, usual = {}, {}
     for part in SCORE_KINDS[kind]:
-        columns = part.slice(BANDS)
+        columns = RowLayout.of(config).columns(part)
         too_high = effect_of_size(observed, columns, shrinkage)
         logs[part.name] = [
             np.concatenate(rows) - too_high
@@ -284,7 +284,7 @@ def test_recordings_that_a_bundle_was_not_fitted_on_are_scored_by_it() -> None:
     wholes = pool.wholes.reshape(3, 2)
     for o, scores, errors, whole in zip(observed, pool.scores, pool.errors, wholes, strict=True):
         np.testing.assert_allclose(scores, scorer(o.decisions))
-        np.testing.assert_allclose(errors, o.decisions[:, BANDS : 2 * BANDS].mean(axis=1))
+        np.testing.assert_allclose(errors, o.decisions[:, BANDS])
         np.testing.assert_allclose(whole, scorer(o.pieces, whole_recordings=True))
     [short] = recordings(bundle.config, 1, pieces=1)
     np.testing.assert_allclose(scores_by(bundle, [short]).wholes, scorer(short.whole[None], whole_recordings=True))

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from monitor.detection.cusum import cusum_step, surprise
-from train.calibration.tail_model import DAY_S, cusum_limits, seconds_to_prove, tail_thresholds, upper_rate
+from train.calibration.tail_model import (
+    DAY_S,
+    _tail_shape,
+    cusum_limits,
+    seconds_to_prove,
+    tail_thresholds,
+    upper_rate,
+)
 
 STEP_S = 2.0
 A_DAY = DAY_S / STEP_S  # decisions a day
@@ -186,3 +193,11 @@ def test_limits_of_the_sum_for_several_rates_are_those_of_each_rate() -> None:
     value, often, rarely = cusum_limits(surprises, 60.0, 1.0, (1.0, 10.0, 0.1))
     assert value == cusum_limits(surprises, 60.0, 1.0)[0]
     assert often < value < rarely
+
+
+@pytest.mark.parametrize("shape", [-0.6, 0.0, 0.2, 0.5])
+def test_the_shape_of_a_tail_is_that_of_scipy(shape: float) -> None:
+    excess = stats.genpareto.rvs(shape, scale=0.03, size=100, random_state=1)
+    with np.errstate(all="ignore"):
+        expected, _, _ = stats.genpareto.fit(excess, floc=0)
+    assert _tail_shape(excess) == pytest.approx(expected, rel=1e-9)

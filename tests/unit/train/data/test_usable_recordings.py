@@ -116,3 +116,19 @@ def test_a_quiet_recording_is_not_silent(cache: FeatureCache, tmp_path: Path) ->
     sound = np.zeros(16_000, np.float32)
     sound[::7] = 1 / 32768
     assert len(usable(cache, write_sound(tmp_path / "a.wav", sound, subtype="PCM_16"))[0]) == 1
+
+
+def test_kept_frames_that_are_damaged_are_made_again_among_others_that_are_not(
+    cache: FeatureCache, tmp_path: Path
+) -> None:
+    """Whether frames are kept is looked up for all recordings first; their frames are checked when they are opened."""
+    paths = [write_sound(tmp_path / f"{n}.wav", noise(8000, seed=n)) for n in range(3)]
+    before = [np.array(frames.power) for frames in usable(cache, *paths)[0]]
+    [damaged] = cache.folder.rglob(f"{cache.digest(paths[1])[:32]}*.mel")
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    again = reopened(cache)
+    kept, reasons = usable(again, *paths)
+    assert not reasons
+    assert again.computed == 1
+    for frames, expected in zip(kept, before, strict=True):
+        assert np.array_equal(frames.power, expected)
