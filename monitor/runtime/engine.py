@@ -19,7 +19,7 @@ from monitor.runtime.collector import Collected, Collector
 from monitor.runtime.latency import BusyShare
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.sink_closer import SinkCloser
-from monitor.runtime.turn_pacer import TurnPacer
+from monitor.runtime.turn_pacer import wait_for_turn
 from monitor.streaming.portion import BatchResult
 
 POLL_S = 0.002  # sleep between two turns in which no stream had samples, where no device sets the pace
@@ -53,7 +53,7 @@ class Engine:
         self._active = list(self.streams)  # streams that are not finished
         self._commands: deque[Callable[[], None]] = deque()  # from other threads, to be run between two turns
         self._collector = Collector(self._fail)
-        self._busy, self._pacer = BusyShare(), TurnPacer()
+        self._busy = BusyShare()
         self._published, self._next_published = 0.0, 0  # snapshots are up to date until then; index of the next stream
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -195,7 +195,7 @@ class Engine:
             done = time.monotonic()
             self._busy.worked(done - began)
             if self._paced:
-                self._pacer.wait(self._active, began, worked=worked)
+                wait_for_turn(self._active, began, worked=worked)
             elif not worked:
                 time.sleep(POLL_S)
             self._busy.waited(time.monotonic() - done)

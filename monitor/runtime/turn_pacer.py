@@ -21,40 +21,36 @@ LONGEST_TURN_S = 0.05
 TOGETHER = 3 / 4  # of the streams that are heard: so many have samples only where they get them at the same times
 
 
-class TurnPacer:
-    """Waits until the next turn of an engine with live streams is due.
+def wait_for_turn(streams: Sequence[MonitoredStream], began: float, *, worked: bool) -> None:
+    """Waits after a turn until the next one is due.
 
     Devices deliver samples at regular times, and several of them often together: when nearly all streams that are being
     heard have samples, a turn begins at once. Otherwise it begins when half of them have, or some have waited for
     WAIT_S, but not too soon after the last one. A single live stream begins it by itself.
+
+    Args:
+        streams: that have not ended.
+        began: when the turn began, on the monotonic clock.
+        worked: whether there were any samples.
     """
-
-    def wait(self, streams: Sequence[MonitoredStream], began: float, *, worked: bool) -> None:
-        """Waits after a turn.
-
-        Args:
-            streams: that have not ended.
-            began: when the turn began, on the monotonic clock.
-            worked: whether there were any samples.
-        """
-        if len(streams) == 1 and streams[0].source.live:
-            if not streams[0].input.wait(LONGEST_REST_S) and not worked:
-                time.sleep(LOOK_S)  # sound has arrived that could not be taken yet
-            return
-        if not worked:
-            time.sleep(DELIVERY_S)  # as above: not to look at it without a pause
-        now = time.monotonic()
-        earliest = began + min((now - began) / WORKING_SHARE, LONGEST_TURN_S)
-        first: float | None = None  # when some streams were seen to have samples
-        while (now := time.monotonic()) - began < IDLE_TURN_S or now < earliest or first is not None:
-            waiting, heard = _arrivals(streams, now)
-            if waiting:
-                first = now if first is None else first
-                if waiting >= TOGETHER * heard:
-                    return
-                if now >= earliest and (2 * waiting >= heard or now - first >= WAIT_S):
-                    return
-            time.sleep(LOOK_S if waiting else POLL_S)
+    if len(streams) == 1 and streams[0].source.live:
+        if not streams[0].input.wait(LONGEST_REST_S) and not worked:
+            time.sleep(LOOK_S)  # sound has arrived that could not be taken yet
+        return
+    if not worked:
+        time.sleep(DELIVERY_S)  # as above: not to look at it without a pause
+    now = time.monotonic()
+    earliest = began + min((now - began) / WORKING_SHARE, LONGEST_TURN_S)
+    first: float | None = None  # when some streams were seen to have samples
+    while (now := time.monotonic()) - began < IDLE_TURN_S or now < earliest or first is not None:
+        waiting, heard = _arrivals(streams, now)
+        if waiting:
+            first = now if first is None else first
+            if waiting >= TOGETHER * heard:
+                return
+            if now >= earliest and (2 * waiting >= heard or now - first >= WAIT_S):
+                return
+        time.sleep(LOOK_S if waiting else POLL_S)
 
 
 def _arrivals(streams: Sequence[MonitoredStream], now: float) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import pytest
 
 from monitor.audio.ring_buffer import RingReader, SampleRing
 from monitor.runtime.monitored_stream import MonitoredStream
-from monitor.runtime.turn_pacer import IDLE_TURN_S, LONGEST_TURN_S, LOOK_S, POLL_S, WAIT_S, WORKING_SHARE, TurnPacer
+from monitor.runtime.turn_pacer import IDLE_TURN_S, LONGEST_TURN_S, LOOK_S, POLL_S, WAIT_S, WORKING_SHARE, wait_for_turn
 from support.clock import Clock
 
 HOP = 160
@@ -39,7 +39,7 @@ class Rings:
         """How long it is from the beginning of a turn that takes `worked_s` to the beginning of the next one."""
         began = self.clock.now
         self.clock.sleep(worked_s)
-        TurnPacer().wait(self.streams, began, worked=worked_s > 0)
+        wait_for_turn(self.streams, began, worked=worked_s > 0)
         return self.clock.now - began
 
 
