@@ -378,6 +378,7 @@ class MonitoredStream:
         self._interruptions.check_overload(self._now, self.input.ring_rate, now)
         if reopened:
             health.attach(self.input.preprocessor)
+            self._note_steady()  # the new ring may have another sample rate, and no sound yet
 
     def _check_silence(self) -> None:
         if self.input.health is not None:

@@ -56,11 +56,15 @@ class LiveStream:
         """The device is lost for some seconds and then reopened, perhaps with another sample rate."""
         self.source.lost_since = self.clock.now
         self.wait(seconds)
-        self.rate = self.source.sample_rate = rate or self.rate
-        self.source.ring = SampleRing(40 * self.rate)
-        self.source.reader = RingReader(self.source.ring)
+        self.reopen(rate or self.rate)
         self.source.lost_since = None
         self.turn()
+
+    def reopen(self, rate: int) -> None:
+        """The device has a new ring, still without samples, with a sample rate in Hz."""
+        self.rate = self.source.sample_rate = rate
+        self.source.ring = SampleRing(40 * rate)
+        self.source.reader = RingReader(self.source.ring)
 
     def end(self) -> None:
         self.source.end()

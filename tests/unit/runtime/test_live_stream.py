@@ -14,7 +14,7 @@ from monitor.outputs.sink import Sink
 from support.builders import RATE, noise, small_config
 from support.clock import Clock
 from support.listening import alarmed_by_loud_noise
-from support.live_stream import MODULES, LiveStream
+from support.live_stream import HOP_S, MODULES, LiveStream
 
 SETTINGS = small_config(
     "alarm.warm_up_s=0.5", "alarm.run_up_s=2", "alarm.hold_s=0.3", "alarm.release_s=0.3", "alarm.cool_down_s=1"
@@ -195,3 +195,15 @@ def test_a_sink_gets_the_samples_that_are_scored(monkeypatch: pytest.MonkeyPatch
     live.end()
     np.testing.assert_array_equal(np.concatenate(diary.kept), sound)
     np.testing.assert_array_equal(np.concatenate(behind.kept), sound)
+
+
+@pytest.mark.parametrize("rate", [8000, 48000])
+def test_a_source_whose_sample_rate_is_known_only_when_it_connects_is_heard_at_its_rate(
+    live: LiveStream, rate: int
+) -> None:
+    live.turn()
+    live.reopen(rate)
+    live.turn()  # the first sound comes later
+    live.hear(noise(3 * rate, seed=5))
+    live.end()
+    assert len(live.errors) * HOP_S == pytest.approx(3.0, abs=0.05)
