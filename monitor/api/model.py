@@ -16,11 +16,12 @@ from monitor.bundle.threshold import Threshold
 from monitor.config.loader import SettingsSource
 from monitor.config.schema import Config
 from monitor.config.setting_types import Channel
+from monitor.core.arguments import as_path, wrong
 from monitor.core.thread_pool import available_processors, offline_pool
+from monitor.outputs.sink import Sink
 from monitor.runtime.builder import StreamPlan, model_name
 
 if TYPE_CHECKING:
-    from monitor.outputs.sink import Sink
     from monitor.sources.source import Source
 
 
@@ -30,8 +31,10 @@ def load(path: str | Path) -> Model:
     Raises:
         BundleError: if the file is missing or damaged, or if its self-test fails: the model would compute other scores
             on this machine than where it was trained.
+        ConfigError: if the argument is no path.
     """
-    return Model(load_bundle(Path(path)), Path(path))
+    file = as_path(path, "the model")
+    return Model(load_bundle(file), file)
 
 
 class Model:
@@ -108,7 +111,19 @@ class Model:
             sinks: receive events and scores.
             name: name of the stream if the session has several.
             config: the settings in force; None: `Model.config`.
+
+        Raises:
+            ConfigError: if an argument is of another kind.
         """
+        if not (hasattr(source, "reader") and hasattr(source, "start")):
+            kinds = "a monitor.BlockSource, a monitor.FileReplay, or derived from monitor.PacedSource"
+            raise wrong("source", kinds, source)
+        if not isinstance(sinks, Sequence) or not all(isinstance(sink, Sink) for sink in sinks):
+            raise wrong("sinks", "a list of objects derived from monitor.Sink", sinks)
+        if not isinstance(name, str):
+            raise wrong("name", "a text", name)
+        if config is not None and not isinstance(config, Config):
+            raise wrong("config", "settings as Model.config has them", config)
         display_name = model_name(self.path, self.bundle) if self.path else self.model_id
         return StreamPlan(self.bundle, config or self.config, source, display_name, name, sinks)
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.api.result import Result, joined
-from monitor.api.samples import mono_samples, require_rate
-from monitor.audio.resampling import Resampler
+from monitor.audio.resampling import Resampler, require_channel
+from monitor.audio.sample_arrays import mono_samples, require_rate
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
-from monitor.config.setting_types import Channel
+from monitor.config.setting_types import MAX_CHANNELS, Channel
 from monitor.core.errors import DataError
 from monitor.core.events import Event, ScoreRows
 from monitor.core.thread_pool import ThreadPool
@@ -57,7 +57,7 @@ class ModelStream:
         pool: threads that share the computation.
 
     Raises:
-        DataError: if the sample rate is not valid.
+        DataError: if the sample rate is not valid, or the channel cannot be one.
     """
 
     def __init__(
@@ -65,6 +65,10 @@ class ModelStream:
     ) -> None:
         features = bundle.config.features
         self.sample_rate = require_rate(sample_rate)
+        try:
+            require_channel(channel, MAX_CHANNELS)
+        except DataError as error:
+            raise DataError(f"{error}.") from None
         self._channel, self._hop_s, self._n_mels = channel, features.hop_s, features.n_mels
         self._resampler = Resampler(self.sample_rate, features.sample_rate)
         self._rate, self._samples = features.sample_rate, 0

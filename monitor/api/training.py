@@ -9,6 +9,7 @@ from typing import Any
 
 from monitor.api.model import Model, load
 from monitor.config.loader import SettingsSource
+from monitor.core.arguments import as_path, wrong
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def train(
         settings: further settings, by their names in config.yaml: {"features.n_mels": 128}.
 
     Raises:
-        ConfigError: if a setting is not valid.
+        ConfigError: if a setting or a path is not valid.
         DataError: if there are too few usable recordings.
         MonitorError: if files cannot be written.
     """
@@ -47,11 +48,14 @@ def train(
     from train.commands.train import BUNDLE_FILE, reason_for_doubt
     from train.commands.train import train as run
 
+    data, out = as_path(data, "data"), as_path(out, "out")
+    if settings is not None and not isinstance(settings, Mapping):
+        raise wrong("settings", 'a dictionary such as {"features.n_mels": 128}', settings)
     stated = {"train.epochs": epochs, "train.seed": seed, "train.device": device, **(settings or {})}
     overrides = [f"{key}={_text(value)}" for key, value in stated.items() if value is not None]
     config = SettingsSource.from_options(overrides, preset=preset).config
-    file = Path(out) / BUNDLE_FILE
-    metrics = run(config, Path(data), Path(out), NoProgress(), resume=resume)
+    file = out / BUNDLE_FILE
+    metrics = run(config, data, out, NoProgress(), resume=resume)
     if metrics and (doubt := reason_for_doubt(metrics, config, file)):
         log.warning("%s", doubt)
     return load(file)

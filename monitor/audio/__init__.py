@@ -14,6 +14,7 @@ __all__ = [
     "remote_recording",
     "resampling",
     "ring_buffer",
+    "sample_arrays",
     "sound_facts",
     "sound_files",
     "writer",

@@ -1,4 +1,4 @@
-"""Level meters: RMS level of the last tenth of a second, and peak level of the last two seconds."""
+"""Level meters: RMS level of the last tenth of a second, and of all since it was asked for; peak of two seconds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from monitor.core.types import BoolArray, DoubleArray, FloatArray, IndexArray
 
 RMS_WINDOW_S = 0.1
 PEAK_HOLD_S = 2.0
+MEAN_S = 0.5  # of more samples at once only the last count for the mean level: live sound seldom comes in more
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Measured:
     count: int  # how many of the last samples the rest is of: m, but at most `window`
     mean: DoubleArray  # (n,) of these
     squares: DoubleArray  # (n,) their sum of squares about the mean
+    power: DoubleArray  # (n,) mean square, about their mean, of the last MEAN_S of the samples
 
     @classmethod
     def of(cls, samples: FloatArray, sample_rate: int) -> Measured:
@@ -31,20 +33,22 @@ class Measured:
         window = max(1, int(RMS_WINDOW_S * sample_rate))
         tail, seconds = samples[:, -window:], samples.shape[1] / sample_rate
         with np.errstate(invalid="ignore", over="ignore"):
-            # From the first sample of each row: so float32 suffices, however large a constant offset is.
-            shifted = tail - tail[:, :1]
-            offset = shifted.mean(axis=1, dtype=np.float32).astype(np.float64)
-            squares = np.einsum("ij,ij->i", shifted, shifted).astype(np.float64) - tail.shape[1] * offset**2
             peaks: FloatArray = np.maximum(samples.max(axis=1), -samples.min(axis=1))
-            return cls(seconds, peaks, window, tail.shape[1], tail[:, 0] + offset, np.maximum(squares, 0.0))
+            mean, squares = _about_mean(tail)
+            power = squares / tail.shape[1]
+            if samples.shape[1] > window:
+                longer = samples[:, -max(window, int(MEAN_S * sample_rate)) :]
+                power = _about_mean(longer)[1] / longer.shape[1]
+            return cls(seconds, peaks, window, tail.shape[1], mean, squares, power)
 
     @classmethod
     def joined(cls, parts: Sequence[Measured], rows: BoolArray) -> Measured:
         """Those of several measurements of equally many samples that are True in `rows` (all streams,)."""
-        peaks, mean, squares = (
-            np.concatenate([getattr(part, name) for part in parts])[rows] for name in ("peaks", "mean", "squares")
+        peaks, mean, squares, power = (
+            np.concatenate([getattr(part, name) for part in parts])[rows]
+            for name in ("peaks", "mean", "squares", "power")
         )
-        return replace(parts[0], peaks=peaks, mean=mean, squares=squares)
+        return replace(parts[0], peaks=peaks, mean=mean, squares=squares, power=power)
 
 
 class LevelMeters:
@@ -61,6 +65,7 @@ class LevelMeters:
         # Samples that are not part of `_mean_square` yet, because they are shorter than RMS_WINDOW_S: how long they
         # are, how many, their mean and their sum of squares about it.
         self._pending_s, self._count, self._mean, self._squares = np.zeros((4, streams))
+        self._energy, self._heard_s = np.zeros((2, streams))  # since the mean level was taken: mean square · s, and s
 
     def reset(self, stream: int) -> None:
         """Restarts one stream."""
@@ -82,6 +87,8 @@ class LevelMeters:
         if measured.count == measured.window:
             self._pending_s[streams] = self._count[streams] = 0.0
             self._mean_square[streams] = squares / measured.count
+            self._energy[streams] += measured.power * seconds
+            self._heard_s[streams] += seconds
             return
         before, before_mean = self._count[streams], self._mean[streams]
         total = before + measured.count
@@ -94,6 +101,8 @@ class LevelMeters:
         if len(full := np.flatnonzero(total >= measured.window)):
             which = streams[full]
             self._mean_square[which] = squares[full] / total[full]
+            self._energy[which] += self._mean_square[which] * self._pending_s[which]
+            self._heard_s[which] += self._pending_s[which]
             self._pending_s[which] = self._count[which] = self._mean[which] = 0.0
 
     def rms_dbfs(self, stream: int) -> float:
@@ -104,6 +113,12 @@ class LevelMeters:
             mean_square += min(1.0, float(self._pending_s[stream]) / RMS_WINDOW_S) * (newest - mean_square)
         return dbfs(math.sqrt(mean_square))
 
+    def take_mean_dbfs(self, stream: int) -> float:
+        """The RMS level of a stream since this was called last, without a constant offset; NaN if nothing is known."""
+        heard_s, energy = float(self._heard_s[stream]), float(self._energy[stream])
+        self._energy[stream] = self._heard_s[stream] = 0.0
+        return dbfs(math.sqrt(energy / heard_s)) if heard_s else math.nan
+
     def peak_dbfs(self, stream: int) -> float:
         """The highest absolute sample value of the last PEAK_HOLD_S of a stream."""
         return dbfs(float(self._peak[stream]))
@@ -112,6 +127,7 @@ class LevelMeters:
     def _values(self) -> tuple[DoubleArray | FloatArray, ...]:
         return (
             self._mean_square, self._peak, self._peak_age_s, self._pending_s, self._count, self._mean, self._squares,
+            self._energy, self._heard_s,
         )  # fmt: skip
 
 
@@ -138,6 +154,15 @@ class LevelMeter:
 
 
 _ONLY = np.zeros(1, np.int64)
+
+
+def _about_mean(samples: FloatArray) -> tuple[DoubleArray, DoubleArray]:
+    """The mean of each row of samples (n, m), and its sum of squares about the mean: (n,) each."""
+    # From the first sample of each row: so float32 suffices, however large a constant offset is.
+    shifted, count = samples - samples[:, :1], samples.shape[1]
+    offset = (shifted @ np.full(count, 1 / count, np.float32)).astype(np.float64)
+    squares = np.vecdot(shifted, shifted).astype(np.float64) - count * offset**2
+    return samples[:, 0] + offset, np.maximum(squares, 0.0)
 
 
 def dbfs(amplitude: float) -> float:

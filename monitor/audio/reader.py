@@ -23,6 +23,7 @@ from monitor.core.types import FloatArray
 
 MAX_AMPLITUDE = 1e6  # times full scale; larger samples could overflow float32 where they are squared and summed
 MAX_VALUES = 4_000_000  # samples of all channels that are read at once, whatever a header says: 16 MB
+_SCALE_16 = np.float32(2.0**-15)  # of a sample of 16 bits
 UNKNOWN_FRAMES = 2**62  # libsndfile reports more than this if the header does not state the length
 
 Observe = Callable[[FloatArray, FloatArray, int], None]
@@ -63,7 +64,7 @@ def read_blocks(
         frames = max(1, min(int(block_s * file.samplerate), MAX_VALUES // file.channels))
         done = 0
         try:
-            while len(block := file.read(frames, dtype="float32", always_2d=True)):
+            while len(block := _read_frames(file, frames)):
                 samples = select_channel(block, channel)
                 if not -MAX_AMPLITUDE < samples.min() <= samples.max() < MAX_AMPLITUDE:  # false if a number is NaN
                     raise DataError(
@@ -79,6 +80,19 @@ def read_blocks(
         if done < file.frames:
             raise _cut_off(path, done, file)
         yield resampler.push(np.zeros(0, np.float32), last=True)
+
+
+def _read_frames(file: soundfile.SoundFile, count: int) -> FloatArray:
+    """Reads the next `count` frames, or what is left: (n, channels), full scale 1.
+
+    Samples of 16 bits are read as they are, and scaled by numpy: to the same values as by libsndfile, but much faster.
+    """
+    block: FloatArray
+    if file.subtype == "PCM_16":
+        block = np.multiply(file.read(count, dtype="int16", always_2d=True), _SCALE_16)
+    else:
+        block = file.read(count, dtype="float32", always_2d=True)
+    return block
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ import numpy as np
 import soxr
 
 from monitor.config.setting_types import Channel
+from monitor.core.arguments import is_whole_number
 from monitor.core.errors import DataError
-from monitor.core.text import counted
+from monitor.core.text import counted, shortened
 from monitor.core.types import FloatArray
 
 
@@ -19,9 +20,13 @@ def require_channel(channel: Channel, channels: int) -> None:
         channels: number of channels.
 
     Raises:
-        DataError: if the channel does not exist.
+        DataError: if the channel does not exist, or is neither a number from 0 on nor "mix".
     """
-    if channel != "mix" and channel >= channels:
+    if channel == "mix":
+        return
+    if not is_whole_number(channel) or channel < 0:
+        raise DataError(f"a channel is a number, counted from 0, or `mix`, not {shortened(repr(channel))}")
+    if channel >= channels:
         raise DataError(
             f"there is no channel {channel}, only {counted(channels, 'channel')} (counted from 0): "
             "choose another one with features.channel, or `mix`"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
-from monitor.bench import autoencoder, capacity, frames, latency, network, peak_flops, replay, store, uptime
 from monitor.bench.targets import Target, target_lines
 from monitor.bench.timing import Section
 from monitor.bench.untrained import untrained_bundle
@@ -22,6 +23,7 @@ __all__ = [
     "peak_flops",
     "replay",
     "run_bench",
+    "section",
     "simulated_streams",
     "store",
     "stream_costs",
@@ -32,6 +34,16 @@ __all__ = [
 ]
 
 Sections = Mapping[str, Callable[[Config], Section]]
+
+
+def section(module: str) -> Callable[[Config], Section]:
+    """The function `measure` of a module, which is imported only when it is called: it may need torch."""
+
+    def measure(config: Config) -> Section:
+        measured: Section = import_module(module).measure(config)
+        return measured
+
+    return measure
 
 
 def run_bench(
@@ -58,30 +70,36 @@ def run_bench(
     Returns:
         figures of the sections by name, and under "targets" what was measured beside its aim.
     """
-    sections: dict[str, Callable[[Config], Section]] = {
-        "latency": lambda config: latency.measure(
-            config, bundle or untrained_bundle(config), microphone=microphone, seconds=seconds
-        ),
-        "replay": lambda config: replay.measure(bundle or untrained_bundle(config)),
-        "machine": peak_flops.measure,
-        "model": lambda config: autoencoder.measure(bundle or untrained_bundle(config)),
-        "streams": lambda config: capacity.measure(bundle or untrained_bundle(config)),
-        "frames": frames.measure,
-        "store": store.measure,
-        "network": network.measure,
-        "uptime": uptime.measure,
+
+    def of_latency(config: Config) -> Section:
+        from monitor.bench import latency
+
+        return latency.measure(config, bundle or untrained_bundle(config), microphone=microphone, seconds=seconds)
+
+    def with_model(module: str) -> Callable[[Config], Section]:
+        return lambda config: import_module(module).measure(bundle or untrained_bundle(config))
+
+    sections: Sections = {
+        "latency": of_latency,
+        "replay": with_model("monitor.bench.replay"),
+        "machine": section("monitor.bench.peak_flops"),
+        "model": with_model("monitor.bench.autoencoder"),
+        "streams": with_model("monitor.bench.capacity"),
+        "frames": section("monitor.bench.frames"),
+        "store": section("monitor.bench.store"),
+        "network": section("monitor.bench.network"),
+        "uptime": section("monitor.bench.uptime"),
         **further,
     }
-    import torch
-
-    threads = torch.get_num_threads()
     figures: dict[str, Any] = {}
     targets: list[Target] = []
-    for name, section in sections.items():
+    for name, measure in sections.items():
         if only and name not in only:
             continue
-        torch.set_num_threads(threads)  # an engine that ran before has limited torch to one
-        result = section(config)
+        if (torch := sys.modules.get("torch")) is not None:
+            # An engine that ran before has limited threads that begin later to one.
+            torch.set_num_threads(torch.get_num_threads())
+        result = measure(config)
         figures[name] = result.figures
         targets += result.targets
         show("\n".join((name, *(f"  {line}" for line in result.lines))))

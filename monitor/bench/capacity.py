@@ -12,14 +12,13 @@ from importlib.util import find_spec
 import numpy as np
 
 from monitor.audio.ring_buffer import SampleRing
-from monitor.bench.peak_flops import streams_at_most
+from monitor.bench.peak_flops import measured_precisions, streams_at_most
 from monitor.bench.simulated_streams import AMPLITUDE, RingSource, StreamsInTurns, end, engine_of
 from monitor.bench.stream_costs import Costs, costs
 from monitor.bench.targets import Target
 from monitor.bench.timing import Section
 from monitor.bundle.bundle import Bundle
 from monitor.core.thread_pool import available_processors
-from monitor.model.device import native_bfloat16
 from monitor.runtime.latency import Spread
 from monitor.runtime.session import low_latency
 from monitor.runtime.stream_input import LIVE_CHUNK_S
@@ -48,7 +47,7 @@ class Capacity:
 
 def measure(bundle: Bundle) -> Section:
     """Measures capacity and costs for each number of streams and precision, the latency of live streams, and memory."""
-    precisions = ["float32", *(["bfloat16"] if native_bfloat16("cpu") else [])]
+    precisions = measured_precisions()
     measured = [*precisions, *(["int8"] if find_spec("onnxruntime") else [])]
     memory = _peak_memory()
     results = {precision: capacity(bundle, COUNTS, SECONDS, precision) for precision in measured}

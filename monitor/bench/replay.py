@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from monitor.bench.peak_flops import streams_at_most
 from monitor.bench.targets import Target
 from monitor.bench.timing import Section, time_all
 from monitor.bundle.bundle import Bundle
@@ -48,6 +49,7 @@ def measure(bundle: Bundle) -> Section:
             rounds=3,
         )
         ours, singly = SECONDS / timings.seconds("ours"), SINGLY_S / timings.seconds("singly")
+        at_most = streams_at_most(bundle.config, "float32")
         ratio = timings.ratio("singly", "ours") * SECONDS / SINGLY_S
         short = folder / "second.wav"
         soundfile.write(short, sound[: features.sample_rate], features.sample_rate, subtype="PCM_16")
@@ -56,18 +58,20 @@ def measure(bundle: Bundle) -> Section:
         scored_s, memory = _start_time(replay), _peak_memory(replay)
     figures: dict[str, object] = {
         "times_real_time": ours,
+        "at_most": at_most,
         "over_one_window_at_a_time": ratio,
         "help_s": help_s,
         "second_scored_s": scored_s,
         "memory_bytes": memory,
     }
     lines = [
-        f"replay, scores written {ours:6,.0f} times real time (aim: 400)",
+        f"replay, scores written {ours:6,.0f} times real time; the products of a plain network allow {at_most:,.0f}",
         f"one window at a time   {singly:6,.0f} times real time; the replay is {ratio:5.1f} times as fast",
         f"monitor --help takes {help_s:.2f} s (aim: 0.3)",
         f"monitor replay of one second takes {scored_s:.1f} s and {memory / 2**20:,.0f} MiB",
     ]
     targets = [
+        Target("replay of one recording, scores written: share of what the products allow", ours / at_most, 0.85),
         Target("monitor replay of one second, from start to end", scored_s, 0.8, "s", at_most=True),
         Target("  its memory", memory / 2**20 if memory else math.nan, 150, "MiB", at_most=True),
     ]

@@ -8,6 +8,7 @@ import sys
 
 from monitor.core.free_memory import keep_freed_memory
 
+INSTALL_TORCH = "pip install 'torch==2.11.*' 'torchaudio==2.11.*'"
 SPIN_COUNT = "10000"  # iterations that a thread spins before it sleeps: some microseconds
 QUIET_LOAD = 0.5  # load per processor below which the machine counts as idle
 
@@ -34,4 +35,4 @@ def choose_thread_waiting() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
         log.debug("waiting threads spin before they sleep (OMP_WAIT_POLICY=PASSIVE, GOMP_SPINCOUNT=%s)", SPIN_COUNT)
     else:
-        log.info("Other programs use the processors, so waiting threads sleep (OMP_WAIT_POLICY=PASSIVE).")
+        log.debug("other programs use the processors, so waiting threads sleep (OMP_WAIT_POLICY=PASSIVE)")

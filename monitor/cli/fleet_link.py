@@ -78,7 +78,7 @@ class RunningStreams:
         """The state of each stream, by its name in the store."""
         if not self._unnamed:
             self._unnamed = stream_name(self._requests()[0])
-        return {one.stream or self._unnamed: str(one.state) for one in self._streams.session.latest}
+        return {one.stream or self._unnamed: str(one.state) for one in self._streams.session.published}
 
     def streams(self) -> Mapping[str, StreamInForce]:
         """As `RunningModels.streams`."""

@@ -264,6 +264,7 @@ def session_view(dashboard: Dashboard, outputs: Outputs, plant: PlantOutputs | N
 
     from monitor.cli.logs import event_writer
     from monitor.dashboard.app import show
+    from monitor.runtime.engine import is_paced
 
     def show_session(session: Session) -> None:
         history = None if plant is None else plant.history()
@@ -272,6 +273,7 @@ def session_view(dashboard: Dashboard, outputs: Outputs, plant: PlantOutputs | N
                 lambda: session.latest,
                 session,
                 session.over,
+                published=(lambda: session.published) if is_paced(session.streams) else None,
                 fps=dashboard.fps,
                 ascii=dashboard.ascii,
                 colour=dashboard.colour,

@@ -13,7 +13,7 @@ import click
 
 from monitor.cli.options import FILE, Command
 from monitor.core.errors import ConfigError
-from monitor.core.text import printable
+from monitor.core.text import printable, some_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -95,7 +95,7 @@ def matching(streams: Sequence[StoredStream], patterns: Sequence[str], *, parts:
         )
         chosen = next((one for one in tests if one), [])
         if not chosen:
-            raise ConfigError(f"There is no stream {printable(pattern)!r} in the store{list_of(streams)}")
+            raise ConfigError(f"There is no stream {printable(pattern)!r} in the store{list_of(streams, pattern)}")
         found |= {one.id: one for one in chosen}
     return [one for one in streams if one.id in found] if patterns else list(streams)
 
@@ -119,15 +119,37 @@ def matching_here(streams: Sequence[StoredStream], patterns: Sequence[str], host
             elsewhere = {one.host for one in matching(streams, patterns)} - {host}
         except ConfigError:
             raise error from None
-        names, hosts = (", ".join(map(printable, one)) for one in (patterns, sorted(elsewhere)))
+        names, hosts = (some_of([*map(printable, one)]) for one in (patterns, sorted(elsewhere)))
         raise ConfigError(
             f"{names}: is listened to on {hosts}, not on this computer, {printable(host)}. Its model, scores and "
             "normal sound are there: run this command there."
         ) from None
 
 
-def list_of(streams: Sequence[StoredStream]) -> str:
-    """The end of a sentence that names streams: `; there are: pump, fan.`"""
+def one_stream(streams: Sequence[StoredStream], wanted: str | None, host: str | None = None) -> StoredStream:
+    """The only stream that a pattern names, or without a pattern the only one that there is.
+
+    Args:
+        streams: among which it is.
+        wanted: the pattern, as `matching` takes it; None: there is none.
+        host: name of this computer in the store if only its own streams are meant.
+
+    Raises:
+        ConfigError: if there is none, or there are several.
+    """
+    patterns = [wanted] if wanted else []
+    found = matching(streams, patterns) if host is None else matching_here(streams, patterns, host)
+    if not found:
+        where = "" if host is None else " of this computer"
+        raise ConfigError(f"There is no stream{where} in the store: nothing has been listened to yet.")
+    if len(found) > 1:
+        several = f"{printable(wanted)!r} stands for several streams" if wanted else "Name one of the streams"
+        raise ConfigError(f"{several}{list_of(found)}")
+    return found[0]
+
+
+def list_of(streams: Sequence[StoredStream], near: str = "") -> str:
+    """The end of a sentence that names streams: `; there are: pump, fan.` Of many, those that are most like `near`."""
     several = len({one.host for one in streams}) > 1
     names = [printable(f"{one.host}/{one.name}" if several else one.name) for one in streams]
-    return f"; there are: {', '.join(names)}." if names else ", nor any other: nothing has been listened to yet."
+    return f"; there are: {some_of(names, near)}." if names else ", nor any other: nothing has been listened to yet."

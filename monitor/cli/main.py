@@ -37,6 +37,7 @@ from monitor.cli.commands.train import demo, train
 from monitor.cli.commands.trend import trend
 from monitor.cli.commands.verdict import verdict
 from monitor.cli.commands.web import web
+from monitor.cli.environment import INSTALL_TORCH
 from monitor.cli.logs import report_error, set_up_logs
 from monitor.cli.output import say_usage_error
 from monitor.core.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, MonitorError
@@ -45,7 +46,7 @@ from monitor.core.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, Monitor
 TRAINING_LIBRARIES = ("torch", "torchaudio")
 NO_TRAINING = (
     "PyTorch is not installed here: this command needs it. Listening, calibrating and looking back do not; train on "
-    "another computer, or install it: pip install 'torch==2.11.*' 'torchaudio==2.11.*'"
+    f"another computer, or install it: {INSTALL_TORCH}"
 )
 
 

@@ -158,6 +158,17 @@ def settings_options(command: Command) -> Command:
     )(command)
 
 
+def preset_option(command: Command) -> Command:
+    """Adds the option that chooses predefined settings: --preset."""
+    return click.option(
+        "--preset",
+        type=click.Choice(PRESETS),
+        default="default",
+        show_default=True,
+        help="Predefined settings to start from.",
+    )(command)
+
+
 def output_options(command: Command) -> Command:
     """Adds the options for files of scores and pictures of anomalies."""
     command = click.option("--pictures", type=FILE, help="Save a PNG picture of each anomaly in this folder.")(command)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from monitor.core.text import counted, duration_text, printable
+from monitor.core.text import counted, duration_text, printable, some_of
 from monitor.dashboard.render.formatting import share, span
 from monitor.detection.verdict import TOO_SHORT, Word, verdict
 from monitor.runtime.monitored_stream import MonitoredStream
@@ -57,7 +57,7 @@ def print_results(session: Session) -> None:
         console.print(note, markup=False, soft_wrap=True)
     alarmed = [stream for stream in streams if stream.anomalies]
     if alarmed:
-        where = ", ".join(f"{stream.name} ({stream.anomalies})" for stream in alarmed)
+        where = some_of([f"{stream.name} ({stream.anomalies})" for stream in alarmed])
         where = f"in {where}" if named else f"the last in {printable(_last_anomaly(alarmed[0]))}"
         console.print(f"{counted(session.anomalies, 'anomaly', 'anomalies')}, {where}.", markup=False)
 
@@ -86,11 +86,11 @@ def _last_anomaly(stream: MonitoredStream) -> str:
 
 def listening_summary(stream: MonitoredStream) -> str:
     """Returns a sentence that says how much of a microphone's sound was scored."""
-    last, rate = stream.latest, stream.source.sample_rate
+    last = stream.latest
     name = f"{stream.name}: listened" if stream.name else "Listened"
     lost = f"{duration_text(last.lost_s)} not heard" if last.lost_s else "nothing lost"
     return (
-        f"{name} for {span(last.uptime_s)}: {stream.scored / rate:.1f} of {stream.captured / rate:.1f} captured "
+        f"{name} for {span(last.uptime_s)}: {stream.scored_s:.1f} of {stream.captured_s:.1f} captured "
         f"seconds scored, {lost}, {counted(stream.anomalies, 'anomaly', 'anomalies')}."
     )
 

@@ -1,4 +1,4 @@
-"""What `monitor live` does beside listening: commissioning and self-tests, by other commands of this program."""
+"""What `monitor live` does beside listening: commissioning, self-tests, cleaning, by other commands of this program."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def make_upkeep(
     config_file: Path | None,
     overrides: Sequence[str],
     note: Callable[[str, str, str], None],
+    *,
+    stores: bool = False,
 ) -> Upkeep:
     """Upkeep of streams, which is not started yet.
 
@@ -32,6 +34,7 @@ def make_upkeep(
         config_file: the settings file that the command line names.
         overrides: the settings that the command line changes, each `group.name=value`: they hold for the commands, too.
         note: notes in the audit trail what was done, to which stream, with what result.
+        stores: whether there is a store, which may have models that were handed out.
     """
     folder = state_folder(config)
     options = ["--json", "--state", str(folder), *(() if config_file is None else ("--config", str(config_file)))]
@@ -56,6 +59,7 @@ def make_upkeep(
             unjudged=unjudged,
             show=show,
             note=note,
+            clean=lambda: ["model", "clean", *options] if stores else (),
         ),
     )
 

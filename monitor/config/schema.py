@@ -227,9 +227,9 @@ class Listening(Group):
     )
     portion_ms: float = Field(
         100.0, ge=1, le=500,
-        description="milliseconds of live sound that are scored at a time, divided by the number of streams of the "
-        "same model; with less, the screen shows a change sooner, and one stream takes more of the processor: with 10 "
-        "about three times as much",
+        description="milliseconds of live sound that are scored at a time; with less, the screen shows a change "
+        "sooner, and more of the processor is taken: with 10 about five times as much. Of up to three streams that "
+        "nobody looks at, only the last portion before the alarm decides is so short",
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 __all__ = [
     "appended_file",
+    "arguments",
     "array_backend",
     "atomic_io",
     "background_worker",

@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -155,7 +156,10 @@ def open_workers(
         count = workers or processors
         count = count if jobs is None else max(1, min(count, jobs))
         where = "1 process" if count == 1 else f"{count} processes"
-        yield Workers(count, max(1, processors // count), where, sharers=count)
+        try:
+            yield Workers(count, max(1, processors // count), where, sharers=count)
+        finally:
+            _end_processes()
         return
     if workers is not None:
         raise ConfigError("--workers is for this computer, a cluster has its own number of workers: give one of both.")
@@ -164,6 +168,14 @@ def open_workers(
         raise ConfigError(f"--cluster {cluster}: write dask://HOST:PORT or ray://HOST:PORT.")
     with (_dask if kind == "dask" else _ray)(cluster) as opened:
         yield opened
+
+
+def _end_processes() -> None:
+    """Ends the processes of this computer; joblib would keep them for the next jobs, with the environment of now."""
+    if "joblib" in sys.modules:
+        from joblib.externals.loky import get_reusable_executor
+
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
 
 
 @contextlib.contextmanager

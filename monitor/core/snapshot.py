@@ -65,3 +65,6 @@ class Snapshot:
     note: str = ""  # what is done with the model at present, in a few words, such as "commissioning: day 3 of 7"
     clock_ppm: float = math.nan  # how fast a network sender's clock is, in parts per million; NaN if that is not known
     false_alarms: str = ""  # how many the limits in force lead to, in words; empty if that is unknown
+    precision: str = ""  # that the network is computed in; empty if there is no model
+    limits_precision: str = ""  # that it was computed in when the model's limits were made
+    mean_level_dbfs: float = math.nan  # RMS level since the snapshot before, NaN if nothing was heard

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # `monitor --help` imports this module, and would become slow with numpy
@@ -47,9 +48,24 @@ def stream_folder(name: str) -> str:
     return plain if plain == name else f"{plain[:50]}-{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"
 
 
+def precision_text(precision: str, limits_precision: str) -> str:
+    """What the network is computed in, and what its limits were made in if that is another: int8 (limits: float32)."""
+    return precision if precision == limits_precision else f"{precision} (limits: {limits_precision})"
+
+
 def shortened(text: str, length: int = 80) -> str:
     """The text, or its beginning and an ellipsis if it is longer than `length` characters."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def some_of(names: Sequence[str], near: str = "", most: int = 20) -> str:
+    """Names for a sentence: pump, fan. Of more than `most` those that are most like `near`, and how many more."""
+    if len(names) <= most:
+        return ", ".join(names)
+    if near:
+        wanted = near.casefold()
+        names = sorted(names, key=lambda name: -SequenceMatcher(None, name.casefold(), wanted).ratio())
+    return f"{', '.join(names[:most])} and {len(names) - most} more"
 
 
 def band_range(band: Band) -> str:

@@ -27,6 +27,7 @@ def show(
     controls: Controls,
     done: Callable[[], bool],
     *,
+    published: Callable[[], Sequence[Snapshot]] | None = None,
     fps: float = 8.0,
     ascii: bool = False,
     colour: bool = True,
@@ -46,6 +47,7 @@ def show(
         latest: returns the newest snapshot of each stream.
         controls: is called by the keys q, + and -.
         done: returns whether there is nothing more to show.
+        published: as `latest`, for log lines, which need none that are made only to be looked at; None: `latest`.
         fps: frames a second.
         ascii: use no characters outside ASCII, as where the console cannot encode them.
         colour: False for no colours; NO_COLOR in the environment does the same.
@@ -76,7 +78,7 @@ def show(
         plain.say(f"the dashboard stopped ({type(failure).__name__}: {failure}); monitoring goes on, with log lines")
     while True:
         over = done()  # asked before the snapshot is taken, so that the last one is logged
-        plain.update(latest())
+        plain.update((published or latest)())
         if over:
             return
         time.sleep(_POLL_S)

@@ -86,14 +86,14 @@ class Viewer:
             except Exception as failure:  # noqa: BLE001 - whatever it is, the monitoring must go on
                 return failure
             due = max(due + period, time.monotonic())
-            while not self._quit and (left := due - time.monotonic()) > 0:
-                keys = wait(left)
+            while not self._quit:
+                keys = wait(max(0.0, due - time.monotonic()))  # also where drawing takes longer than a period
                 for key in keys:
                     try:
                         self._press(key, newest)
                     except OSError as failure:
                         self._not_saved(failure)
-                if keys:
+                if keys or time.monotonic() >= due:
                     break  # to draw the effect at once
         return None
 

@@ -134,6 +134,11 @@ class Waiting:
                 due.append(number)
         return due
 
+    def left(self, stream: int) -> int:
+        """The number of windows of a stream up to and including its next decision, after those that wait."""
+        queue = self._queues.get(stream)
+        return self._until_decision(stream) if queue is None else queue.left
+
     def drop(self, stream: int) -> None:
         """Removes what waits of a stream."""
         self._queues.pop(stream, None)

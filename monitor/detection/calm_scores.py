@@ -52,7 +52,7 @@ class CalmScores:
         made = at < count
         number = ((record["row"] - record["origin"] + first) // per_decision)[:, None] + np.arange(at.shape[1])
         adds = made & (number % rules.per_window == 0) & (record["limit"] < np.inf)[:, None]
-        decided = np.take_along_axis(scores, np.minimum(at, count - 1), axis=1)
+        decided = scores[np.arange(len(scores))[:, None], np.minimum(at, count - 1)]
         return cls(rules, record, scores, first, at, made, adds, decided)
 
     def some(self, which: BoolArray) -> CalmScores:
@@ -72,10 +72,8 @@ class CalmScores:
         sums: DoubleArray = np.stack(after, axis=1)
         return sums[:, np.searchsorted(columns, np.arange(self.at.shape[1]), side="right")]
 
-    def trace(self, recent: DoubleArray, sums: DoubleArray) -> DoubleArray:
-        """The share of the limit, and the cumulative sum as a share of its limit, after each score: (n, k, 2).
-
-        NaN before the first decision of all.
+    def levels(self, recent: DoubleArray, sums: DoubleArray) -> DoubleArray:
+        """The share of the limit, and the cumulative sum as a share of its limit: (n, d + 1, 2), as in `Calm`.
 
         Args:
             recent: (n, rules.n) scores of the last decisions before these scores, -inf where there were fewer.
@@ -83,26 +81,25 @@ class CalmScores:
         """
         rules, record = self.rules, self.record
         known = np.concatenate((recent, self.decided), axis=1)
-        windows = np.sort(np.lib.stride_tricks.sliding_window_view(known, rules.n, axis=1), axis=2)
+        rows, decisions = np.arange(len(known))[:, None], np.arange(self.at.shape[1] + 1)
+        windows = np.sort(known[:, decisions[:, None] + np.arange(rules.n)], axis=2)
         number = np.count_nonzero(windows > -np.inf, axis=2)
         place = rules.n - np.clip(number, 1, rules.k)
-        highest = np.take_along_axis(windows, place[:, :, None], axis=2)[:, :, 0]
+        highest = windows[rows, decisions, place]
         share = highest / np.maximum(record["threshold"], TINY)[:, None]
         share = np.where(number < rules.k, np.minimum(share, 1.0), share)
         lasting = np.concatenate((record["sum"][:, None], sums), axis=1) / record["limit"][:, None]
         levels = np.stack((np.maximum(share, lasting), lasting), axis=2)
         levels[:, 0][(record["state"] == LISTENING) | (number[:, 0] == 0)] = np.nan
-        streams, count = self.scores.shape
-        edges = np.full((streams, levels.shape[1] + 1), count)  # from which score on each level holds
-        edges[:, 0] = 0
-        np.minimum(self.at, count, out=edges[:, 1:-1])
-        return np.repeat(levels.reshape(-1, 2), np.diff(edges).ravel(), axis=0).reshape(streams, count, 2)
+        if not self.made.all():
+            levels = levels[rows, np.minimum(decisions, self.made.sum(axis=1)[:, None])]
+        return levels
 
     def recent(self, recent: DoubleArray) -> DoubleArray:
         """The scores of the last decisions (n, rules.n) after these scores; `recent` are those before."""
         known = np.concatenate((recent, self.decided), axis=1)
         newest = self.made.sum(axis=1)[:, None] + np.arange(recent.shape[1])
-        found: DoubleArray = np.take_along_axis(known, newest, axis=1)
+        found: DoubleArray = known[np.arange(len(known))[:, None], newest]
         return found
 
     def extend(
@@ -182,9 +179,8 @@ class _AddedRows:
     def add_to(self, totals: RowTotals, streams: IndexArray) -> None:
         """Adds the mean rows to the totals of these streams (n,)."""
         if self._rows is not None:
-            totals.widen(self._rows.shape[1])
             stream, sums = self._sums(self._rows, self._stream)
-            totals.values[streams[stream]] += sums
+            totals.add(streams[stream], sums)
 
     def stretch(self, which: BoolArray) -> Stretch:
         """All scores of some streams, which (n,) says."""

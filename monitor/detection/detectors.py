@@ -13,6 +13,7 @@ import numpy as np
 from monitor.core.types import BoolArray, DoubleArray, IndexArray
 from monitor.detection.alarms import LONG, Alarms
 from monitor.detection.block import Block, Waiting
+from monitor.detection.calm import Calm
 from monitor.detection.pauses import Pauses
 from monitor.detection.records import records
 from monitor.detection.timelines import Timelines
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 OnError = Callable[[int, Exception], None]  # number of a stream in the batch, and what its processing raised
 
-# A push waits for a decision if it has few hops: of few streams, whose evaluation would cost more than that of many
-# hops at once; or of streams whose sinks are to get many scores in one call.
+# A push waits for a decision if it has few hops of all streams together, whose evaluation would cost more than that of
+# many at once; or a few of each stream, for streams whose sinks are to get many scores in one call.
 FEW_HOPS, FEW_IN_ALL, MAX_WAITING = 16, 256, 64
 FEW_STREAMS = 8  # fewer are evaluated faster one by one, unless there are many decisions on the scores of each
 
@@ -118,6 +119,10 @@ class Detectors:
         for which, block in self._waiting.take(streams):
             self._evaluate(which, block, on_error)
 
+    def until_decision(self, number: int) -> int:
+        """The number of windows of a stream, after those pushed so far, up to and including its next decision."""
+        return self._waiting.left(number)
+
     def note_listener(self, number: int) -> None:
         """Takes note of what the listener of a stream wants."""
         evaluation = self._evaluation(number)
@@ -128,11 +133,10 @@ class Detectors:
         # What waits is joined, and the last digit of a sum depends on that; recordings are scored as they come.
         for index in np.flatnonzero(self._whole[streams]).tolist():
             self._evaluation(int(streams[index])).push_whole(block, index)
-        few_hops = block.size < FEW_HOPS
-        if few_hops and block.size * len(streams) < FEW_IN_ALL:
+        if block.size * len(streams) < FEW_IN_ALL:
             self._keep(streams, range(len(streams)), block, on_error)
             return
-        waits = self._heard[streams] if few_hops else np.zeros(len(streams), bool)
+        waits = self._heard[streams] if block.size < FEW_HOPS else np.zeros(len(streams), bool)
         if waits.any():
             kept, now = np.flatnonzero(waits), np.flatnonzero(~waits)
             self._keep(streams[kept], kept.tolist(), block, on_error)
@@ -194,29 +198,30 @@ class Detectors:
         done[which] = True
         part = slice(None) if done.all() else which
         numbers, score = streams[part], block.score[part]
-        trace = decided.trace if decided.done.all() else decided.trace[decided.done]
         self.pauses.push_calm(numbers, block.mean_square[part], score.shape[1])
         error = block.layout.reconstruction_error(block.means[part])
-        self._note(numbers, error, score, trace)
+        self._note(numbers, error, score, decided.finished())
         self.mean_row[numbers] = block.means[part, -1]
         for place in np.flatnonzero(decided.done & self._heard[streams[running]]).tolist():
             index = int(running[place])
             evaluation = self._evaluation(int(streams[index]))
             if evaluation.attends:
-                share, number = decided.trace[place, :, 0], decided.decided(place)
+                share, number = decided.trace_of(place)[:, 0], decided.decided(place)
                 guarded(index, evaluation.conclude, block, index, block.score[index], share, number)
         self.record["windows"][numbers] += score.shape[1]
         return done
 
-    def _note(self, numbers: IndexArray, error: DoubleArray, score: DoubleArray, trace: DoubleArray) -> None:
-        """Takes note of the rolling errors (n, k), scores (n, k) and levels of the alarm (n, k, 2) of streams (n,)."""
+    def _note(self, numbers: IndexArray, error: DoubleArray, score: DoubleArray, decided: Calm) -> None:
+        """Takes note of rolling errors (n, k), scores (n, k), and what the alarms made of them, of streams (n,)."""
         record = self.record
         first = record["hops_before"][numbers] + record["windows"][numbers]
-        self.timelines.add_highest(numbers, first, (error, score, trace[:, :, 0], trace[:, :, 1]))
+        self.timelines.add_highest(
+            numbers, first, score.shape[1],
+            lambda hops: (hops.highest(error), hops.highest(score), *decided.highest_in(hops).T),
+        )  # fmt: skip
         record["error"][numbers], record["score"][numbers] = error[:, -1], score[:, -1]
         record["has_row"][numbers] = True
-        highest = np.fmax.reduce(trace[:, :, 0], axis=1)
-        record["highest_share"][numbers] = np.fmax(record["highest_share"][numbers], highest)
+        record["highest_share"][numbers] = np.fmax(record["highest_share"][numbers], decided.highest_share())
 
     def _evaluation(self, number: int) -> Evaluation:
         reference = self._evaluations[number]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from monitor.core.array_backend import run_or_numbers
 from monitor.core.types import DoubleArray, IndexArray
 from monitor.detection.anomaly import Anomaly
 from monitor.detection.records import records
@@ -46,6 +47,11 @@ class RowTotals:
         """Makes room for mean rows of this width."""
         if self.values.shape[1] != width:
             self.values = np.zeros((len(self.values), width))
+
+    def add(self, streams: IndexArray, rows: DoubleArray) -> None:
+        """Adds mean rows (n, mean_width) of streams (n,), all different."""
+        self.widen(rows.shape[1])
+        self.values[run_or_numbers(streams)] += rows
 
 
 class Spans:

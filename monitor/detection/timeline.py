@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.types import DoubleArray, FloatArray
-from monitor.detection.timelines import QUIETEST, SLOT_S, SLOTS, Timelines
+from monitor.detection.slots import SLOTS
+from monitor.detection.timelines import QUIETEST, SLOT_S, Timelines
 
 __all__ = ["QUIETEST", "SLOTS", "SLOT_S", "Timeline"]
 
@@ -45,10 +46,13 @@ class Timeline:
             score: (k,) scores.
             levels: (k, 2) share of the limit and cumulative sum, as `Alarm.trace`; None: not known.
         """
-        share, lasting = (None, None) if levels is None else (levels[None, :, 0], levels[None, :, 1])
-        if len(score):
-            where = np.array([self._number]), np.array([first])
-            self._lines.add_highest(*where, (error[None], score[None], share, lasting))
+        if not len(score):
+            return
+        levels = np.full((len(score), 2), np.nan) if levels is None else levels
+        of_hops = (error, score, levels[:, 0], levels[:, 1])
+        self._lines.add_highest(
+            np.array([self._number]), np.array([first]), len(score), lambda hops: [hops.highest(one) for one in of_hops]
+        )
 
     def add_frames(self, first: int, power: FloatArray) -> None:
         """Adds power mel frames (t, n_mels); `first` is the hop number of the first frame."""

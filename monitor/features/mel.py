@@ -13,7 +13,11 @@ from monitor.core.errors import ConfigError
 from monitor.core.thread_pool import ThreadPool
 from monitor.core.types import Array, DoubleArray, FloatArray
 
-FRAMES_AT_ONCE = 256  # on a processor: more would not fit into its cache
+SAMPLES_AT_ONCE = 2**17  # windowed samples that a processor transforms at once: more would not fit into its cache
+# The same if several threads share the frames. With fewer they often wait for each other: Python runs on only one of
+# them at a time, between the steps.
+SHARED_SAMPLES_AT_ONCE = 2**18
+FRAMES_A_THREAD = 256  # for so many one more thread takes part: for fewer it would take as long to begin
 GPU_FRAMES_AT_ONCE = 2**16  # fewer would not keep a GPU busy
 FEWEST_BANDS = 4  # that the settings allow
 BAND_GROUPS = 4  # of neighbouring mel bands, each with a matrix product of its own
@@ -32,7 +36,7 @@ class MelTransform:
     def __init__(self, features: Features, backend: ArrayBackend = NUMPY) -> None:
         self.n_fft, self.hop_length, self.n_mels = features.n_fft, features.hop_length, features.n_mels
         self._xp = backend.xp
-        self._frames_at_once = FRAMES_AT_ONCE if backend.in_host_memory else GPU_FRAMES_AT_ONCE
+        self._in_host_memory = backend.in_host_memory
         self._window = backend.upload(hann_window(features.n_fft))
         # The filters are applied to the squares of the interleaved real and imaginary parts, without first adding these
         # up to the power; so every bin has two rows with the same weight. Most weights of the whole matrix are zero, as
@@ -61,24 +65,34 @@ class MelTransform:
         """
         streams, count = len(samples), max(0, (samples.shape[1] - self.n_fft) // self.hop_length + 1)
         frames = _empty_like(samples, (streams, count, self.n_mels)) if out is None else out
-        if not count:
+        if not streams * count:
             return frames
         segments = sliding_segments(samples, self.n_fft, self.hop_length)
-        streams_at_once = max(1, min(streams, self._frames_at_once // count))
-        frames_at_once = min(count, self._frames_at_once)
+        threads = 1 if pool is None else min(pool.count, -(-streams * count // FRAMES_A_THREAD))
+        most = self._most_at_once(threads)
+        if streams == 1 or count > most:
+            streams_at_once, frames_at_once = 1, _even_size(count, most, threads)
+        else:
+            streams_at_once, frames_at_once = _even_size(streams, most // count, threads), count
         parts = [
             (slice(first, first + streams_at_once), slice(start, start + frames_at_once))
             for first in range(0, streams, streams_at_once)
             for start in range(0, count, frames_at_once)
         ]
         size = streams_at_once * frames_at_once
-        if pool is None or len(parts) == 1:
+        if pool is None or threads == 1:
             self._transform(segments, frames, parts, size)
         else:
-            count_per_thread = -(-len(parts) // pool.count)
+            count_per_thread = -(-len(parts) // threads)
             shares = [parts[first : first + count_per_thread] for first in range(0, len(parts), count_per_thread)]
             pool.map(lambda share: self._transform(segments, frames, share, size), shares)
         return frames
+
+    def _most_at_once(self, threads: int) -> int:
+        """The number of frames that a thread computes at once, at most."""
+        if not self._in_host_memory:
+            return GPU_FRAMES_AT_ONCE
+        return max(1, (SAMPLES_AT_ONCE if threads == 1 else SHARED_SAMPLES_AT_ONCE) // self.n_fft)
 
     def _transform(self, segments: Array, frames: Array, parts: Sequence[tuple[slice, slice]], size: int) -> None:
         """Computes the frames of some parts of the segments, one part after the other.
@@ -109,6 +123,12 @@ class MelTransform:
                 xp.matmul(squares[:, bins], weights, out=power[:used, bands])
                 first = bands.stop
             part_frames[...] = power[:used].reshape(part_frames.shape)
+
+
+def _even_size(total: int, most: int, threads: int) -> int:
+    """The size of parts, at most `most`, such that all parts are about as large, and each thread has as many."""
+    parts = -(-total // (threads * most)) * threads
+    return -(-total // parts)
 
 
 def centred_frames(samples: Array, transform: MelTransform) -> Array:

@@ -12,7 +12,7 @@ from monitor.bundle.bundle_io import load_bundle
 from monitor.core.errors import MonitorError
 from monitor.core.object_address import ObjectAddress
 from monitor.core.text import printable, shortened
-from monitor.fleet.model_content import bundle_of, keep_content
+from monitor.fleet.model_content import bundle_of, is_kept, keep_content
 from monitor.store import fleet_models
 from monitor.store.database import Store, StoreError
 from monitor.store.fleet_models import ModelFile, ModelOrder
@@ -54,10 +54,16 @@ def hand_out(
     Raises:
         MonitorError: if the object store or the store cannot be written. Then nothing is ordered.
     """
-    keep_content(objects_url, file.sha256, content)
     if objects_url:
         file = replace(file, url=ObjectAddress.parse(objects_url).name)
-    return fleet_models.hand_out(store, file, None if objects_url else content, streams)
+
+    def keep_again() -> None:
+        if objects_url and not is_kept(objects_url, file.sha256):
+            keep_content(objects_url, file.sha256, content)
+
+    # Before the store is locked, which a slow upload would hold up for everybody.
+    keep_content(objects_url, file.sha256, content)
+    return fleet_models.hand_out(store, file, None if objects_url else content, streams, keep_again)
 
 
 def is_number(wanted: str) -> bool:

@@ -17,6 +17,7 @@ from monitor.store import fleet, fleet_models
 from monitor.store.database import Store
 from monitor.store.fleet import StoredMonitor
 from monitor.store.fleet_models import ModelOrder
+from monitor.store.lasting_store import LastingStore
 
 CLOSE_S = 5.0  # longest time that closing waits for the store
 
@@ -50,11 +51,11 @@ class Heartbeat:
         spooled: Callable[[], int] = lambda: 0,
         take: Callable[[Sequence[ModelOrder]], None] = lambda _: None,
     ) -> None:
-        self._url, self._host, self._settings = url, host, settings
+        self._host, self._settings = host, settings
         self._states, self._spooled, self._take = states, spooled, take
         self._began = time.monotonic()
         self._instance = instance
-        self._store: Store | None = None
+        self._store = LastingStore(lambda: Store.open(url))
         self._written = self._clock_is_wrong = self._name_is_taken = False
         self._failure = ""  # of our own code, which is told once
         self._ending, self._wake = False, threading.Event()
@@ -83,8 +84,7 @@ class Heartbeat:
             self._wake.wait(self._settings.every_s)
             self._wake.clear()
         self._tried(self._say_stopped)
-        if self._store is not None:
-            self._store.close()
+        self._store.close()
 
     def _tried(self, work: Callable[[], None]) -> None:
         try:
@@ -98,7 +98,7 @@ class Heartbeat:
             self._failure = repr(error)
 
     def _sign(self) -> None:
-        store, settings = self._opened(), self._settings
+        store, settings = self._store.opened(), self._settings
         with store.begin() as connection:
             self._name_is_taken = self._look_at_name(fleet.monitor_of(connection, self._host))
             if self._name_is_taken:
@@ -124,18 +124,10 @@ class Heartbeat:
 
     def _say_stopped(self) -> None:
         if self._written:
-            with self._opened().begin() as connection:
+            with self._store.opened().begin() as connection:
                 known = fleet.monitor_of(connection, self._host)
                 if known is not None and known.instance == self._instance:
                     fleet.write_stopped(connection, self._host)
-
-    def _opened(self) -> Store:
-        if self._store is not None and self._store.moved:  # a new file may be in its place
-            self._store.close()
-            self._store = None
-        if self._store is None:
-            self._store = Store.open(self._url)
-        return self._store
 
     def _look_at_name(self, known: StoredMonitor | None) -> bool:
         """Whether another monitor that runs has our name; that is told once. Then ours stays silent."""

@@ -57,6 +57,26 @@ def keep_content(url: str, sha256: str, content: bytes) -> None:
         objects.write(_path(sha256), content)
 
 
+def is_kept(url: str, sha256: str) -> bool:
+    """Whether a model is in the object store at `url`.
+
+    Raises:
+        MonitorError: if that cannot be found out.
+    """
+    with ObjectStore.open(url) as objects:
+        return objects.exists(_path(sha256))
+
+
+def delete_content(url: str, sha256: str) -> None:
+    """Deletes a model from the object store at `url`; it need not be there any more.
+
+    Raises:
+        MonitorError: if it cannot be deleted.
+    """
+    with ObjectStore.open(url) as objects:
+        objects.delete(_path(sha256))
+
+
 def content_of(store: Store, url: str, sha256: str) -> bytes:
     """The content of a model, which has this SHA-256.
 

@@ -19,6 +19,7 @@ from monitor.integrations.mqtt_payloads import as_json, verdict_payload
 from monitor.integrations.mqtt_topics import Topics
 from monitor.store import queries, verdicts
 from monitor.store.database import Store, StoreError
+from monitor.store.lasting_store import LastingStore
 from monitor.store.tables import verdicts as verdicts_table
 
 LOOK_S = 2.0  # time between two looks for verdicts that the page or the command line wrote
@@ -74,9 +75,9 @@ class VerdictDesk:
     def __init__(self, url: str, host: str, topics: Topics) -> None:
         self.ready: deque[Message] = deque()  # what has to be published
         self.lost = 0  # answers for which there was no room: somebody asks faster than the broker takes answers
-        self._url, self._host, self._topics = url, host, topics
+        self._host, self._topics = host, topics
         self._requests: queue.Queue[str] = queue.Queue(WAITING)
-        self._store: Store | None = None
+        self._store = LastingStore(lambda: Store.open(url, create=False), moved=lambda _: self._forget_seen())
         self._seen: set[int] | None = None  # numbers of the newest verdicts that were looked at; None: not yet
         self._failed = False
         self._closing = threading.Event()
@@ -114,15 +115,14 @@ class VerdictDesk:
                 break
             if payload is not None:
                 self._judge(payload)
-        if self._store is not None:
-            self._store.close()
+        self._store.close()
 
     def _judge(self, payload: str) -> None:
         try:
             request = Request.read(payload)
             withdrawn = not request.verdict.strip()
             verdict = "" if withdrawn else verdicts.verdict_named(request.verdict)
-            store = self._opened()
+            store = self._store.opened()
             event = queries.event(store, request.event)
             if event.host != self._host:
                 raise StoreError(f"{store.name}: event {event.id} is of another computer, {event.host}.")
@@ -155,7 +155,7 @@ class VerdictDesk:
         if len(self.ready) >= MOST_READY:
             return
         try:
-            store = self._opened()
+            store = self._store.opened()
             table = verdicts_table.c
             if self._seen is None:
                 newest = sa.select(table.id).order_by(table.id.desc()).limit(STILL_COMING)
@@ -183,10 +183,6 @@ class VerdictDesk:
                 log.warning("Verdicts are not published by MQTT at present: %s", error)
                 self._failed = True
 
-    def _opened(self) -> Store:
-        if self._store is not None and self._store.moved:
-            self._store.close()
-            self._store, self._seen = None, None
-        if self._store is None:
-            self._store = Store.open(self._url, create=False)
-        return self._store
+    def _forget_seen(self) -> None:
+        """Forgets the numbers of verdicts, which are others in another store."""
+        self._seen = None

@@ -57,7 +57,7 @@ def listening_precision(
 
 
 def calibration_precision(requested: str, before: str = "float32") -> str:
-    """The precision that references and limits are made in.
+    """The precision that references and limits are made in, and that a model is evaluated in.
 
     Args:
         requested: as `listening.precision`; with "auto" it does not change.

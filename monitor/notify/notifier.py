@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-import threading
 import time
 from collections.abc import Callable
 
@@ -22,6 +21,7 @@ from monitor.notify.plan import Planner
 from monitor.notify.rules import Rules
 from monitor.outputs.sink import Sink
 from monitor.store.database import Store
+from monitor.store.lasting_store import LastingStore
 from monitor.store.records import StoredEvent
 from monitor.store.tables import GIVEN_UP, WAITING, deliveries, events, streams
 
@@ -60,15 +60,14 @@ class Notifier:
         clock: Callable[[], float] = time.time,
         pace: Pace | None = None,
     ) -> None:
-        self._url, self._host, self._clock, self._zone = store_url, host, clock, zone
-        self._store: Store | None = None
-        self._lock = threading.Lock()
+        self._host, self._clock, self._zone = host, clock, zone
+        self._store = LastingStore(lambda: Store.open(store_url), prepare=self._give_up_unknown_channels)
         self._rules = Rules(settings)
         self._workers = [
             DeliveryWorker(
                 one.name,
                 make_channel(one),
-                self._opened,
+                self._store.opened,
                 self._rules,
                 Planner(one.name, host, self._rules, settings.digest_from, zone),
                 Composer(host, clips, zone),
@@ -120,25 +119,7 @@ class Notifier:
         deadline = time.monotonic() + CLOSE_S
         for worker in self._workers:
             worker.join(deadline - time.monotonic())
-        with self._lock:
-            if self._store is not None:
-                self._store.close()
-
-    def _opened(self) -> Store:
-        """The store, opened by the first thread that needs it.
-
-        Raises:
-            StoreError: if it cannot be opened.
-        """
-        with self._lock:
-            if self._store is not None and self._store.moved:
-                self._store.close()
-                self._store = None
-            if self._store is None:
-                store = Store.open(self._url)
-                self._give_up_unknown_channels(store)
-                self._store = store
-            return self._store
+        self._store.close()
 
     def _give_up_unknown_channels(self, store: Store) -> None:
         """Gives up what waits for channels that are not in the settings any more."""

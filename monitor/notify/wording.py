@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from monitor.core.events import CAUSES, Band
-from monitor.core.text import band_range, counted, duration_text, printable, shortened
+from monitor.core.text import band_range, counted, duration_text, printable, shortened, some_of
 from monitor.notify.rules import BEGAN, ENDED, ESCALATED, reminder_number
 from monitor.store.records import StoredEvent
 
@@ -143,7 +143,7 @@ def digest_sentence(count: int, listed: Sequence[tuple[StoredEvent, str]]) -> st
     kinds = Counter(f"{event.kind} {stage}" for event, stage in listed)
     amounts = ", ".join(f"{what} ({number})" for what, number in kinds.most_common())
     names = list(dict.fromkeys(printable(event.stream) for event, _ in listed))
-    streams = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    streams = some_of(names, most=NAMED)
     first = f" The first {len(listed)} are listed." if count > len(listed) else ""
     text = f"{count} messages at once, instead of one by one: {amounts}; {counted(len(names), 'stream')}: {streams}."
     return f"{shortened(text, 600)}{first} More: monitor events"

@@ -29,6 +29,7 @@ class EventTracker:
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self.events: deque[Event] = deque(maxlen=KEPT)  # oldest first
+        self.has_news = False  # whether there was an event since the last snapshot
         self._failed: list[Sink] = []  # sinks that raised an exception
         self._use(sinks)
 
@@ -86,6 +87,7 @@ class EventTracker:
                 break
         else:
             self.events.append(event)
+        self.has_news = True
         self._call_sinks(lambda sink: sink.event(event))
 
     def scores(self, rows: ScoreRows) -> None:
@@ -94,6 +96,7 @@ class EventTracker:
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Passes the state of the stream to the sinks."""
+        self.has_news = False
         self._call_sinks(lambda sink: sink.snapshot(snapshot))
 
     def current(self, ongoing: Anomaly | None) -> tuple[Event, ...]:

@@ -92,3 +92,8 @@ class NamedSink(Sink):
     def close(self) -> None:
         """Closes the other sink."""
         self._sink.close()
+
+
+def named(sink: Sink, name: str) -> Sink:
+    """A sink that gives this name to a stream without one; the sink itself if the name is empty."""
+    return NamedSink(sink, name) if name else sink

@@ -74,7 +74,10 @@ class Sink:
         """Receives the scores of windows."""
 
     def snapshot(self, snapshot: Snapshot) -> None:
-        """Receives the state of a stream: about ten times a second, less often with many streams, and at its end."""
+        """Receives the state of a stream: once a second, at each event, and at its end.
+
+        While somebody looks at the states (`Engine.latest`), about ten times a second, less often with many streams.
+        """
 
     def stop_waiting(self) -> None:
         """Is called when the monitoring is stopped: from now on no method may wait for longer than a few seconds.

@@ -12,6 +12,7 @@ __all__ = [
     "fleet_table",
     "page",
     "selftest_table",
+    "templates",
     "timeline",
     "trend",
     "trend_chart",

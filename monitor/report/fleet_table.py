@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from monitor.core.text import counted, printable
+from monitor.core.text import counted, printable, some_of
 from monitor.dashboard.widgets.long_term import long
 from monitor.fleet.overview import NOT_LISTENED, Fleet, FleetHost, FleetStream, newest_orders, order_state
 from monitor.report.event_text import moment, utc
@@ -41,15 +41,15 @@ def sentences(fleet: Fleet) -> list[str]:
     """What is to be done about the fleet, a sentence each."""
     made = []
     if fleet.silent:
-        names = ", ".join(map(printable, fleet.silent))
+        names = some_of([*map(printable, fleet.silent)])
         made.append(
             f"No sign of life: {names}. Look at the computer and its network; `monitor fleet forget` removes one that "
             "is there no more."
         )
     if wrong := [printable(one.monitor.host) for one in fleet.hosts if one.clock_is_wrong]:
-        made.append(f"The clock is wrong: {', '.join(wrong)}. Set it by NTP, or times are not comparable.")
+        made.append(f"The clock is wrong: {some_of(wrong)}. Set it by NTP, or times are not comparable.")
     if old := [printable(one.monitor.host) for one in fleet.hosts if one.other_version]:
-        made.append(f"An older version than elsewhere: {', '.join(old)}.")
+        made.append(f"An older version than elsewhere: {some_of(old)}.")
     return made
 
 

@@ -18,6 +18,7 @@ from monitor.report import event_text as words
 from monitor.report import timeline
 from monitor.report.contents import Contents
 from monitor.report.details import StoredModel
+from monitor.report.templates import templates
 
 _LIMITS = {
     "score": "anomaly score",
@@ -50,15 +51,7 @@ def page(contents: Contents, now: float) -> Iterator[bytes]:
 
 
 def _environment() -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("monitor", "report"),
-        autoescape=True,  # names of streams and files come from outside
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    made.filters |= {
+    return templates("report", {
         "band_range": band_range,
         "cause": words.cause,
         "day_and_time": lambda time: words.moment(time, year=True, day=True),
@@ -72,9 +65,7 @@ def _environment() -> jinja2.Environment:
         "peak": words.peak,
         "share": share,
         "where": words.where,
-        "whole": lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
-    }
-    return made
+    })  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ __all__ = [
     "stream_check",
     "stream_group",
     "stream_input",
+    "stream_position",
+    "stream_segments",
     "stream_view",
     "turn_pacer",
 ]

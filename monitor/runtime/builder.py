@@ -25,8 +25,7 @@ from monitor.runtime.batches import Batches
 from monitor.runtime.engine import ACCELERATED, Engine
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.start_failures import StartFailures
-from monitor.sources.device.microphones import Listener, Microphones
-from monitor.sources.device.shared_device import MicrophoneSource
+from monitor.sources.device.microphones import Listener
 from monitor.sources.file_replay import FileReplay
 from monitor.sources.network.address import with_device
 from monitor.sources.source import Source
@@ -252,20 +251,6 @@ def make_plans(
             plans.append(one.plan(source, sinks=sinks(one)))
     failures.check(plans)
     return plans
-
-
-def microphone_sources(
-    loaded: Sequence[LoadedRequest], *, end_when_lost: bool = False, microphones: Microphones | None = None
-) -> list[MicrophoneSource]:
-    """A microphone source for each stream. Streams of the same device share one microphone, which is opened once.
-
-    Args:
-        loaded: the streams.
-        end_when_lost: whether a source ends when its device is lost, instead of reconnecting.
-        microphones: those of streams that are monitored already, which are shared, too; None: there are none.
-    """
-    microphones = microphones or Microphones(end_when_lost=end_when_lost)
-    return microphones.sources([one.listener for one in loaded])
 
 
 def build_engine(

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.audio.level import Measured
-from monitor.core.types import BoolArray, DoubleArray, FloatArray, IndexArray
+from monitor.audio.ring_buffer import read_rows
+from monitor.core.types import DoubleArray, FloatArray, IndexArray
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.stream_group import StreamGroup
 from monitor.runtime.stream_input import LOOK
 from monitor.sources.preprocess import unusual
 
-SAMPLES_AT_ONCE = 2**18  # that are copied, and then looked at while they are in the processor's cache
+SAMPLES_AT_ONCE = 2**19  # that are copied, and then looked at while they are in a processor's cache
 
 _Key = tuple[StreamGroup, int]  # streams that are scored together: their group, and the number of hops
 # Streams that have taken their samples by themselves, because they are not scored as they are in the ring; their hops
@@ -97,7 +98,9 @@ class Collector:
         step = max(1, SAMPLES_AT_ONCE // samples.shape[1])
         for first in range(0, len(streams), step):
             part = slice(first, first + step)
-            read = _read(streams[part], samples[part], arrived[part], group.sample_rate)
+            readers = [stream.input.reader for stream in streams[part]]
+            read = read_rows(readers, samples[part])
+            arrived[part] = [one.ring.written_at - (one.ring.written - one.read) / group.sample_rate for one in readers]
             measured.append(Measured.of(samples[part], group.sample_rate))
             strange = unusual(samples[part], measured[-1].peaks, group.sample_rate)
             taken[part] = read & ~strange
@@ -123,25 +126,6 @@ class Collector:
     def _add(self, alone: _Alone, stream: MonitoredStream, hops: FloatArray, arrived: float) -> None:
         if len(hops):
             alone[stream.group, len(hops) // stream.group.hop_length].append((stream, hops, arrived))
-
-
-def _read(streams: Sequence[MonitoredStream], samples: FloatArray, arrived: DoubleArray, sample_rate: int) -> BoolArray:
-    """Reads the next samples (n, m) of streams from their rings; at once of neighbours that share one.
-
-    Returns:
-        of which they were read (n,); of the others some were overwritten.
-    """
-    readers, read = [stream.input.reader for stream in streams], np.empty(len(streams), bool)
-    first = 0
-    while first < len(readers):
-        reader, stop = readers[first], first + 1
-        ring, position = reader.ring, reader.read
-        while stop < len(readers) and readers[stop].ring is ring and readers[stop].read == position:
-            stop += 1
-        read[first:stop] = reader.take_with(readers[first + 1 : stop], samples.shape[1], samples[first:stop])
-        arrived[first:stop] = ring.written_at - (ring.written - reader.read) / sample_rate
-        first = stop
-    return read
 
 
 def _joined(

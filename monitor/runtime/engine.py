@@ -19,11 +19,13 @@ from monitor.runtime.collector import Collected, Collector
 from monitor.runtime.latency import BusyShare
 from monitor.runtime.monitored_stream import MonitoredStream
 from monitor.runtime.sink_closer import SinkCloser
-from monitor.runtime.turn_pacer import wait_for_turn
+from monitor.runtime.turn_pacer import choose_portions, spread_portions, wait_for_turn
 from monitor.streaming.portion import BatchResult
 
 POLL_S = 0.002  # sleep between two turns in which no stream had samples, where no device sets the pace
-SNAPSHOT_S = 0.1  # time between two snapshots of a stream
+SNAPSHOT_S = 0.1  # time between two snapshots of a stream while somebody looks at them
+UNSEEN_SNAPSHOT_S = 1.0  # the same while nobody does: for sinks, and for whoever looks next
+LOOKED_S = 2.0  # so long somebody who has looked is expected to look again
 SNAPSHOT_SPACING_S = 0.01  # minimum time between snapshots of any two streams
 DECIDED_ALONE = 8  # streams up to which a snapshot shows also what was scored since the last decision
 ACCELERATED = 2.0  # times real time: a faster stream is not paced, but scored as fast as possible
@@ -51,16 +53,24 @@ class Engine:
         self._closer = SinkCloser()
         self._anomalies_before = 0  # of the streams that were removed
         self._active = list(self.streams)  # streams that are not finished
+        spread_portions(self._active)
         self._commands: deque[Callable[[], None]] = deque()  # from other threads, to be run between two turns
         self._collector = Collector(self._fail)
         self._busy = BusyShare()
         self._published, self._next_published = 0.0, 0  # snapshots are up to date until then; index of the next stream
+        self._looked_at = -LOOKED_S  # when somebody took the snapshots last, on the monotonic clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     @property
     def latest(self) -> tuple[Snapshot, ...]:
-        """The newest snapshot of each stream."""
+        """The newest snapshot of each stream; they are made more often as long as somebody takes them."""
+        self._looked_at = time.monotonic()
+        return self.published
+
+    @property
+    def published(self) -> tuple[Snapshot, ...]:
+        """As `latest`, for whoever is content with those that are made anyway: one a second, and at each event."""
         return tuple(stream.latest for stream in self.streams)
 
     @property
@@ -177,6 +187,7 @@ class Engine:
             if stream in self._active:
                 self._guarded((stream,), partial(model.apply, stream), None)
         self._active += [one for one in change.streams if one not in before]
+        spread_portions(self._active)
         self.streams = change.streams
         self._paced = is_paced(self.streams)
         still_used = set(self._sinks)
@@ -191,28 +202,42 @@ class Engine:
         while self._active and not self._stopping.is_set():
             began = time.monotonic()
             worked = self.take_turns()
-            self._publish(began)
+            self.publish(began)
             done = time.monotonic()
             self._busy.worked(done - began)
             if self._paced:
+                choose_portions(self._active, seen=self._is_seen(done))
                 wait_for_turn(self._active, began, worked=worked)
             elif not worked:
                 time.sleep(POLL_S)
             self._busy.waited(time.monotonic() - done)
 
-    def _publish(self, now: float) -> None:
-        """Publishes the snapshots that are due: each stream in turn, so that many streams do not delay a turn."""
+    def publish(self, now: float) -> None:
+        """Publishes the snapshots that are due: each stream in turn, so that many streams do not delay a turn.
+
+        A stream that has reported an event does not wait for its turn.
+
+        Args:
+            now: on the monotonic clock.
+        """
         count = len(self._active)
         if not count:
             return
-        each_s = max(SNAPSHOT_S / count, SNAPSHOT_SPACING_S)
+        seen = self._is_seen(now)
+        each_s = max((SNAPSHOT_S if seen else UNSEEN_SNAPSHOT_S) / count, SNAPSHOT_SPACING_S)
         due = min(count, int((now - self._published) / each_s))
+        streams = [self._active[(self._next_published + i) % count] for i in range(due)]
+        streams += [stream for stream in self._active if stream.has_news and stream not in streams]
         # Of many streams each is published about as often as its alarm decides, and all decide together.
-        decide = count <= DECIDED_ALONE
-        for stream in [self._active[(self._next_published + i) % count] for i in range(due)]:
+        decide = seen and count <= DECIDED_ALONE
+        for stream in streams:
             self._guarded((stream,), partial(stream.publish, self._busy.share, decide=decide), None)
         self._next_published = (self._next_published + due) % count
         self._published = max(self._published + due * each_s, now - each_s * count)
+
+    def _is_seen(self, now: float) -> bool:
+        """Whether somebody looks at the snapshots."""
+        return now - self._looked_at < LOOKED_S
 
     def take_turns(self) -> bool:
         """Runs one turn: collects samples from every stream and scores them. Returns whether there were any."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-import weakref
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from monitor.audio.level import Measured
 from monitor.bundle.bundle import Bundle
 from monitor.config.schema import Config
-from monitor.core.errors import MonitorError, RecordingsLeftOut
-from monitor.core.events import Event, State
+from monitor.core.errors import MonitorError
+from monitor.core.events import Event
 from monitor.core.snapshot import Snapshot
 from monitor.core.types import FloatArray
 from monitor.detection.detector import Detector
@@ -23,15 +21,15 @@ from monitor.detection.drift import Drift
 from monitor.detection.recording import Recording, RecordingResult
 from monitor.outputs.event_tracker import EventTracker
 from monitor.outputs.sink import Sink
-from monitor.runtime.interruptions import InterruptionEvents, Moment
+from monitor.runtime.interruptions import InterruptionEvents
 from monitor.runtime.latency import Processing
 from monitor.runtime.stream_group import StreamGroup
 from monitor.runtime.stream_input import LOOK, StreamInput
+from monitor.runtime.stream_position import StreamPosition
+from monitor.runtime.stream_segments import StreamSegments
 from monitor.runtime.stream_view import StreamView
-from monitor.sources.gap_detector import Interruption
 from monitor.sources.preprocess import Chunk
-from monitor.sources.source import Mark, Source
-from monitor.sources.stream_health import StreamHealth
+from monitor.sources.source import Source
 from monitor.streaming.stream_batch import StreamBatch
 
 _NO_HOPS = np.zeros(0, np.float32)
@@ -41,9 +39,9 @@ class MonitoredStream:
     """Monitors one source with one model. It has no thread: `monitor.runtime.engine.Engine` calls its methods.
 
     What is the same for all streams is done for all those of a group together (`monitor.runtime.collector`,
-    `monitor.runtime.stream_group`); here is what depends on the stream, and what is done when something happens to it.
-    No method blocks, unless a sink waits (`BackgroundSink` with `wait`). At the end `captured` equals `scored` +
-    `discarded`, in samples of the source.
+    `monitor.runtime.stream_group`); here is what depends on the stream, and what is done where its sound does not go on
+    is in `monitor.runtime.stream_segments`. No method blocks, unless a sink waits (`BackgroundSink` with `wait`). At
+    the end `captured` equals `scored` + `discarded`, in samples of the source.
 
     Args:
         group: the streams that are scored together with this one.
@@ -75,28 +73,28 @@ class MonitoredStream:
         self.ended = False  # whether the source has ended or the stream has failed
         self._config = config
         self._error: MonitorError | None = None
-        self._hop_s, self._rate = features.hop_s, features.sample_rate
-        self.input = StreamInput(source, features, self._portion_s)
-        self._samples = 0  # of the current recording
-        self._open = True  # whether the current recording has not ended
         self._tracker = EventTracker(sinks)
-        self._interruptions = InterruptionEvents(self._tracker.event, name)
-        # The detector must not keep the stream: without a cycle, a stream that is removed frees its memory at once.
-        stream = weakref.proxy(self)
+        long_chunks = len(group.batch) == 1 and not self._tracker.wants_samples
+        self.input = StreamInput(source, features, self._portion_s, long_chunks=long_chunks)
+        self._position = StreamPosition(self.input, features)
+        interruptions = InterruptionEvents(self._tracker.event, name)
+        # None of these keeps the stream: without a cycle, a stream that is removed frees its memory at once.
         self._detector = Detector(
             bundle, config, group.batch, number, self._tracker, stream=name, speed=source.speed,
             keep_recording_scores=not source.live, drift=drift, detectors=group.detectors,
-            wall_time=(lambda position_s: stream._captured_at(position_s)) if source.live else None,
+            wall_time=self._position.captured_at if source.live else None,
         )  # fmt: skip
         self._detector.begin(Recording(source.name))
-        self._view = StreamView(
-            self._detector, source, bundle, config, self.input.portion_s, model_name=model_name, stream=name
+        self._segments = StreamSegments(
+            group, number, source, self.input, self._position, self._detector, self._tracker, interruptions
         )
+        self._view = StreamView(
+            self._detector, interruptions, source, bundle, config, self.input.portion_s,
+            precision=group.batch.precision, model_name=model_name, stream=name,
+        )  # fmt: skip
         # Of a source that is faster than any clock there is nobody to exchange its model while it runs.
         if math.isfinite(source.speed):
             group.keep_frames()
-        self._look_first = False  # whether `collect` has to look at the stream before more samples are scored
-        self._note_steady()
 
     @property
     def latest(self) -> Snapshot:
@@ -133,6 +131,11 @@ class MonitoredStream:
         return self._tracker.events
 
     @property
+    def has_news(self) -> bool:
+        """Whether there was an event since the newest snapshot."""
+        return self._tracker.has_news
+
+    @property
     def anomalies(self) -> int:
         """The number of anomalies so far."""
         return self._detector.anomalies
@@ -156,6 +159,16 @@ class MonitoredStream:
     def discarded(self) -> int:
         """The number of captured samples that are not scored: lost samples, and silence."""
         return self.input.discarded
+
+    @property
+    def captured_s(self) -> float:
+        """Seconds of sound that the source has written, also at several sample rates."""
+        return self.input.captured_s
+
+    @property
+    def scored_s(self) -> float:
+        """Seconds of captured sound that have been passed on to be scored."""
+        return self.input.scored_s
 
     def scale_threshold(self, factor: float) -> None:
         """Multiplies the thresholds by a factor, until the settings of the alarm change or the run ends."""
@@ -187,17 +200,20 @@ class MonitoredStream:
         self._detector.decide()  # on what the present model has scored
         group.take_over(number, self.group, self.number)
         self.group, self.number, self._config = group, number, config
+        self._segments.use_place(group, number)
         self.input.use_portions(self._portion_s)
         bundle = self.bundle
         self._detector.use_model(bundle, config, group.batch, number, drift=drift, detectors=group.detectors)
-        self._view.note_model(bundle, config, self.input.portion_s, model_name)
+        self._view.note_model(
+            bundle, config, self.input.portion_s, precision=group.batch.precision, model_name=model_name
+        )
         self._tracker.use_model(bundle)
 
     def use_sinks(self, sinks: Sequence[Sink]) -> None:
         """Passes everything on to these sinks from now on."""
         self.sinks = tuple(sinks)
         begun = self.input.cutter.remainder
-        self._tracker.use_sinks(sinks, self._frame_at(self._samples - len(begun)), begun)
+        self._tracker.use_sinks(sinks, self._position.frame(len(begun)), begun)
         self._detector.note_listener()
 
     def ready(self, now: float) -> int:
@@ -209,12 +225,14 @@ class MonitoredStream:
         Returns:
             the number of their whole hops, 0 if there are none yet; LOOK: `collect` has to look at the stream.
         """
-        if self._look_first:
+        segments, health = self._segments, self.input.health
+        if not segments.steady:
             return LOOK
-        health = self.input.health
         if health is not None:
+            if self.source.lost_since is not None:
+                return LOOK
             if found := health.check(now):
-                self._report(found)
+                segments.report(found)
             if not health.undisturbed:
                 return LOOK
         return self.input.ready(now)
@@ -223,7 +241,7 @@ class MonitoredStream:
         """Takes note of a row of samples (n, k · hop_length) that are scored as they were read from the ring."""
         count = samples.shape[1]
         self.input.preprocessor.scored += count
-        self._samples += count
+        self._position.samples += count
         if self._tracker.wants_samples:
             self._tracker.samples(samples[row].copy())  # they are in a buffer that is used again
 
@@ -242,13 +260,17 @@ class MonitoredStream:
         """
         health, marks = self.input.health, self.source.marks
         if health is not None:
-            self._check_source(health, now)
+            if self.source.lost_since is not None and not health.lost:
+                hops = self._use(self.input.take_rest())  # what was heard before the loss
+                if len(hops):
+                    return hops
+            self._segments.check_source(health, now)
         while marks and self.input.reader.read >= marks[0].index:
             mark = marks.popleft()
             if mark.kind == "end":
                 self.ended = True
                 return _NO_HOPS
-            self._apply_mark(mark)
+            self._segments.apply(mark)
         if health is not None and health.lost:
             self.input.preprocessor.discard()
             return _NO_HOPS
@@ -257,8 +279,8 @@ class MonitoredStream:
 
     def after_scores(self) -> None:
         """To be called when hops of `collect` or `examine` have been scored."""
-        self._check_silence()
-        self._note_steady()
+        self._segments.check_silence()
+        self._segments.note_steady()
 
     def fail(self, error: MonitorError, *, beyond_repair: bool = False) -> None:
         """Ends the stream with an error.
@@ -269,21 +291,36 @@ class MonitoredStream:
         """
         self._error = self._error or error
         self.ended = True
-        self._open = self._open and not beyond_repair
+        if beyond_repair:
+            self._segments.open = False
 
     def finish(self) -> None:
         """Scores the remaining samples, and ends ongoing events. Sound that arrives later is not taken."""
         self.ended = True
         if (health := self.input.health) is not None:
-            if not health.lost and self._open:
+            if not health.lost and self._segments.open:
                 hops = self._use(self.input.take_rest())
                 if len(hops):
                     self.group.score(hops, self.number)
-                    self._check_silence()
-            self._report(health.finish(time.monotonic()))
-        self._interruptions.finish(self._now(), self.input.ring_rate)
-        self._end_recording()
+                    self._segments.check_silence()
+            self._segments.report(health.finish(time.monotonic()))
+        self._segments.finish()
         self.input.preprocessor.discard()
+
+    def score_at_decisions(self, at_decisions: bool) -> None:
+        """Scores live sound when the alarm decides, because nobody looks at the scores before; otherwise in portions.
+
+        The last portion before a decision is as long as always, so that it does not take longer. Sound is read in
+        portions also while there is silence or an interruption, whose end is then known to a portion. To be called
+        again after each turn.
+        """
+        detectors, last = self.group.detectors, self.input.portion_hops
+        often = detectors.alarms.rules(self.number).per_decision < last
+        if not at_decisions or often or not self.input.undisturbed or self.input.preprocessor.holds_back:
+            self.input.use_portions(self._portion_s)
+            return
+        hops = detectors.until_decision(self.number)
+        self.input.read_next(hops - last if hops >= 2 * last else hops)
 
     def publish(self, load: float, *, finished: bool = False, decide: bool = True) -> None:
         """Updates `latest`.
@@ -293,149 +330,39 @@ class MonitoredStream:
             finished: whether the stream has ended.
             decide: whether to evaluate first, of this stream alone, what was scored since the last decision.
         """
-        detector, health = self._detector, self.input.health
+        detector, health, levels = self._detector, self.input.health, self.group.levels
         if decide:
             detector.decide()
         if health is not None and health.open is not None:
-            detector.advance(self._samples / self._rate + time.monotonic() - health.open.began)
-        state = health.state if health is not None else None
-        levels = self.group.levels
-        failure = str(self.error) if finished and self.error else ""
-        broke_off = not isinstance(self.error, RecordingsLeftOut)
+            detector.advance(self._position.seconds + time.monotonic() - health.open.began)
+        number = self.number
+        measured = levels.rms_dbfs(number), levels.peak_dbfs(number), levels.take_mean_dbfs(number)
         snapshot = self._view.update(
-            State.LOST if failure and broke_off else state or self._state_of(detector),
-            levels=(levels.rms_dbfs(self.number), levels.peak_dbfs(self.number)), processing=self.processing,
-            position_s=self._samples / self._rate, lost_s=self._interruptions.lost_s,
-            events=self._tracker.current(detector.anomaly), sinks=self.sinks, load=load, finished=finished,
-            failure=failure,
+            None if health is None else health.state, self.error if finished else None,
+            levels=measured, processing=self.processing,
+            position_s=self._position.seconds, events=self._tracker.current(detector.anomaly), sinks=self.sinks,
+            load=load, finished=finished,
         )  # fmt: skip
         self._tracker.snapshot(snapshot)
 
-    def _state_of(self, detector: Detector) -> State:
-        overloaded = self._interruptions.overloaded and detector.state is not State.ANOMALY
-        return State.OVERLOADED if overloaded else detector.state
-
     @property
     def _portion_s(self) -> float:
-        """Seconds of live sound that are scored at a time; less with several streams, which share what a turn costs."""
-        return self._config.listening.portion_ms / 1000 / len(self.group.batch)
+        """Seconds of live sound that are scored at a time."""
+        return self._config.listening.portion_ms / 1000
 
     def _use(self, chunk: Chunk) -> FloatArray:
         """Takes note of samples that were read, whatever they are; returns whole hops (m · hop_length,)."""
-        if chunk.lost:
-            self._interrupt()
-            self._resume_after_gap("gap", chunk.lost / self.input.ring_rate, self._now())
-        self._interruptions.invalid_samples(chunk.invalid, self._now)
+        self._segments.note_damage(chunk)
         if len(chunk.captured):
             measured = Measured.of(chunk.captured[None], self.input.ring_rate)
             self.group.levels.push(measured, np.array([self.number]))
         hops = _NO_HOPS
         if len(chunk.samples):
-            self._samples += len(chunk.samples)
+            self._position.samples += len(chunk.samples)
             if self._tracker.wants_samples:
                 self._tracker.samples(chunk.samples)
             hops = self.input.cutter.push(chunk.samples)
         if not len(hops):
-            self._check_silence()
-        self._note_steady()
+            self._segments.check_silence()
+        self._segments.note_steady()
         return hops
-
-    def _note_steady(self) -> None:
-        """Takes note of whether anything is going on for which `collect` has to look at the stream."""
-        self._look_first = not (self._interruptions.quiet and self.input.passes_on)
-
-    def _apply_mark(self, mark: Mark) -> None:
-        """Starts a new recording, or renames the current one."""
-        if mark.kind == "recording":
-            self._interruptions.finish(self._now(), self.input.ring_rate, of_recording=True)
-            self._end_recording()
-            self._samples, self._open = 0, True
-            self._begin_segment()
-            self.input.cutter.reset()
-            self._detector.begin(Recording(mark.name, mark.duration_s, mark.began))
-        else:
-            self._detector.rename(mark.name)
-
-    def _end_recording(self) -> None:
-        """Scores the last frames and windows of the current recording, and ends it."""
-        if not self._samples or not self._open:
-            return
-        self._open = False
-        hops = self.input.flush()
-        if len(hops):
-            self.group.score(hops, self.number)
-        self._detector.push(self.batch.flush(self.number, self.input.cutter.remainder))
-        self.group.forget_frames(self.number)
-        self._detector.end(self._samples / self._rate)
-
-    def _check_source(self, health: StreamHealth, now: float) -> None:
-        """Changes to the new ring of a source that was reopened, and reports interruptions."""
-        reopened = self.input.reopen()
-        if reopened:
-            self.group.levels.reset(self.number)
-            self._detector.rename(self.source.name)
-        self._report(health.check(now))
-        self._interruptions.check_overload(self._now, self.input.ring_rate, now)
-        if reopened:
-            health.attach(self.input.preprocessor)
-            self._note_steady()  # the new ring may have another sample rate, and no sound yet
-
-    def _check_silence(self) -> None:
-        if self.input.health is not None:
-            self._report(self.input.health.after_portion(time.monotonic()))
-
-    def _report(self, interruptions: Sequence[Interruption]) -> None:
-        """Reports the beginnings and ends of interruptions as events."""
-        if not interruptions:
-            return
-        self._look_first = True
-        for one in interruptions:
-            self._interrupt()
-            began = replace(self._now(), wall_time=time.time() - (time.monotonic() - one.began))
-            if one.ended is not None:
-                self._resume_after_gap(one.kind, one.ended - one.began, began)
-            else:
-                self._interruptions.begin(one.kind, began)
-
-    def _interrupt(self) -> None:
-        """Restarts everything that depends on earlier samples, so that no score spans a gap."""
-        self._detector.interrupt()
-        self.batch.reset((self.number,))
-        self.group.forget_frames(self.number)
-        self.input.reset()
-        # Silence is known to be over only when some sound after it has been passed on: that is a segment, too.
-        self._begin_segment()
-
-    def _begin_segment(self) -> None:
-        """Tells the sinks that the next samples do not continue those so far."""
-        self._tracker.segment(self._frame_at(self._samples))
-
-    def _frame_at(self, samples: int) -> int:
-        """The number of the frame whose centre is at a position of the recording where a hop begins."""
-        return round(samples / self._rate / self._hop_s)
-
-    def _resume_after_gap(self, kind: str, seconds: float, began: Moment) -> None:
-        """Reports the end of an interruption, and skips its time in the recording.
-
-        Args:
-            kind: "gap", "lost" or "no signal".
-            seconds: its length.
-            began: its beginning.
-        """
-        self._interruptions.end(kind, began, seconds, self.input.ring_rate, time.monotonic())
-        self._samples += round(seconds * self._rate)
-        self._detector.resume(self._samples / self._rate)
-        self._begin_segment()
-
-    def _now(self) -> Moment:
-        """The end of the samples that have been taken."""
-        position_s = self._samples / self._rate
-        return Moment(position_s, self._detector.wall_time(position_s), self._detector.recording.name)
-
-    def _captured_at(self, position_s: float) -> float:
-        """The Unix time at which a device recorded a position of the stream.
-
-        It is computed from the age of the sample whenever it is needed, so it is right after the system's clock was
-        set, and it does not drift with the clock of the sound card.
-        """
-        return time.time() - self.input.newest_s_ago - (self._samples / self._rate - position_s)

@@ -11,8 +11,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
+from typing import get_args
 
-from monitor.core.errors import MonitorError
+from monitor.config.schema import Listening, Train
+from monitor.config.setting_types import Group
+from monitor.core.arguments import is_number, wrong
+from monitor.core.errors import ConfigError, MonitorError
 from monitor.core.snapshot import Snapshot
 from monitor.core.thread_pool import single_threaded_blas
 from monitor.runtime.batches import Batches
@@ -39,6 +43,9 @@ class Session:
         precision: as `listening.precision`.
         end_with_first_error: whether an error of one stream ends the session.
         failures: streams that could not be started, which are shown after the others.
+
+    Raises:
+        ConfigError: if an argument is not valid.
     """
 
     def __init__(
@@ -50,7 +57,11 @@ class Session:
         end_with_first_error: bool = False,
         failures: StartFailures | None = None,
     ) -> None:
-        self._device, self._precision = device, precision
+        if not isinstance(plans, Sequence) or not all(isinstance(plan, StreamPlan) for plan in plans):
+            raise wrong("plans", "a list of what Model.plan returns", plans)
+        _require_one_of("device", device, Train)
+        _require_one_of("precision", precision, Listening)
+        self._device, self._precision, self._ran = device, precision, False
         self.engine = build_engine(plans, device=device, precision=precision)
         self._end_with_first_error = end_with_first_error
         self._failures = failures or StartFailures()
@@ -67,6 +78,11 @@ class Session:
     def latest(self) -> tuple[Snapshot, ...]:
         """The newest snapshot of each stream; those of the streams that could not be started are the last."""
         return (*self.engine.latest, *self._not_started)
+
+    @property
+    def published(self) -> tuple[Snapshot, ...]:
+        """As `latest`, for whoever is content with those that are made anyway: see `Engine.published`."""
+        return (*self.engine.published, *self._not_started)
 
     @property
     def anomalies(self) -> int:
@@ -142,16 +158,37 @@ class Session:
             hangup: is called when SIGHUP arrives, on the main thread; None: SIGHUP ends the session.
 
         Raises:
+            ConfigError: if the session has run before, or the time limit is no number.
+            DataError: if a source has been heard before.
             KeyboardInterrupt: on Ctrl-C, after the remaining samples are scored and the sinks closed.
         """
-        self._due = math.inf if duration_s is None else time.monotonic() + duration_s
+        if self._ran:
+            raise ConfigError("a session can run only once: make another one, with new sources.")
+        if duration_s is not None and (not is_number(duration_s) or math.isnan(duration_s)):
+            raise wrong("duration_s", "a number of seconds", duration_s)
+        self._ran, self._due = True, math.inf if duration_s is None else time.monotonic() + duration_s
         paced = is_paced(self.streams)
         with _signals_handled(self, hangup), low_latency() if paced else contextlib.nullcontext():
-            self.engine.start()
+            try:
+                self.engine.start()
+            except MonitorError:
+                stop_sources(self.streams)
+                raise
             try:
                 (show or _wait)(self)
             finally:
                 self.engine.stop()
+
+
+def _require_one_of(name: str, value: str, group: type[Group]) -> None:
+    """Checks an argument that has the values of a setting.
+
+    Raises:
+        ConfigError: if it has none of them.
+    """
+    allowed = get_args(group.model_fields[name].annotation)
+    if value not in allowed:
+        raise wrong(name, f"one of {', '.join(allowed)}", value)
 
 
 def _wait(session: Session) -> None:

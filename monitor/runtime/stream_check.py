@@ -110,7 +110,7 @@ def _check_files(stream: Stream, settings: SettingsSource, checked: Checked) -> 
         bundle = load_bundle(stream.bundle)
         settings.for_model(bundle.config, str(stream.bundle), stream.alarm)
         channel = bundle.config.features.channel if stream.channel is None else stream.channel
-        checked.found.append(f"model {stream.bundle}")
+        checked.found.append(f"model {stream.bundle} (limits made in {bundle.precision})")
     except MonitorError as error:
         checked.errors.append(error)
     seconds = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 
 from monitor.audio.bandwidth import narrow_note
@@ -16,6 +17,8 @@ from monitor.streaming.hops import HopCutter
 LOOK = -1  # see `StreamInput.ready`
 LIVE_CHUNK_S = 0.5  # most sound read at once up to twice real time: short, so that the dashboard is up to date
 FAST_CHUNK_S = 4.0  # most sound read at once in a faster replay
+LONG_CHUNK_S = 22.0  # the same where memory allows it: much of what a turn costs does not depend on its length
+RESAMPLING_HOPS = 2  # by so many a resampler gives fewer at times, and more later
 DELIVERY_S = 0.0003  # after so long without a further block, a delivery of the device is complete
 
 log = logging.getLogger(__name__)
@@ -28,21 +31,20 @@ class StreamInput:
         source: the source.
         features: settings of the frames.
         portion_s: seconds of live sound that are read at a time.
+        long_chunks: whether more sound of a fast replay may be read at once: there is no other stream that needs memory
+            for as much, and no sink that keeps the last seconds of sound until it hears of an event in them.
     """
 
-    def __init__(self, source: Source, features: Features, portion_s: float) -> None:
+    def __init__(self, source: Source, features: Features, portion_s: float, *, long_chunks: bool) -> None:
         self._source, self._features, self._hop = source, features, features.hop_length
+        self._fast_s = LONG_CHUNK_S if long_chunks else FAST_CHUNK_S
         self._scored_before = self._discarded_before = 0  # samples of earlier rings, before the source was reopened
+        self._scored_before_s = self._discarded_before_s = 0.0  # the same in seconds: rings may differ in sample rate
         self.cutter = HopCutter(self._hop)
         self.arrived = 0.0  # when the last of the samples arrived that were read last, on the monotonic clock
-        self._wanted_s = portion_s
+        self._wanted_s, self._phase = portion_s, 0.0
         self._attach()
         self.health = StreamHealth(source, self.preprocessor) if source.live else None
-
-    @property
-    def ring_rate(self) -> int:
-        """The sample rate of the ring in Hz."""
-        return self.preprocessor.ring_rate
 
     @property
     def captured(self) -> int:
@@ -58,6 +60,17 @@ class StreamInput:
     def discarded(self) -> int:
         """The number of captured samples that are not scored: lost samples, and silence."""
         return self._discarded_before + self.preprocessor.discarded
+
+    @property
+    def captured_s(self) -> float:
+        """Seconds of sound that the source has written, also at several sample rates."""
+        rest_s = (self.preprocessor.discarded + self.preprocessor.waiting) / self.ring_rate
+        return self.scored_s + self._discarded_before_s + rest_s
+
+    @property
+    def scored_s(self) -> float:
+        """Seconds of captured sound that have been passed on to be scored."""
+        return self._scored_before_s + self.preprocessor.scored / self.ring_rate
 
     @property
     def undisturbed(self) -> bool:
@@ -78,11 +91,42 @@ class StreamInput:
     def use_portions(self, seconds: float) -> None:
         """Reads as much of live sound at a time from now on, in whole hops; less only if no more follows."""
         self._wanted_s = seconds
-        hops = max(1, round(seconds / self._features.hop_s)) if self._source.live else 1
+        hop = self._features.hop_s * self.ring_rate  # in samples of the ring
+        hops = self.portion_hops = max(1, round(seconds / self._features.hop_s)) if self._source.live else 1
         self.portion_s = hops * self._features.hop_s
-        self.portion = max(1, round(self.portion_s * self.ring_rate))  # in samples of the ring
-        most_s = LIVE_CHUNK_S if self._source.speed <= 2 else FAST_CHUNK_S
-        self._chunk = max(self.portion, int(most_s * self.ring_rate))
+        self._least = math.ceil(hop)
+        self._portion = max(1, round(hops * hop)) if self._source.live else 1  # in samples of the ring
+        self._first = round(int(self._phase * hops) * hop)  # where one begins
+        most_s = LIVE_CHUNK_S if self._source.speed <= 2 else self._fast_s
+        self._chunk = max(self._portion, int(most_s * self.ring_rate))
+
+    def read_next(self, hops: int) -> None:
+        """Reads this many hops of live sound next, as soon as they are there, or LIVE_CHUNK_S of it if that is less."""
+        features = self._features
+        if self.ring_rate != features.sample_rate:
+            hops += RESAMPLING_HOPS
+        hops = max(1, min(hops, int(LIVE_CHUNK_S / features.hop_s + 1e-6)))
+        seconds = hops * features.hop_s - len(self.cutter.remainder) / features.sample_rate
+        count = math.ceil(seconds * self.ring_rate - 1e-6)
+        self._least = min(math.ceil(features.hop_s * self.ring_rate), count)
+        self._portion, self._first = self._chunk, (self.reader.read + count) % self._chunk
+
+    def use_phase(self, phase: float) -> None:
+        """Makes portions begin at another time: a share of a portion later, 0 to 1, than those of phase 0."""
+        self._phase = phase
+        self.use_portions(self._wanted_s)
+
+    def portion_at(self) -> float:
+        """When the next portion is expected to be there, on the monotonic clock; 0 if it is there."""
+        reader, ring = self.reader, self.reader.ring
+        begun = (written := ring.written) - self._begin(written)
+        if written - begun - reader.read >= self._least:
+            return 0.0
+        return ring.written_at + (self._portion - begun) / self.ring_rate
+
+    def _begin(self, at: int) -> int:
+        """Where the portion begins that a position in the ring is in."""
+        return at - (at - self._first) % self._portion
 
     def reopen(self) -> bool:
         """Begins to read the new ring of a source that was reopened; returns whether it was."""
@@ -90,6 +134,8 @@ class StreamInput:
             return False
         self.preprocessor.discard()
         self._scored_before, self._discarded_before = self.scored, self.discarded
+        self._discarded_before_s = self.captured_s - self.scored_s
+        self._scored_before_s = self.scored_s
         self._attach()
         return True
 
@@ -105,14 +151,14 @@ class StreamInput:
         ring = reader.ring
         if self.health is not None and now - ring.written_at < DELIVERY_S:
             return 0
-        available = min(ring.written - reader.read, self._chunk)
+        available = reader.available
         if marks := source.marks:
             available = min(available, marks[0].index - reader.read)
             if available < self._hop:
                 return LOOK
         elif now - ring.written_at < self.portion_s:
-            available -= available % self.portion
-        return available // self._hop
+            available = self._begin(reader.read + available) - reader.read  # negative if that has been read already
+        return max(0, min(available, self._chunk)) // self._hop
 
     def limit(self, now: float) -> int:
         """How many samples of the ring are to be read now, up to the next mark; 0 if more have to come first."""
@@ -123,8 +169,9 @@ class StreamInput:
             limit = min(limit, self.health.held_from - reader.read)
         # The end of a silence is noticed at once, and what has come last is not waited for.
         alone = self.preprocessor.holds_back or now - reader.written_at >= self.portion_s
-        least = self._features.hop_s * self.ring_rate if alone else self.portion
-        if available < min(least, limit) or (self._source.live and now - reader.written_at < DELIVERY_S):
+        if available < limit and not alone:
+            available = self._begin(reader.read + available) - reader.read
+        if available < min(self._least, limit) or (self._source.live and now - reader.written_at < DELIVERY_S):
             return 0
         limit = min(limit, available)
         if self.preprocessor.passes_on:  # up to the end of a hop, from where on all that comes can be read in hops
@@ -158,12 +205,12 @@ class StreamInput:
         Returns:
             whether it has waited: False if there was a portion already.
         """
-        reader = self.reader
-        if (missing := self.portion - reader.available) <= 0:
+        if not self.portion_at():
             return False
-        reader.ring.wait(reader.written + missing, timeout_s)
-        if reader.available >= self.portion:
-            time.sleep(DELIVERY_S)
+        ring = self.reader.ring
+        ring.wait(self._begin(ring.written) + self._portion, timeout_s)
+        if not self.portion_at():
+            time.sleep(max(0.0, ring.written_at + DELIVERY_S - time.monotonic()))
         return True
 
     def _attach(self) -> None:
@@ -172,6 +219,7 @@ class StreamInput:
         self.reader = source.reader
         rate = source.sample_rate
         self.preprocessor = Preprocessor(self.reader, rate, self._features.sample_rate, hold_silence=source.live)
+        self.ring_rate = self.preprocessor.ring_rate  # in Hz
         self.use_portions(self._wanted_s)
         if note := narrow_note(rate, self._features):
             log.warning("%s: %s: scores are not comparable with the limit.", source.name, note)

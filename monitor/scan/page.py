@@ -21,6 +21,7 @@ from monitor.dashboard.widgets.long_term import long
 from monitor.dashboard.widgets.reason import sound_at
 from monitor.features.mel import band_centres
 from monitor.report import event_text as words
+from monitor.report.templates import templates
 from monitor.scan import pictures
 from monitor.scan.archive import Archive
 from monitor.scan.findings import Finding
@@ -191,15 +192,7 @@ def _parted(name: str) -> tuple[str, str]:
 
 
 def _environment() -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("monitor", "scan"),
-        autoescape=True,  # names of files come from outside
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    made.filters |= {
+    return templates("scan", {
         "counted": counted,
         "span": duration,
         "moment": lambda time: "" if math.isnan(time) else words.moment(time, year=True, day=True),
@@ -207,6 +200,4 @@ def _environment() -> jinja2.Environment:
         "share": lambda value: share(value).replace(" ", "\N{NO-BREAK SPACE}"),
         "parted": _parted,
         "position": lambda seconds: f"{int(seconds) // 60}:{int(seconds) % 60:02d}",
-        "whole": lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%"),
-    }
-    return made
+    })  # fmt: skip

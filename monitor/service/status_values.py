@@ -40,6 +40,8 @@ def stream_values(snapshot: Snapshot, *, spectrum: bool = False) -> dict[str, An
         "source": snapshot.source,
         "model": snapshot.model,
         "model_id": snapshot.model_id,
+        "precision": snapshot.precision,
+        "limits_precision": snapshot.limits_precision,
         "note": snapshot.note,
         "limit_note": snapshot.threshold_note,
         "false_alarms": snapshot.false_alarms,

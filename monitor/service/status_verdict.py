@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitor.core.errors import EXIT_ANOMALY, EXIT_FAILURE, EXIT_OK, EXIT_SOURCE_LOST, ConfigError
-from monitor.core.text import counted, duration_text, printable, shortened
+from monitor.core.text import counted, duration_text, precision_text, printable, shortened, some_of
 
 WORDS = {EXIT_OK: "OK", EXIT_FAILURE: "WARNING", EXIT_SOURCE_LOST: "LOST", EXIT_ANOMALY: "ANOMALY"}
 WORST_FIRST = (EXIT_ANOMALY, EXIT_SOURCE_LOST, EXIT_FAILURE, EXIT_OK)
@@ -64,7 +64,7 @@ def verdict(status: Status, *, stream: str | None = None) -> Verdict:
     """
     streams = [one for one in status["streams"] if stream is None or one["stream"] == stream]
     if stream is not None and not streams:
-        known = ", ".join(one["stream"] for one in status["streams"])
+        known = some_of([one["stream"] for one in status["streams"]], stream)
         raise ConfigError(f"There is no stream {stream!r} here: there are {known or 'none yet'}.")
     problems = list(_of_streams(streams))
     if status["hung"]:
@@ -133,6 +133,8 @@ def _line(problems: Sequence[Problem], streams: Sequence[Status], disks: Sequenc
         parts.append(f"of {len(streams)} streams " + ", ".join(f"{count} {state}" for state, count in counts))
         for note, count in Counter(one["note"] for one in quiet if one.get("note")).items():
             parts.append(f"{count} {note}")
+        for computed, count in Counter(filter(None, map(_computed, quiet))).items():
+            parts.append(computed if count == len(quiet) else f"{count} {computed}")
     text = printable("; ".join(parts)).replace("|", "/")  # a bar begins the performance data
     data = " ".join([*map(_share_data, streams), *map(_disk_data, disks)])
     return f"{WORDS[code]} - {text}{f' | {data}' if data else ''}"
@@ -143,8 +145,14 @@ def _single(stream: Status) -> str:
     parts = [" ".join(filter(None, (stream["stream"], stream["state"])))]
     parts += [] if share is None else [f"{100 * share:.0f} % of the limit"]
     parts += [] if scored is None else [f"scored {scored:.0f} s ago"]
-    note = stream.get("note")
-    return ", ".join([*parts, f"model {stream['model']}", *([note] if note else [])])
+    more = filter(None, (stream.get("note"), _computed(stream)))
+    return ", ".join([*parts, f"model {stream['model']}", *more])
+
+
+def _computed(stream: Status) -> str:
+    """In which precision its network is computed; empty if that is not known."""
+    precision = stream.get("precision")
+    return f"computed in {precision_text(precision, stream['limits_precision'])}" if precision else ""
 
 
 def _share_data(stream: Status) -> str:

@@ -1,4 +1,5 @@
-"""What is done beside the monitoring, at night: streams that are commissioned learn, and self-tests are made.
+"""What is done beside the monitoring: at night streams that are commissioned learn, and self-tests are made; once a day
+models that nobody needs any more are deleted.
 
 The work itself is done by other commands, as processes of their own with low priority, one at a time: so torch never
 enters the process that listens, and nothing that fails there can disturb it.
@@ -19,13 +20,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from monitor.config.schema import Config
 from monitor.core.atomic_io import write_atomically
 from monitor.core.errors import EXIT_ANOMALY, EXIT_INTERRUPTED, EXIT_OK, MonitorError
-from monitor.core.text import duration_text, printable, shortened
+from monitor.core.text import counted, duration_text, printable, shortened
 from monitor.service.commissioning import AGAIN_S, DAY_S, Commissioning, Night, Stream, digest
 from monitor.service.low_priority import LONGEST_TEXT, MONITOR, Finished, run_command
 from monitor.service.nightly import next_time
 
 TICK_S, SHORTEST_S = 5.0, 0.05  # longest and shortest time between two looks at what is due
-LEARNING_S, SELFTEST_S = 6 * 3600.0, 3 * 3600.0  # longest time of a command
+LEARNING_S, SELFTEST_S, CLEANING_S = 6 * 3600.0, 3 * 3600.0, 3600.0  # longest time of a command
+FIRST_CLEANING_S = 3600.0  # after the start; then each day
 PUT_OFF_S = 600.0  # time between two looks whether an anomaly still prevents learning
 SET_S = 600.0  # if the clock differs by more from the time that has passed, it was set, or the computer has slept
 CLOSE_S = 15.0
@@ -43,6 +45,7 @@ class Surroundings:
     unjudged: Callable[[str], bool]  # whether an anomaly of a stream lasts that nobody has judged
     show: Callable[[str, str], None]  # shows a remark at a stream; "" for none
     note: Callable[[str, str, str], None]  # notes in the audit trail what was done, to which stream, with what result
+    clean: Callable[[], Sequence[str]] = tuple  # those of the command that deletes models; empty: there are none
     program: Sequence[str] = MONITOR  # that the commands belong to
 
 
@@ -77,6 +80,7 @@ class Upkeep:
         self._self_tests: _SelfTests | None = None  # they are read when they are first asked for
         self._steady, self._ahead = steady, clock() - steady()
         self._config, self._models = Config(), dict[str, str]()  # digests of the configured models
+        self._cleaning_due = steady() + FIRST_CLEANING_S
         self._put_off: dict[str, float] = {}  # until when streams do not learn, because of an anomaly
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -113,6 +117,8 @@ class Upkeep:
             self._around.show(name, stream.text(self._clock()) if lasts and stream is not None else "")
         if config.selftest.every_days and models and not self._ending.is_set():
             self._test(config.selftest.every_days, at)
+        if self._steady() >= self._cleaning_due and not self._ending.is_set():
+            self._clean()
         return self._rest(list(models), at) if days else TICK_S
 
     def _run(self) -> None:
@@ -217,6 +223,17 @@ class Upkeep:
             log.warning("The self-test finds faults harder to detect than at first: see monitor selftest --trend.")
         else:
             log.info("The self-test finds that faults are detected as at first.")
+
+    def _clean(self) -> None:
+        """Deletes models that were handed out and that nobody needs any more."""
+        self._cleaning_due = self._steady() + DAY_S
+        if not (arguments := self._around.clean()):
+            return
+        finished = self._command(arguments, CLEANING_S, (EXIT_OK,))
+        if isinstance(finished, str):
+            log.warning("Models that nobody needs could not be deleted, which is tried again tomorrow: %s", finished)
+        elif finished is not None and (count := len(finished.last_object.get("deleted") or ())):
+            log.info("Deleted from the store, because nobody needs it any more: %s.", counted(count, "model"))
 
     def _command(self, arguments: Sequence[str], longest_s: float, good: Sequence[int]) -> Finished | str | None:
         """Runs a command; a sentence if it fails, None if it was ended, by upkeep itself or by the system's SIGTERM."""

@@ -1,6 +1,7 @@
 """Sources of sound: recordings, generated sound and microphones; and the detection of gaps and lost sources."""
 
 __all__ = [
+    "channels",
     "device",
     "file_replay",
     "gap_detector",

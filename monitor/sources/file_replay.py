@@ -13,6 +13,7 @@ from monitor.audio.recording_time import recording_began
 from monitor.audio.sound_facts import SoundSurvey
 from monitor.config.schema import Features
 from monitor.config.setting_types import Channel
+from monitor.core.arguments import as_paths
 from monitor.core.errors import DataError, RecordingsLeftOut
 from monitor.core.text import counted
 from monitor.sources.paced import BUFFER_S, PacedSource
@@ -26,7 +27,7 @@ class FileReplay(PacedSource):
     A file that cannot be read is left out, and the others are played; the source ends with an error that names it.
 
     Args:
-        paths: the files.
+        paths: the files, or a single one.
         sample_rate: sample rate of the model in Hz.
         channel: channel of the files that the model processes, or "mix" for the mean of all.
         speed, buffer_s: as in `monitor.sources.paced.PacedSource`.
@@ -34,12 +35,14 @@ class FileReplay(PacedSource):
         features: settings of the model; with them it is logged if files lack frequencies that the model hears.
 
     Raises:
-        DataError: if no file can be opened, or one of the parts of a continuous recording cannot.
+        ConfigError: if `paths` are no paths.
+        DataError: if no file can be opened, or one of the parts of a continuous recording cannot; or if the sample rate
+            or the speed is not valid.
     """
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        paths: str | Path | Sequence[str | Path],
         sample_rate: int,
         channel: Channel = "mix",
         *,
@@ -48,13 +51,14 @@ class FileReplay(PacedSource):
         buffer_s: float = BUFFER_S,
         features: Features | None = None,
     ) -> None:
-        super().__init__(paths[0].name, sample_rate, speed=speed, buffer_s=buffer_s)
+        files = as_paths(paths, "paths")
+        super().__init__(files[0].name, sample_rate, speed=speed, buffer_s=buffer_s)
         self._channel, self._gapless = channel, gapless
         self._files: list[tuple[Path, RecordingHeader]] = []
         self._noted: set[str] = set()  # notes on channels that have been logged
         self._errors: list[DataError] = []
-        self._given = len(paths)
-        for path in paths:
+        self._given = len(files)
+        for path in files:
             try:
                 self._files.append((path, recording_header(path)))
             except DataError as error:

@@ -61,23 +61,18 @@ class GapDetector:
 
     def __init__(self, reader: RingReader, sample_rate: int) -> None:
         self._reader, self._rate = reader, sample_rate
-        self._held_from: int | None = None  # absolute index of the first sample after a stall
+        self.held_from: int | None = None  # absolute index of the first sample after a stall; None: all may be read
         self._stalled_at, self._least = 0.0, math.inf  # begin of the stall; smallest offset since then
         self._written, self._written_at = reader.written, 0.0
         self._probe = (0.0, 0)
         self.restart()
-
-    @property
-    def held_from(self) -> int | None:
-        """The absolute index of the first sample that must not be read yet; None if all may be read."""
-        return self._held_from
 
     def restart(self) -> None:
         """Forgets the usual offset, and holds no samples."""
         self._usual_offset = math.nan  # minimum offset while there are no gaps
         self._bucket_min = math.inf  # minimum offset in the current bucket
         self._bucket_end = 0.0
-        self._held_from = None
+        self.held_from = None
 
     def check(self, now: float) -> Interruption | None:
         """Checks the samples that have arrived since the last call; returns a gap, or None.
@@ -87,7 +82,7 @@ class GapDetector:
         """
         ring = self._reader.ring
         written, written_at = ring.written, ring.written_at
-        if self._held_from is not None:
+        if self.held_from is not None:
             return self._release(now, written, written_at)
         if written == self._written:
             return None
@@ -99,7 +94,7 @@ class GapDetector:
         if offset - self._usual_offset <= MISSING_S:  # this thread was delayed, not the samples
             return None
         # Samples may have arrived, and been read, just after the last check: they are from before the stall.
-        self._held_from, self._stalled_at, self._least = max(before, self._reader.read), before_at, offset
+        self.held_from, self._stalled_at, self._least = max(before, self._reader.read), before_at, offset
         self._probe = (now, written)
         return None
 
@@ -112,7 +107,7 @@ class GapDetector:
 
     def _release(self, now: float, written: int, written_at: float) -> Interruption | None:
         """Ends the hold when the backlog is complete, or when samples arrive in real time again; returns the gap."""
-        assert self._held_from is not None
+        assert self.held_from is not None
         if written != self._written:
             self._least = min(self._least, written_at - written / self._rate)
             self._written, self._written_at = written, written_at
@@ -126,9 +121,9 @@ class GapDetector:
             if not 0 < written - before <= BURST * self._rate * (now - since):
                 return None
         if missing <= MISSING_S:
-            self._held_from = None
+            self.held_from = None
             return None
-        if self._reader.read < self._held_from:
+        if self._reader.read < self.held_from:
             return None
         gap = Interruption("gap", self._stalled_at, self._stalled_at + missing)
         self.restart()
@@ -136,10 +131,10 @@ class GapDetector:
 
     def _missing_s(self) -> float:
         """Seconds that are missing since the stall. If the usual offset is unknown, the one at the stall counts."""
-        assert self._held_from is not None
+        assert self.held_from is not None
         usual = self._usual_offset
         if not math.isfinite(usual):
-            usual = self._stalled_at - self._held_from / self._rate
+            usual = self._stalled_at - self.held_from / self._rate
         return self._least - usual
 
     def _compare(self, at: float, offset: float) -> Interruption | None:

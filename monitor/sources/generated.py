@@ -8,7 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from monitor.audio.resampling import select_channel
+from monitor.audio.sample_arrays import mono_block, require_rate
+from monitor.core.errors import DataError
+from monitor.core.text import shortened
 from monitor.core.types import FloatArray
 from monitor.sources.paced import BUFFER_S, PacedSource
 
@@ -61,12 +63,15 @@ class BlockSource(PacedSource):
     """Writes the blocks of any iterable: the shortest way to a source of your own.
 
     Args:
-        blocks: arrays (n,) or (n, channels) of any length, full scale 1; channels are averaged. Or a function that
-            returns such an iterable: it is called on the source's thread when the source starts.
-        sample_rate: sample rate of the blocks in Hz.
+        blocks: arrays (n,) or (n, channels) of any length, floats with full scale 1 or integers; channels are averaged.
+            Or a function that returns such an iterable: it is called on the source's thread when the source starts.
+        sample_rate: sample rate of the blocks in Hz, 1000 to 384000.
         name: name of the recording.
         speed: 1.0 to write the blocks in real time; infinite to write them as fast as the iterable yields them and
             the engine scores them.
+
+    Raises:
+        DataError: if the sample rate or the speed is not valid, or `blocks` is neither an iterable nor a function.
     """
 
     def __init__(
@@ -77,14 +82,23 @@ class BlockSource(PacedSource):
         name: str = "blocks",
         speed: float = float("inf"),
     ) -> None:
-        super().__init__(name, sample_rate, speed=speed)
+        super().__init__(name, require_rate(sample_rate), speed=speed)
+        if not callable(blocks) and (not isinstance(blocks, Iterable) or isinstance(blocks, str | bytes)):
+            raise DataError(f"blocks must be arrays of samples, one after another, not {shortened(repr(blocks))}.")
         self._blocks = blocks
 
     def run(self) -> None:
-        """Writes all blocks."""
+        """Writes all blocks.
+
+        Raises:
+            DataError: if a block is no array of samples.
+        """
         self.begin(self.name)
-        for block in self._blocks() if callable(self._blocks) else self._blocks:
-            samples = np.asarray(block, np.float32)
-            self.write(samples if samples.ndim == 1 else select_channel(samples, "mix"))
+        for number, block in enumerate(self._blocks() if callable(self._blocks) else self._blocks):
+            try:
+                samples = mono_block(block, "mix")
+            except DataError as error:
+                raise DataError(f"{self.name}, block {number}: {error}") from None
+            self.write(samples)
             if self.stopping.is_set():
                 return

@@ -9,12 +9,15 @@ from abc import ABC, abstractmethod
 from collections import deque
 
 from monitor.audio.ring_buffer import RingReader, SampleRing
-from monitor.core.errors import MonitorError
+from monitor.core.arguments import is_number, is_whole_number
+from monitor.core.errors import DataError, MonitorError
 from monitor.core.types import FloatArray
 from monitor.sources.gap_detector import GapDetector, Gaps
 from monitor.sources.source import Mark
 
 BUFFER_S = 30.0
+EMPTIED_AT_MOST = 5000  # times real time: no ring is read faster than that
+LONGEST_WAIT_S = 0.005  # between two looks at a full ring
 
 
 class PacedSource(ABC):
@@ -29,6 +32,9 @@ class PacedSource(ABC):
         sample_rate: sample rate of the samples written, in Hz.
         speed: 1.0 is real time; infinite is as fast as the samples are read.
         buffer_s: length of the ring in seconds of sound.
+
+    Raises:
+        DataError: if the sample rate is not a positive whole number, or the speed not a positive one.
     """
 
     live = False
@@ -37,6 +43,10 @@ class PacedSource(ABC):
     clock_ppm = math.nan
 
     def __init__(self, name: str, sample_rate: int, *, speed: float = 1.0, buffer_s: float = BUFFER_S) -> None:
+        if not is_whole_number(sample_rate) or sample_rate < 1:
+            raise DataError(f"sample_rate must be a positive whole number, in Hz, not {sample_rate!r}.")
+        if not is_number(speed) or not speed > 0:
+            raise DataError(f"speed must be a positive number (1: real time; inf: as fast as possible), not {speed!r}.")
         self.name, self.sample_rate, self.speed = name, sample_rate, speed
         self.ring = SampleRing(int(buffer_s * sample_rate))
         self.reader = RingReader(self.ring)
@@ -47,9 +57,17 @@ class PacedSource(ABC):
         block = sample_rate // 100 * (1 if speed <= 1 else min(speed, 50.0))
         self.block = max(1, min(int(block), self.ring.capacity // 4))  # number of samples written at once
         self._pace = _Pace(sample_rate * speed)
+        # More often would take time from the engine, which has most to do while the ring is full.
+        self._wait_s = min(LONGEST_WAIT_S, buffer_s / EMPTIED_AT_MOST)
 
     def start(self) -> None:
-        """Starts the thread that writes into the ring."""
+        """Starts the thread that writes into the ring.
+
+        Raises:
+            DataError: if it was started before: a source can be heard only once.
+        """
+        if self._thread.ident is not None:
+            raise DataError(f"{self.name}: a source can be heard only once, by one stream: make another source.")
         self._pace.restart()
         self._thread.start()
 
@@ -86,7 +104,7 @@ class PacedSource(ABC):
             block = samples[start : start + self.block, None]
             self._pace.wait_for(len(block), self.stopping)
             while self.reader.free < len(block) and not self.stopping.is_set():
-                time.sleep(0.001)
+                time.sleep(self._wait_s)
             if self.stopping.is_set():
                 return
             self.ring.write(block)

@@ -16,6 +16,7 @@ from monitor.store import host_claim, spool
 from monitor.store.database import Store, StoreError
 from monitor.store.entries import StreamIds, write_all, write_seen
 from monitor.store.foreign_changes import ForeignChanges, find_changes
+from monitor.store.lasting_store import LastingStore
 from monitor.store.retention import CLEAN_S, Retention, shrink
 from monitor.store.spool import KeptEntry, Spool
 
@@ -54,7 +55,7 @@ class Copier:
         self.kept_aside = 0  # entries in the spool
         self._url, self._host, self._spool, self._found, self._retention = url, host, source, found, retention
         self._ids = StreamIds(host)
-        self._local: Store | None = None
+        self._local = LastingStore(source.open, prepare=self._look_for_earlier_runs)
         self._server: Store | None = None
         self._earlier_runs: list[str] = []
         self._failure = ""  # why the store cannot be written; empty if it can
@@ -128,7 +129,7 @@ class Copier:
 
     def _work(self, *, last: bool) -> None:
         """Copies all that waits, and looks for what others have changed, if that is due."""
-        local = self._opened_spool()
+        local = self._local.opened()
         self.kept_aside = spool.count(local)
         server = self._opened_server()
         if not last:
@@ -236,14 +237,8 @@ class Copier:
         finally:
             self._began = None
 
-    def _opened_spool(self) -> Store:
-        if self._local is not None and self._local.moved:
-            self._local.close()
-            self._local = None
-        if self._local is None:
-            self._local = self._spool.open()
-            self._earlier_runs = spool.own_runs(self._local)
-        return self._local
+    def _look_for_earlier_runs(self, local: Store) -> None:
+        self._earlier_runs = spool.own_runs(local)
 
     def _opened_server(self) -> Store:
         if self._server is None:
@@ -272,6 +267,6 @@ class Copier:
             self._failure = ""
 
     def _close(self) -> None:
-        for store in (self._server, self._local):
-            if store is not None:
-                store.close()
+        self._local.close()
+        if self._server is not None:
+            self._server.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -48,14 +48,27 @@ class ModelOrder:
         return f"{self.id} of {self.time:.6f}"
 
 
-_FILE = (
+FILE_COLUMNS = (
     model_files.c.sha256, model_files.c.model_id, model_files.c.name, model_files.c.size, model_files.c.added,
     model_files.c.by, model_files.c.url,
 )  # fmt: skip
+MODELS_LOCK = 0x6D6F64656C73  # "models": the number of this lock
 _NEWEST = sa.select(sa.func.max(model_orders.c.id)).group_by(model_orders.c.host, model_orders.c.stream)
 
 
-def hand_out(store: Store, file: ModelFile, content: bytes | None, streams: Iterable[StoredStream]) -> list[ModelOrder]:
+def lock_models(connection: sa.Connection) -> None:
+    """Lets no other transaction hand out or delete a model until this one ends; a file is locked by writing anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MODELS_LOCK)))
+
+
+def hand_out(
+    store: Store,
+    file: ModelFile,
+    content: bytes | None,
+    streams: Iterable[StoredStream],
+    keep_object: Callable[[], None] = lambda: None,
+) -> list[ModelOrder]:
     """Adds a model, an order for each stream, and entries in the audit trail, all or nothing.
 
     Args:
@@ -63,12 +76,16 @@ def hand_out(store: Store, file: ModelFile, content: bytes | None, streams: Iter
         file: the model; its `added` is not used.
         content: of the file; None: it is in the object store.
         streams: that are to use it.
+        keep_object: puts the content into the object store if it was deleted there meanwhile; from then on nobody can.
+            If it raises an error, nothing is ordered.
 
     Raises:
         StoreError: if the store cannot be written.
     """
     orders: list[ModelOrder] = []
     with store.begin() as connection:
+        lock_models(connection)
+        keep_object()
         now = database_time(connection)
         values = {
             "sha256": file.sha256, "model_id": file.model_id, "name": printable(file.name), "size": file.size,
@@ -97,7 +114,7 @@ def files(store: Store) -> list[ModelFile]:
         StoreError: if the store cannot be read.
     """
     with store.reading() as connection:
-        rows = connection.execute(sa.select(*_FILE).order_by(model_files.c.added.desc(), model_files.c.sha256))
+        rows = connection.execute(sa.select(*FILE_COLUMNS).order_by(model_files.c.added.desc(), model_files.c.sha256))
         return [ModelFile(*row) for row in rows]
 
 
@@ -108,7 +125,7 @@ def file_of(store: Store, sha256: str) -> ModelFile | None:
         StoreError: if the store cannot be read.
     """
     with store.reading() as connection:
-        row = connection.execute(sa.select(*_FILE).where(model_files.c.sha256 == sha256)).first()
+        row = connection.execute(sa.select(*FILE_COLUMNS).where(model_files.c.sha256 == sha256)).first()
     return None if row is None else ModelFile(*row)
 
 

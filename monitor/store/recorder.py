@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -88,7 +89,8 @@ class Recorder(CollectingSink[Event | ScoreRows | _Seen]):
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Adds the level to the minute values, or notes that nothing is heard."""
-        seen = _Seen(snapshot.stream, snapshot.state, snapshot.level_dbfs, snapshot.finished, time.time())
+        level = snapshot.level_dbfs if math.isnan(snapshot.mean_level_dbfs) else snapshot.mean_level_dbfs
+        seen = _Seen(snapshot.stream, snapshot.state, level, snapshot.finished, time.time())
         self._collect(seen)
         self._news |= snapshot.finished
         self._pass_news_on()

@@ -30,6 +30,7 @@ from monitor.store.entries import (
     StreamIds,
     write_seen,
 )
+from monitor.store.lasting_store import LastingStore
 from monitor.store.minute_row import MinuteRow
 from monitor.store.queries import event_in, open_events_in
 from monitor.store.records import StoredEvent
@@ -63,7 +64,7 @@ class StoreWriter:
         self.on_event: Callable[[sa.Connection, StoredEvent], None] | None = None  # in the transaction of an event
         self.after_commit: Callable[[], None] | None = None  # on the writer's thread
         self._url, self._host, self._retention = url, host, retention
-        self._store: Store | None = None
+        self._store = LastingStore(self._open_store, prepare=self._take_over, moved=self._moved)
         self._ids = StreamIds(host)
         self._untold: list[str] = []  # events that were ended at the start, before there was `on_event`
         self._closing = self._closed = False
@@ -181,7 +182,7 @@ class StoreWriter:
     def close(self) -> None:
         """Writes what waits, and ends the thread. A database that does not answer in time is given up."""
         self._closing = True
-        self._worker.close(last=self._close_store)
+        self._worker.close(last=self._store.close)
         with self._lock:
             self._closed = True
             self._worker.lost += len(self._waiting) + len(self._writing)
@@ -204,7 +205,7 @@ class StoreWriter:
             raise
 
     def _write_all(self) -> None:
-        store = self._opened()
+        store = self._store.opened()
         while True:
             with self._lock:
                 while self._waiting and len(self._writing) < TOGETHER:
@@ -259,29 +260,16 @@ class StoreWriter:
         if entry.about:
             self._tell(connection, entry.about)
 
-    def _opened(self) -> Store:
-        if self._store is not None and self._store.moved:
-            log.warning("%s: was moved away or deleted: a new store is begun.", self._store.name)
-            self._store.close()
-            self._store = None
-            self._ids.forget()
-        if self._store is None:
-            store = self._open_store()
-            try:
-                with store.begin() as connection:
-                    self._end_events_left_open(connection)
-            except BaseException:
-                store.close()
-                raise
-            self._store = store
-        return self._store
+    def _moved(self, name: str) -> None:
+        log.warning("%s: was moved away or deleted: a new store is begun.", name)
+        self._ids.forget()
+
+    def _take_over(self, store: Store) -> None:
+        with store.begin() as connection:
+            self._end_events_left_open(connection)
 
     def _open_store(self) -> Store:
         return Store.open(self._url)
-
-    def _close_store(self) -> None:
-        if self._store is not None:
-            self._store.close()
 
     def _end_events_left_open(self, connection: sa.Connection) -> None:
         """Ends the events that a killed monitor on this computer has left open."""
@@ -319,7 +307,7 @@ class StoreWriter:
         if self._retention is None or self._closing:  # the rest can wait for the next start
             return
         try:
-            if self._retention.step(self._opened(), time.time()):
+            if self._retention.step(self._store.opened(), time.time()):
                 self._worker.put(self._clean, 0)
         except StoreError as error:
             log.warning("What is too old could not be deleted, and is tried again in an hour: %s", error)

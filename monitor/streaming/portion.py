@@ -28,7 +28,8 @@ class Portion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """The results of one push of n streams, k hops (frames) each. All arrays are in host memory.
+    """The results of one push of n streams, k hops (frames) each. All arrays are in host memory. They are not
+    written to again.
 
     Each hop completes one frame and one window, except at the start of a stream. So of stream i only the last
     `valid_frames[i]` frames and the last `valid_rows[i]` rows, means and scores are valid; what precedes them is

@@ -49,7 +49,7 @@ class StreamBatch:
         compute: Compute = ON_CPU,
         pool: ThreadPool | None = None,
     ) -> None:
-        self.bundle = bundle
+        self.bundle, self.precision = bundle, compute.precision
         self._own: dict[int, Bundle] = {}  # of the streams with other models
         self._hop = bundle.config.features.hop_length
         self._backend = compute.backend

@@ -14,6 +14,7 @@ from monitor.store.database import Store
 from monitor.store.location import host_name, state_folder
 from monitor.web.live_link import LiveLink, Values
 from monitor.web.login.access import Access
+from monitor.web.login.open_sockets import OpenSockets
 from monitor.web.login.users import Role, User
 from monitor.web.open_pages import OpenPages
 from monitor.web.store_link import StoreLink
@@ -38,7 +39,7 @@ class WebContext:
         self.store = StoreLink(config)
         self.live_values = LiveLink(self.folder)
         self.access = Access(config.web, self.store, local=local)
-        self.pages = OpenPages(self)
+        self.pages, self.sockets = OpenPages(self), OpenSockets()
         self.expects_live = True  # whether there ought to be live values; pages that know better set it
         self._begun: set[Future[Any]] = set()  # work that is being done
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="page")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -75,10 +76,10 @@ class OpenPages:
                 log.exception("The open pages could not be brought up to date.")
 
     async def _round(self, *, check: bool) -> None:
+        if check:
+            await self.end_logged_out()
         if not self._pages:
             return
-        if check:
-            await self._end_logged_out()
         for prepare in self.before:
             await prepare()
         for one in list(self._pages.values()):
@@ -91,20 +92,29 @@ class OpenPages:
                 except Exception:  # a fault in one must not end the others
                     log.exception("A page could not be brought up to date.")
 
-    async def _end_logged_out(self) -> None:
-        """Closes the pages of sessions that have ended, and of users who were removed."""
-        keys = {one.user.session for one in self._pages.values() if one.user.session}
-        session_s = self._context.access.session_s
+    async def end_logged_out(self) -> None:
+        """Closes the pages and the sockets of sessions that have ended, and of users who were removed."""
+        sockets = self._context.sockets
+        users = [*(one.user for one in self._pages.values()), *sockets.users]
+        if not users:
+            return
+        keys, session_s = {user.session for user in users if user.session}, self._context.access.session_s
         try:
             valid = await self._context.read(lambda store: sessions.valid(store, keys, session_s=session_s))
             open_here = await self._context.run(lambda: self._context.access.open_here)
         except MonitorError:  # nobody is logged out because the store does not answer
             return
+
+        def has_ended(user: User) -> bool:
+            if user.session:
+                # One that was begun meanwhile was not asked for.
+                return user.session in keys and user.session not in valid
+            return user.from_here and not open_here
+
+        sockets.end(has_ended)
         for one in list(self._pages.values()):
-            session = one.user.session
-            ended = session not in valid if session else one.user.from_here and not open_here
-            if ended:
-                self._pages.pop(one.client.id, None)
+            # The end of a login and the regular look at all of them may come to a page at the same time.
+            if has_ended(one.user) and self._pages.pop(one.client.id, None) is not None:
                 await self._close(one.client)
 
     async def _close(self, client: Client) -> None:
@@ -113,7 +123,8 @@ class OpenPages:
 
         message = {"code": "location.reload()", "_id": client.outbox.next_message_id}
         await core.sio.emit("run_javascript", message, room=client.id)
-        client.delete()
+        with contextlib.suppress(KeyError):  # it was deleted meanwhile, because the browser has left
+            client.delete()
 
     def _notices_feed(self) -> Feed:
         shown: list[Any] = []

@@ -76,7 +76,7 @@ def application(context: WebContext, *, cookie: str) -> Gate:
         outer, title="Monitor", favicon=STATIC / "favicon.svg", dark=None, language="en-US", tailwind=False,
         show_welcome_message=False, binding_refresh_interval=None, reconnect_timeout=5.0,
     )  # fmt: skip
-    return Gate(outer, context.access, cookie=cookie, run=context.run)
+    return Gate(outer, context.access, cookie=cookie, run=context.run, sockets=context.sockets)
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:

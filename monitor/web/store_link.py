@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from monitor.config.schema import Config
 from monitor.store.database import Store, StoreError
+from monitor.store.lasting_store import LastingStore
 from monitor.store.location import store_url
 
 T = TypeVar("T")
@@ -24,8 +24,7 @@ class StoreLink:
 
     def __init__(self, config: Config) -> None:
         self._url = store_url(config)
-        self._store: Store | None = None
-        self._lock = threading.Lock()
+        self._store = LastingStore(self._open)
         self._failed: tuple[float, StoreError] | None = None
         self.trouble = ""  # why the store cannot be read, a sentence
         self.since = 0.0  # when that began, Unix time
@@ -37,7 +36,7 @@ class StoreLink:
             StoreError: if the store cannot be opened, read or written.
         """
         try:
-            result = work(self._opened())
+            result = work(self._store.opened())
         except StoreError as error:
             if not error.rejected:  # of a value that is refused, the store itself is well
                 self._note(str(error))
@@ -47,26 +46,18 @@ class StoreLink:
 
     def close(self) -> None:
         """Closes the store."""
-        with self._lock:
-            if self._store is not None:
-                self._store.close()
-            self._store = None
+        self._store.close()
 
-    def _opened(self) -> Store:
-        with self._lock:
-            if self._store is not None and self._store.moved:  # a new file may be in its place
-                self._store.close()
-                self._store = None
-            if self._store is None:
-                if self._failed is not None and time.monotonic() - self._failed[0] < PAUSE_S:
-                    raise self._failed[1]
-                try:
-                    self._store = Store.open(self._url, create=False)
-                except StoreError as error:
-                    self._failed = (time.monotonic(), error)
-                    raise
-                self._failed = None
-            return self._store
+    def _open(self) -> Store:
+        if self._failed is not None and time.monotonic() - self._failed[0] < PAUSE_S:
+            raise self._failed[1]
+        try:
+            store = Store.open(self._url, create=False)
+        except StoreError as error:
+            self._failed = (time.monotonic(), error)
+            raise
+        self._failed = None
+        return store
 
     def _note(self, trouble: str) -> None:
         if trouble and not self.trouble:

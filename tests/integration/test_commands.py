@@ -14,6 +14,7 @@ from monitor.bundle.bundle_io import save_bundle
 from monitor.cli.main import run as command
 from monitor.core.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
 from support.builders import RATE, noise, small_bundle, small_config, write_sound
+from support.listening import DEADLINE_S
 from support.settings import SHIPPED, written
 
 QUICK = ("--speed", "max", "--headless", "--log-json")
@@ -194,7 +195,7 @@ def test_a_reader_of_the_lines_that_stops_reading_ends_the_replay_without_a_comp
         assert process.stderr is not None
         assert process.stdout.readline()
         process.stdout.close()
-        assert process.wait(120) == EXIT_OK
+        assert process.wait(DEADLINE_S) == EXIT_OK
         assert process.stderr.read() == ""
     finally:
         process.kill()
@@ -213,7 +214,7 @@ def test_the_bench_says_what_one_stream_costs_and_how_late_scores_and_callbacks_
     assert command(arguments) == EXIT_OK
     figures = json.loads(Path("bench.json").read_text())["latency"]
     assert figures["algorithmic_s"] == pytest.approx(0.106, abs=0.001)
-    assert list(figures["ways"]) == ["portions", "singly", "dashboard"]
+    assert list(figures["ways"]) == ["headless", "watched", "singly", "dashboard"]
     for measured in figures["ways"].values():
         assert measured["cpu_share"] > 0
         for name in ("processing", "lateness"):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from monitor.audio.reader import read_blocks
 from monitor.bundle.bundle import Bundle
-from monitor.bundle.bundle_io import load_bundle
+from monitor.bundle.bundle_io import load_bundle, save_bundle
 from monitor.cli.main import run as command
 from monitor.config.loader import load_config
 from monitor.core.errors import EXIT_OK, EXIT_USAGE
@@ -136,3 +136,16 @@ def test_without_onnxruntime_commands_in_int8_say_what_to_install_before_they_be
     assert command([*of[arguments[0]], *IN_INT8]) == EXIT_USAGE
     assert "pip install 'acoustic-monitor[int8]'" in capsys.readouterr().err
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("name", ["evaluate", "calibrate"])
+def test_without_onnxruntime_a_model_with_limits_made_in_int8_can_still_be_used_as_the_message_says(
+    model: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    save_bundle(replace(load_bundle(model), precision="int8"), Path("int8.safetensors"))
+    further = [] if name == "evaluate" else ["--force", "--set", "alarm.lasting=false"]
+    words = [name, "int8.safetensors", str(data / "test_normal"), *further]
+    assert command(words) == EXIT_USAGE
+    assert capsys.readouterr().err.endswith("or set listening.precision to float32.\n")
+    assert command([*words, "--set", "listening.precision=float32"]) == EXIT_OK

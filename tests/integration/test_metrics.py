@@ -12,8 +12,8 @@ from monitor.core.events import State
 from monitor.integrations import metrics_server
 from monitor.integrations.metrics_sink import MetricsSink
 from monitor.integrations.shipped_files import content
-from support.broker import free_port
 from support.listening import wait_until
+from support.ports import free_port
 from support.prometheus_server import needs_prometheus, prometheus, read
 from support.snapshots import stream
 

@@ -236,6 +236,30 @@ def test_another_sample_rate_behind_the_same_address_is_said_and_heard(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("while_connected", [False, True])
+def test_a_source_is_heard_at_each_sample_rate_that_it_changes_to(tmp_path: Path, while_connected: bool) -> None:
+    """With a server that is started anew, and with segments that change while the connection lasts."""
+    server = Hls(tmp_path / "server", sine_file(tmp_path))
+    with server, hearing(server.url) as heard:
+        heard.wait_for_sound()
+        for number, rate in enumerate((48000, 8000, 44100) if while_connected else (8000, 11025, 48000), 1):
+            server.recording, server.first_number = sine_file(tmp_path, rate), 100 * number
+            if while_connected:
+                server.kill_encoder()
+                server.start_encoder()
+            else:
+                server.restart()
+            wait_until(
+                lambda rate=rate: heard.stream.source.sample_rate == rate and heard.state is not State.LOST,
+                f"sound at {rate} Hz",
+            )
+            assert share_of_tone(heard.wait_for_sound(2.0)[RATE:]) > 0.98, rate
+        stream = heard.stream
+    assert stream.captured == stream.scored + stream.discarded
+    assert not stream.error
+
+
+@pytest.mark.long
 def test_a_server_that_sends_something_else_than_sound_is_lost_with_a_reason_and_harms_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,11 +15,11 @@ import soundfile
 from monitor.bundle.bundle_io import load_bundle, save_bundle
 from monitor.cli.main import run
 from monitor.core.errors import EXIT_OK, EXIT_SOURCE_LOST, EXIT_USAGE
-from support.broker import free_port
 from support.builders import RATE, noise, small_bundle, small_config, write_sound
 from support.listening import never_alarmed
 from support.live_program import Live, reload
 from support.network_servers import PASSWORD, QUOTED, USER, Icecast, PcmSender, missing
+from support.ports import free_port
 
 pytestmark = pytest.mark.skipif(bool(missing("ffmpeg")), reason=missing("ffmpeg"))
 needs_icecast = pytest.mark.skipif(bool(missing("icecast2")), reason=missing("icecast2"))

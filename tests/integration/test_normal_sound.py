@@ -21,6 +21,7 @@ from monitor.store import queries, verdicts
 from monitor.store.database import Store
 from support import virtual_microphone
 from support.builders import RATE, noise, write_sound
+from support.listening import DEADLINE_S
 from support.virtual_microphone import VirtualMicrophone
 from train.demo.machine import Machine, MachineSound
 
@@ -132,7 +133,7 @@ def test_a_recording_is_spread_over_a_period_and_goes_on_after_a_kill(
 
     def record(pieces: int) -> list[str]:
         command = (sys.executable, "-c", SPREAD, folder, str(pieces))
-        found = subprocess.run(command, env=microphone.environment, capture_output=True, text=True, timeout=300)
+        found = subprocess.run(command, env=microphone.environment, capture_output=True, text=True, timeout=DEADLINE_S)
         assert found.returncode == 0, found.stderr
         return found.stdout.split()
 

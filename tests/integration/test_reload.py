@@ -1,6 +1,6 @@
 """Settings that change while `monitor live` runs, in a process of its own, on a virtual microphone.
 
-Nothing here may depend on how busy the machine is: what is waited for has two minutes, and where a busy machine may
+Nothing here may depend on how busy the machine is: what is waited for has ten minutes, and where a busy machine may
 interrupt the sound by itself, only what the test has done is looked at.
 """
 

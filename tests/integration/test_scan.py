@@ -19,9 +19,9 @@ from monitor.cli.main import run as command
 from monitor.core.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from monitor.core.object_store import ObjectStore
 from support.archives import Heard, contents, named, scan, sensitive_bundle, sound, write_archive
-from support.broker import free_port
 from support.builders import write_sound
-from support.listening import wait_until
+from support.listening import DEADLINE_S, wait_until
+from support.ports import free_port
 from support.s3_server import BUCKET, s3_server
 
 
@@ -219,8 +219,8 @@ def dask_cluster(folder: Path, workers: int) -> Iterator[str]:
     try:
         from distributed import Client
 
-        with Client(f"tcp://{address}", timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=120)
+        with Client(f"tcp://{address}", timeout=DEADLINE_S, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=DEADLINE_S)
         yield f"dask://{address}"
     finally:
         for one in reversed(programs):

@@ -20,12 +20,11 @@ from monitor.cli.setup.progress import SetupProgress
 from monitor.config.loader import load_config
 from monitor.core.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from support.builders import RATE, noise, write_sound
-from support.listening import wait_until
+from support.listening import DEADLINE_S, wait_until
 from support.virtual_microphone import VirtualMicrophone, why_not
 
 pytestmark = pytest.mark.long
 
-WAIT_S = 240.0
 QUICK = ("train.epochs=1", "model.hidden=[16,8]", "model.bottleneck=4", "alarm.threshold=1e9")
 SETTINGS = tuple(f"--set={one}" for one in QUICK)
 needs_microphone = pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a virtual microphone")
@@ -50,7 +49,7 @@ class Outcome:
 
     @classmethod
     def of(cls, process: subprocess.Popen[str], folder: Path) -> Outcome:
-        said, errors = process.communicate(timeout=WAIT_S)
+        said, errors = process.communicate(timeout=DEADLINE_S)
         return cls(folder, process.returncode, said, errors)
 
 

@@ -23,12 +23,11 @@ from monitor.core.errors import EXIT_ANOMALY, EXIT_BUNDLE, EXIT_OK, EXIT_SOURCE_
 from monitor.core.events import State
 from monitor.service.status_server import StatusServer
 from support.builders import RATE, noise, small_bundle, small_config, write_sound
-from support.listening import never_alarmed, wait_until
+from support.listening import DEADLINE_S, never_alarmed, wait_until
 from support.manager import Manager
 from support.snapshots import stream
 from support.virtual_microphone import VirtualMicrophone, why_not
 
-WAIT_S = 120.0
 PROMPT = ("alarm.warm_up_s=0", "alarm.block_s=0.1")
 needs_microphone = pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a virtual microphone")
 Asked = tuple[int, dict[str, Any]]
@@ -102,17 +101,22 @@ def test_a_running_monitor_is_asked_and_systemd_is_told_until_it_is_killed(
     assert all(one["scored_s_ago"] is not None and one["model"] for one in found["streams"])
     assert (found["running"], found["pid"]) == (True, live.pid)
     assert {disk["name"] for disk in found["disks"]} >= {"state"}
-    assert run(["status", "--config", str(hall), "--stream", "fan"]) == EXIT_OK
-    assert capsys.readouterr().out.startswith("OK - fan NORMAL")
+
+    def said() -> str:
+        capsys.readouterr()
+        code = run(["status", "--config", str(hall), "--stream", "fan"])
+        return f"{code} {capsys.readouterr().out}"
+
+    wait_until(lambda: said().startswith(f"{EXIT_OK} OK - fan NORMAL"), "the line")
     manager.wait_for("STATUS=2 streams: 2 NORMAL")
 
     microphone.unplug()
-    wait_until(lambda: ask()[0] == EXIT_SOURCE_LOST)
-    assert ask()[1]["problems"][0]["text"] in ("press LOST", "fan LOST")
+    lost = ("press LOST", "fan LOST")
+    wait_until(lambda: ask()[0] == EXIT_SOURCE_LOST and ask()[1]["problems"][0]["text"] in lost, "the loss")
     manager.wait_for("STATUS=2 streams: 2 LOST")
 
     os.kill(live.pid, signal.SIGKILL)
-    live.wait(WAIT_S)
+    live.wait(DEADLINE_S)
     assert (hall.parent / "state" / "status.sock").is_socket(), "as a killed monitor leaves it"
     code, found = ask()
     assert (code, found["running"]) == (EXIT_SOURCE_LOST, False)
@@ -132,12 +136,12 @@ def test_a_stream_that_could_not_be_started_is_lost_and_at_the_end_there_is_no_s
 ) -> None:
     manager.wait_for("READY=1")
     wait_until(lambda: len(ask()[1].get("streams", ())) == 3)
-    assert ask("--stream", "press")[0] == EXIT_OK
+    wait_until(lambda: ask("--stream", "press")[0] == EXIT_OK, "a stream that is heard")
     code, found = ask("--stream", "saw")
     assert code == EXIT_SOURCE_LOST
     assert re.search(r"saw LOST: .*missing\.safetensors", found["problems"][0]["text"])
     live.send_signal(signal.SIGTERM)
-    assert live.wait(WAIT_S) == EXIT_BUNDLE, (hall.parent / "live.txt").read_text()
+    assert live.wait(DEADLINE_S) == EXIT_BUNDLE, (hall.parent / "live.txt").read_text()
     assert "STOPPING=1" in manager.assignments
     assert not (hall.parent / "state" / "status.sock").exists()
 
@@ -228,5 +232,6 @@ def test_a_check_loads_no_heavy_library(server: StatusServer) -> None:
     )
     server.snapshot(stream("press"))
     began = time.monotonic()
-    done = subprocess.run((sys.executable, "-c", script), capture_output=True, text=True, check=True, timeout=WAIT_S)
+    command = (sys.executable, "-c", script)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=DEADLINE_S)
     assert done.stdout.splitlines()[-1] == "0 []", f"{time.monotonic() - began:.1f} s"

@@ -63,6 +63,7 @@ def test_whatever_link_is_cut_the_server_has_everything_once_afterwards(plant: P
 
     for hall in plant.halls:
         hall.wait_until(lambda: is_published(plant, hall) and is_moved(plant, hall), "all at the server")  # noqa: B023
+        hall.wait_until(lambda: is_told(hall), "all messages")  # noqa: B023
     for hall in plant.halls:
         assert hall.end() == EXIT_OK, hall.said
     for hall in plant.halls:
@@ -133,6 +134,11 @@ def is_moved(plant: Plant, hall: Hall) -> bool:
     """Whether each anomaly has a clip and a picture, and none of them is left in the hall."""
     anomalies = [one for one in plant.server.events(hall.name).values() if one.kind == "anomaly"]
     return all(one.clip and one.picture for one in anomalies) and not hall.clips_left()
+
+
+def is_told(hall: Hall) -> bool:
+    """Whether people were told of all anomalies."""
+    return {event_id for event_id, stage in hall.told() if stage == "began"} >= set(hall.events("anomaly"))
 
 
 def reports(hall: Hall) -> set[tuple[str, str]]:
@@ -206,6 +212,7 @@ def test_a_hall_that_is_killed_while_it_is_cut_off_has_lost_nothing_that_it_knew
         hall.quiet("pump")
         listen(hall)
         hall.quiet("press", hall.loud("press"))
+    hall.wait_until(lambda: is_told(hall), "all messages")
     assert hall.end() == EXIT_OK, hall.said
     stored = plant.server.events(hall.name)
     assert set(stored) - known == set(hall.events()) - known

@@ -121,7 +121,7 @@ def test_recordings_are_those_that_streams_name_with_the_stream_s_channel(tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--streams", "hall.yaml", "--out", "runs"], "no recordings are named for press 1; fan"),
+        (["--streams", "hall.yaml", "--out", "runs"], "no recordings are named for press 1, fan"),
         (["recordings", "--out", "runs", "--workers", "2"], "add it"),
         (["--out", "runs"], "Missing argument 'DATA'"),
         (["recordings", "--streams", "hall.yaml", "--config", "hall.yaml", "--out", "runs"], "leave --config out"),

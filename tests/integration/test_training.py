@@ -23,6 +23,7 @@ from monitor.config.loader import load_config
 from monitor.config.schema import Config
 from monitor.core.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, ConfigError, MonitorError
 from support.builders import with_little_memory
+from support.listening import DEADLINE_S
 from support.logs import logged
 from support.recordings import QUICK, RememberedProgress, write_recording
 from train.commands.train import BUNDLE_FILE, CHECKPOINT_FILE, train
@@ -142,7 +143,7 @@ def killed(data: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) 
     done = subprocess.run(
         [*command, *(f"--set={setting}" for setting in QUICK)],
         env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
-        check=False, capture_output=True, text=True, timeout=300,
+        check=False, capture_output=True, text=True, timeout=DEADLINE_S,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
     return folder

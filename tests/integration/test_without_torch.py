@@ -16,14 +16,13 @@ import pytest
 from monitor.bundle.bundle_io import save_bundle
 from monitor.core.errors import EXIT_FAILURE, EXIT_OK, EXIT_SOURCE_LOST
 from support.builders import RATE, noise, small_bundle, write_sound
-from support.listening import never_alarmed
+from support.listening import DEADLINE_S, never_alarmed
 from support.network_listening import noise_file
 from support.network_servers import PcmSender, missing
 
 ROOT = Path(__file__).parents[2]
 QUICKLY = ["--set", "alarm.lasting=false"]  # the limit of the lasting sum is found by a simulation of many days
 CALIBRATE = ["calibrate", "model.safetensors", "normal", "--force", "--out", "calibrated.safetensors", *QUICKLY]
-WAIT_S = 300.0  # far more than needed, because a busy machine must not fail a test
 # Runs commands, and says on the last line with which exit codes they ended, and which of these have been imported.
 RUN = """
 import json, sys
@@ -65,6 +64,7 @@ def commands(address: str) -> list[tuple[list[str], int]]:
         ([*CALIBRATE, "--relearn"], EXIT_FAILURE),  # there is too little sound for that
         (["evaluate", "model.safetensors", "normal"], EXIT_OK),
         (["live", "model.safetensors", "--device", address, "--headless", "--duration", "1"], EXIT_OK),
+        (["bench", "--only", "latency", "--seconds", "1"], EXIT_OK),
         (["status"], EXIT_SOURCE_LOST),  # because nothing runs any more
     ]
 
@@ -104,7 +104,9 @@ def test_an_installation_without_torch_listens_and_says_what_it_lacks(
     for words, code in commands(address):
         done = ended((monitor, *words), folder, environment)
         assert done.returncode == code, f"{words}: {done.stdout}{done.stderr}"
-    for words in (["train", "normal", "--out", "run"], ["demo"], ["improve", "model.safetensors"]):
+    for words in (
+        ["train", "normal", "--out", "run"], ["demo"], ["improve", "model.safetensors"], ["bench", "--only", "gpu"],
+    ):  # fmt: skip
         done = ended((monitor, *words), folder, environment)
         assert done.returncode == EXIT_FAILURE
         assert done.stderr.splitlines()[-1].startswith("monitor: PyTorch is not installed here"), words
@@ -115,5 +117,5 @@ def ended(command: Sequence[object], folder: Path, environment: dict[str, str]) 
     """A program that has been run in a folder until its end."""
     return subprocess.run(
         [str(word) for word in command],
-        cwd=folder, env=environment, check=False, capture_output=True, text=True, timeout=WAIT_S,
+        cwd=folder, env=environment, check=False, capture_output=True, text=True, timeout=DEADLINE_S,
     )  # fmt: skip

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from support.listening import DEADLINE_S
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-_LONGEST_S = 60.0  # for an answer of a busy machine
 
 
 class Page:
@@ -65,7 +66,7 @@ class Page:
 
     def wait(self, expression: str, what: str = "") -> None:
         """Waits until an expression is true in the page, also over a change of pages."""
-        end = time.monotonic() + _LONGEST_S
+        end = time.monotonic() + DEADLINE_S
         while True:
             try:
                 if self.value(expression):
@@ -140,7 +141,7 @@ class Page:
 
     def _next(self) -> dict[str, Any]:
         """The next message; events are noted."""
-        end = time.monotonic() + _LONGEST_S
+        end = time.monotonic() + DEADLINE_S
         while b"\0" not in self._rest:
             ready, _, _ = select.select([self._from], [], [], max(end - time.monotonic(), 0))
             assert ready, "the browser does not answer"
@@ -178,6 +179,6 @@ def browser(folder: Path) -> Iterator[Page]:
         yield Page(to_browser, from_browser)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(DEADLINE_S)
         os.close(to_browser)
         os.close(from_browser)

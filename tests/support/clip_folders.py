@@ -27,14 +27,19 @@ def access_to(folder: Path, url: str = "", state: Path | None = None) -> ClipAcc
 def clip_file(
     folder: Path, *, stream: str = "pump", age_days: float = 0.0, event_id: str = "", content: bytes = b"sound"
 ) -> Path:
-    """Writes a clip and its picture, of a sound that began so many days ago; returns the clip."""
+    """Writes a clip and its picture, of a sound that began so many days ago; returns the clip.
+
+    Each appears with all of its content, as a monitor writes it, because it may be moved at once.
+    """
     began = time.time() - age_days * 86_400
     name = time.strftime(f"{stream}/%Y/%m/%Y%m%dT%H%M%SZ", time.gmtime(began))
     path = folder / f"{name}-{event_id or new_event_id()}.flac"
     path.parent.mkdir(parents=True, exist_ok=True)
     for one in (path, path.with_suffix(".png")):
-        one.write_bytes(content)
-        os.utime(one, (began, began))
+        unfinished = one.with_name(f"{one.name}.unfinished")
+        unfinished.write_bytes(content)
+        os.utime(unfinished, (began, began))
+        unfinished.replace(one)
     return path
 
 

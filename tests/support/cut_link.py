@@ -6,6 +6,8 @@ import contextlib
 import socket
 import threading
 
+from support.ports import free_port
+
 
 class CutLink:
     """Passes connections on to a port. While it is cut, all are broken, and new ones are refused.
@@ -19,7 +21,7 @@ class CutLink:
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._listener: socket.socket | None = None
-        self.port = 0
+        self.port = free_port()
         self.mend()
 
     def mend(self) -> None:
@@ -30,7 +32,6 @@ class CutLink:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         listener.listen()
-        self.port = listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def cut(self) -> None:

@@ -26,7 +26,7 @@ from monitor.sources.source import Mark, Source
 from monitor.streaming.stream_batch import StreamBatch
 from support.builders import RATE, noise, small_bundle
 
-DEADLINE_S = 120.0  # for conditions that are certain to become true: a test fails only if one never does
+DEADLINE_S = 600.0  # for conditions that are certain to become true: a test fails only if one never does
 
 
 def wait_until(condition: Callable[[], object], what: str = "it") -> None:

@@ -1,4 +1,4 @@
-"""`monitor live` as a process of its own, and `monitor reload` for it."""
+"""`monitor live` and other commands as processes of their own, and `monitor reload` for a running one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from monitor.cli.main import run
+from support.listening import DEADLINE_S
 from support.virtual_microphone import VirtualMicrophone
 
-WAIT_S = 120.0
 Line = dict[str, Any]
+
+# What upkeep starts has the priority of everything else: on a busy machine, with a low one, it would never be finished.
+_MAIN = """
+from monitor.cli.main import main
+from monitor.service import low_priority
+low_priority.NICENESS = 0
+main()
+"""
 
 
 @dataclass(frozen=True)
@@ -37,47 +45,106 @@ def reload(folder: Path) -> Reloaded:
     return Reloaded(code, said.getvalue().splitlines(), errors.getvalue())
 
 
+def ran(microphone: VirtualMicrophone, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """A command that has ended."""
+    return subprocess.run(
+        _monitor(*arguments),
+        env=microphone.environment, check=False, capture_output=True, text=True, timeout=DEADLINE_S,
+    )  # fmt: skip
+
+
 class Live:
-    """`monitor live --config hall.yaml` in a folder."""
+    """`monitor live` with these arguments, in a folder, and the JSON lines that it has written."""
 
     def __init__(self, microphone: VirtualMicrophone | None, folder: Path, *arguments: object) -> None:
         self.folder, self.state = folder, folder / "state"
-        self._output = folder / "output.txt"
-        options = ("--headless", "--log-json", "--set", "dashboard.log_every_s=0.1", "--events", "events.jsonl")
+        self.events_file, self._output = folder / "events.jsonl", folder / "output.txt"
+        options = ("--headless", "--log-json", "--set", "dashboard.log_every_s=0.1", "--events", self.events_file)
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                (sys.executable, "-m", "monitor", "live", *map(str, arguments), *options),
+                _monitor("live", *arguments, *options),
                 cwd=folder, env=microphone and microphone.environment, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
     @property
     def lines(self) -> list[Line]:
         """All lines so far."""
-        text = self._output.read_text()
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return json_lines(self._output)
 
     @property
     def text(self) -> str:
         """All messages so far."""
         return "\n".join(line["message"] for line in self.lines)
 
-    def wait_for(self, what: str, true: Callable[[Line], bool], since: int = 0) -> None:
-        """Until one of the lines behind the first `since` is true."""
-        deadline = time.monotonic() + WAIT_S
-        while not any(map(true, self.lines[since:])):
-            assert self.process.poll() is None, self.text
+    def events(self, kind: str) -> list[Line]:
+        """The events of a kind that have ended."""
+        return [event for event in json_lines(self.events_file) if event["kind"] == kind and event["end_s"] is not None]
+
+    @property
+    def accounts(self) -> list[Line]:
+        """What became of the sound of each stream, when it has ended."""
+        return [line for line in self.lines if line.get("kind") == "account"]
+
+    def mark(self) -> int:
+        """How many lines there are."""
+        return len(self.lines)
+
+    def wait_for(self, what: str, true: Callable[[Line], bool], since: int = 0, count: int = 1) -> None:
+        """Until so many lines behind the first `since` are true."""
+        deadline = time.monotonic() + DEADLINE_S
+        while len([line for line in self.lines[since:] if true(line)]) < count:
+            ended = self.process.poll() is not None
+            assert not ended or len([line for line in self.lines[since:] if true(line)]) >= count, self.text
             assert time.monotonic() < deadline, f"no {what} in:\n{self.text}"
             time.sleep(0.02)
 
-    def wait_for_state(self, state: str, stream: str | None, since: int = 0) -> None:
-        """Until a stream is in a state."""
-        self.wait_for(state, lambda line: line.get("state") == state and line.get("stream") == stream, since)
+    def wait_for_state(self, state: str, stream: str | None = None, since: int = 0, count: int = 1) -> None:
+        """Until a stream has been in a state, for so many lines."""
+        self.wait_for(
+            state, lambda line: line.get("state") == state and line.get("stream") == stream, since=since, count=count
+        )
 
     def wait_for_message(self, text: str, since: int = 0) -> None:
         """Until a line says so."""
         self.wait_for(text, lambda line: text in line["message"], since)
 
-    def end(self) -> int:
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Ends it; its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(WAIT_S)
+        self.process.send_signal(how)
+        return self.process.wait(DEADLINE_S)
+
+    def kill(self) -> None:
+        """Leaves nothing behind, whatever has happened."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Command:
+    """A command in a process of its own, that listens to a microphone of its own."""
+
+    def __init__(self, microphone: VirtualMicrophone, *arguments: object) -> None:
+        self._process = subprocess.Popen(
+            _monitor(*arguments),
+            env=microphone.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def ended(self) -> tuple[int, str]:
+        """Its exit code, and what it has said."""
+        said, _ = self._process.communicate(timeout=DEADLINE_S)
+        return self._process.returncode, said
+
+    def kill(self) -> None:
+        """Leaves nothing behind, whatever has happened."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def json_lines(file: Path) -> list[Line]:
+    """The lines of a file that have been written to their end."""
+    text = file.read_text() if file.exists() else ""
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def _monitor(*arguments: object) -> tuple[str, ...]:
+    """A command line."""
+    return (sys.executable, "-c", _MAIN, *map(str, arguments))

@@ -19,6 +19,8 @@ HOP_S = 0.01
 MODULES = (
     "monitor.runtime.monitored_stream",
     "monitor.runtime.stream_input",
+    "monitor.runtime.stream_position",
+    "monitor.runtime.stream_segments",
     "monitor.runtime.engine",
     "monitor.detection.stream_events",
 )  # with the clock

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-RUN_S = 120.0  # longest time of a command that is waited for
+from support.listening import DEADLINE_S
+
 STOP_S = 30.0  # for a program to end when it is asked to
 # Of everything that a run makes: its process id, so that two runs do not meet, and what a killed one left is known.
 NAME = re.compile(r"\bmon(\d+)-\w+")
@@ -65,7 +66,7 @@ class Host:
         """Runs a command there to its end; arguments as of `popen`."""
         return subprocess.run(
             [*self.prefix, *map(str, command)], cwd=folder, env={**os.environ, **(environment or {})},
-            capture_output=True, text=True, check=False, timeout=RUN_S,
+            capture_output=True, text=True, check=False, timeout=DEADLINE_S,
         )  # fmt: skip
 
     def popen(

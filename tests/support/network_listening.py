@@ -56,11 +56,14 @@ class Hearing:
         return [event for event in list(self.sink.events) if event.kind == kind]
 
     def wait_for_sound(self, seconds: float = 1.0) -> FloatArray:
-        """Waits until so much sound without a gap was heard, and a score; returns it."""
+        """Waits until so much sound without a gap was heard, and a score, and the source is not lost; returns it."""
         rows = len(self.sink.rows)
-        wait_until(
-            lambda: len(self.sink.newest) >= seconds * RATE and len(self.sink.rows) > rows, f"sound of {self.name}"
-        )
+
+        def heard() -> bool:
+            enough = len(self.sink.newest) >= seconds * RATE and len(self.sink.rows) > rows
+            return enough and self.state is not State.LOST  # the end of the sound may be scored after the loss
+
+        wait_until(heard, f"sound of {self.name}")
         return self.sink.newest
 
     def wait_for_loss(self) -> None:

@@ -21,8 +21,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import soundfile
 
-from support.broker import free_port
 from support.listening import wait_until
+from support.ports import free_port
 
 SUPPORT = Path(__file__).parent
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that has `gi`
@@ -318,11 +318,21 @@ class Hls(Server):
         """Starts both, and waits for the first segments."""
         self._site.mkdir(exist_ok=True)
         self.start_web_server()
+        self.start_encoder()
+        wait_until(lambda: len(list(self._site.glob("*.ts"))) >= 3, "segments")
+
+    def start_encoder(self) -> None:
+        """Starts to write segments."""
         self._encode(
             "-c:a", "aac", "-f", "hls", "-hls_time", self._segment_s, "-hls_list_size", "5",
             "-hls_flags", "delete_segments+temp_file", "-start_number", self.first_number, self._site / "live.m3u8",
         )  # fmt: skip
-        wait_until(lambda: len(list(self._site.glob("*.ts"))) >= 3, "segments")
+
+    def kill_encoder(self) -> None:
+        """Kills what writes segments; the web server goes on with those that there are."""
+        encoder = self._running.pop()
+        os.killpg(encoder.pid, signal.SIGKILL)
+        encoder.wait()
 
     def clear(self) -> None:
         """Forgets the segments so far."""

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ import sqlalchemy as sa
 
 from monitor.store.database import Store
 from support.namespaces import Host
+from support.ports import free_port
 
 # Debian does not put the programs on the path; of several versions, one is enough.
 PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/nowhere"))
@@ -36,7 +36,7 @@ class PostgresServer:
     def __init__(self, folder: Path, host: Host | None = None) -> None:
         self._data, self._log = folder / "data", folder / "log"
         self.address, self._prefix = ("127.0.0.1", ()) if host is None else (host.address, host.prefix)
-        self.port = _free_port()
+        self.port = free_port()
         password = folder / "password"
         password.write_text(PASSWORD + "\n", encoding="utf-8")
         if os.geteuid() == 0:  # the server refuses to run as root
@@ -116,9 +116,3 @@ def waits(store: Store) -> bool:
     """Whether a connection to a store waits for the transaction of another one."""
     with store.reading() as connection:
         return bool(connection.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

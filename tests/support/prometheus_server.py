@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from support.broker import free_port
+from support.listening import DEADLINE_S
+from support.ports import free_port
 
 needs_prometheus = pytest.mark.skipif(
     not (shutil.which("prometheus") and shutil.which("promtool")), reason="prometheus is not installed"
@@ -24,7 +25,7 @@ needs_prometheus = pytest.mark.skipif(
 
 def read(url: str, **headers: str) -> str:
     """What is at an address of this computer."""
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=DEADLINE_S) as answer:
         return str(answer.read().decode())
 
 

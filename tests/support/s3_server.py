@@ -16,9 +16,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from support.broker import free_port
 from support.listening import wait_until
 from support.namespaces import Host
+from support.ports import free_port
 
 USER, PASSWORD = "plant:monitor", "geheim-0815"
 BUCKET, REGION = "plant", "us-east-1"

@@ -88,6 +88,8 @@ def snapshot(state: State = State.NORMAL, kind: str = "fused", **changes: object
         algorithmic_delay_s=0.106,
         processing_s=0.0038,
         processing_p99_s=0.0349,
+        precision="float32",
+        limits_precision="float32",
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 

@@ -7,8 +7,7 @@ import time
 import numpy as np
 
 from monitor.sources.source import Mark, Source
-
-DEADLINE_S = 120.0  # for an end that is certain to come
+from support.listening import DEADLINE_S
 
 
 class Counter:

@@ -27,8 +27,9 @@ from monitor.store.records import StoredEvent
 from monitor.store.tables import SENT
 from support.broker import Reader, broker, reader
 from support.builders import small_config
-from support.listening import alarmed_by_loud_noise, wait_until
-from support.namespaces import RUN_S, Host, network
+from support.clip_folders import names_in
+from support.listening import DEADLINE_S, alarmed_by_loud_noise, wait_until
+from support.namespaces import Host, network
 from support.postgres import postgres_server
 from support.s3_server import BUCKET, S3Server
 from support.two_machines import FORM, TwoMachines
@@ -169,7 +170,7 @@ class Hall:
         """Ends the monitor by a signal; its exit code."""
         assert self.live is not None
         self.live.send_signal(number)
-        return self.live.wait(RUN_S)
+        return self.live.wait(DEADLINE_S)
 
     def wait_until_normal(self) -> None:
         """Waits until both machines have been found normal since the last start of the monitor."""
@@ -208,7 +209,8 @@ class Hall:
 
     def told(self) -> list[tuple[str, str]]:
         """The messages to people: the id of the event, and the stage."""
-        lines = self.messages.read_text().splitlines() if self.messages.exists() else []
+        text = self.messages.read_text() if self.messages.exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()
         return [(one["event"]["id"], one["stage"]) for one in map(json.loads, filter(None, lines))]
 
     def noted(self) -> set[tuple[str, str]]:
@@ -224,9 +226,9 @@ class Hall:
                 found[row["stream"]].append((row["time"].timestamp(), row["error"]))
         return {stream: np.array(rows).T for stream, rows in found.items()}
 
-    def clips_left(self) -> list[Path]:
+    def clips_left(self) -> list[str]:
         """The clips and pictures that wait in the hall until they are in the object store."""
-        return [path for path in (self.folder / "state" / "clips").rglob("*") if path.suffix in (".flac", ".png")]
+        return [path for path in names_in(self.folder / "state" / "clips") if path.endswith((".flac", ".png"))]
 
     @property
     def spools(self) -> bool:

@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 from typing import Self
 
+from support.listening import DEADLINE_S
+
 PROGRAMS = ("pulseaudio", "pactl", "paplay")
 SINK = "vm"
-WAIT_S = 120.0  # far more than needed, because a busy machine must not fail a test
 # norewinds=1 keeps the sink's blocks short: otherwise the beginning of each recording is damaged. With the same
 # rate and 16-bit mono throughout, captured samples equal the played ones exactly.
 _SINK_MODULE = (
@@ -92,7 +93,7 @@ class VirtualMicrophone:
              "--exit-idle-time=-1", "--disable-shm=yes"),
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline:
             if self.control("get-default-source", check=False).strip() == f"{SINK}.monitor":
                 return
@@ -110,7 +111,7 @@ class VirtualMicrophone:
     def control(self, *words: str, check: bool = True) -> str:
         """Sends a command to the server with pactl, and returns the output."""
         return subprocess.run(
-            ("pactl", *words), env=self.environment, check=check, capture_output=True, text=True, timeout=WAIT_S
+            ("pactl", *words), env=self.environment, check=check, capture_output=True, text=True, timeout=DEADLINE_S
         ).stdout
 
     def play(self, recording: Path, *, times: int = 1) -> None:

@@ -7,7 +7,6 @@ import dataclasses
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +20,8 @@ from monitor.core.events import Event, State, new_event_id
 from monitor.service.status_server import StatusServer
 from monitor.store import tables
 from monitor.store.database import Store
-from support.listening import wait_until
+from support.listening import DEADLINE_S, wait_until
+from support.ports import free_port
 from support.snapshots import snapshot
 
 HOST = "hall-3"
@@ -72,7 +72,7 @@ class WebServer:
         """Ends it by a signal, and returns its exit code."""
         assert self.process is not None
         self.process.send_signal(number)
-        code = self.process.wait(60)
+        code = self.process.wait(DEADLINE_S)
         self.lines.clear()
         return code
 
@@ -99,7 +99,7 @@ def web_server(
     finally:
         if server.process is not None and server.process.poll() is None:
             server.process.kill()
-            server.process.wait(60)
+            server.process.wait(DEADLINE_S)
 
 
 class Hall:
@@ -228,10 +228,3 @@ def fill_hour(store: Store, names: Sequence[str], now: float | None = None) -> d
             rows = [{**common, **one, "minute": int(now // 60) - 60 + k} for k, one in enumerate(shares)]
             connection.execute(tables.minutes.insert(), rows)
     return ids
-
-
-def free_port() -> int:
-    """A port of this computer that nobody uses."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

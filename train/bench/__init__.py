@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.bench import Sections
-from train.bench import cache, distributed, gpu, training
+from monitor.bench import Sections, section
 
 __all__ = [
     "SECTIONS",
@@ -15,9 +14,4 @@ __all__ = [
     "training",
 ]
 
-SECTIONS: Sections = {
-    "cache": cache.measure,
-    "training": training.measure,
-    "distributed": distributed.measure,
-    "gpu": gpu.measure,
-}
+SECTIONS: Sections = {name: section(f"train.bench.{name}") for name in ("cache", "training", "distributed", "gpu")}

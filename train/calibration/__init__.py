@@ -2,6 +2,7 @@
 
 __all__ = [
     "band_error",
+    "calibrate",
     "cross_validation",
     "gaussian_fit",
     "highest_normal",
@@ -11,8 +12,10 @@ __all__ = [
     "mode_finder",
     "normal_pool",
     "observations",
+    "recording_threshold",
     "reference",
     "rhythm_finder",
+    "scored_recordings",
     "tail_model",
     "thresholds",
 ]

@@ -14,8 +14,8 @@ from monitor.core.text import counted, duration_text
 from monitor.model.device import listening_device
 from monitor.model.precision_choice import calibration_precision
 from monitor.sources.recording_session import ShowLevel
+from train.calibration.calibrate import recalibrate
 from train.calibration.microphone import capture_frames
-from train.calibration.thresholds import recalibrate
 from train.commands.model_files import now
 from train.commands.prepare import RecordingReader, without_copies
 from train.commands.progress import Progress

@@ -15,6 +15,7 @@ from monitor.core.atomic_io import require_writable
 from monitor.core.errors import DataError
 from monitor.core.text import counted
 from monitor.model.device import listening_device
+from monitor.model.precision_choice import calibration_precision
 from train.commands.prepare import RecordingReader, prepare
 from train.commands.progress import Progress
 from train.data.discovery import LOOKED_FOR, Recordings, find_recordings
@@ -43,7 +44,7 @@ def evaluate(
 
     Args:
         bundle: the model.
-        config: settings of the device, the cache, and the alarm.
+        config: settings of the device, the precision, the cache, and the alarm.
         data: the data set; of a folder without test recordings all recordings are scored.
         progress: shows the progress.
         plots: folder for plots, if wanted.
@@ -57,6 +58,7 @@ def evaluate(
         DataError: if there is no recording to test on.
     """
     device = listening_device(config.train.device)
+    bundle = replace(bundle, precision=calibration_precision(config.listening.precision, bundle.precision))
     if plots is not None:
         require_writable(plots, "choose another folder with --plots.")
     found = find_recordings(data)

@@ -29,7 +29,8 @@ from monitor.model.cuda_transfer import TorchBackend
 from monitor.model.device import choose_device
 from monitor.model.int8_network import required_library
 from monitor.model.precision_choice import calibration_precision
-from train.calibration.thresholds import TOO_LITTLE_S, calibrate_new
+from train.calibration.calibrate import calibrate_new
+from train.calibration.thresholds import TOO_LITTLE_S
 from train.commands.folders import removed_on_failure
 from train.commands.model_files import now, save_over, write_json
 from train.commands.prepare import Prepared, prepare

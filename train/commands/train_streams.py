@@ -13,7 +13,7 @@ from monitor.config.sources import Stream
 from monitor.core.atomic_io import require_writable
 from monitor.core.errors import ConfigError
 from monitor.core.parallel_jobs import Outcome, Workers
-from monitor.core.text import stream_folder
+from monitor.core.text import some_of, stream_folder
 from monitor.features.mel import require_filled_bands
 from train.commands.stream_training import PROGRESS_FILE, StreamTraining, TrainedStream, train_stream
 from train.commands.streams_progress import StreamsProgress
@@ -45,7 +45,7 @@ def stream_trainings(source: SettingsSource, data: Path | None, out: Path) -> li
         shared.setdefault(stream.bundle.absolute(), []).append(stream)
     if data is None and (silent := [_name(some) for some in shared.values() if not any(one.file for one in some)]):
         raise ConfigError(
-            f"{source.file}: no recordings are named for {'; '.join(silent)}: give each stream file:, or put the "
+            f"{source.file}: no recordings are named for {some_of(silent)}: give each stream file:, or put the "
             "recordings of each stream into a folder of its name, and name the folder above: "
             f"monitor train RECORDINGS --streams {source.file} --out {out}."
         )

@@ -7,6 +7,7 @@ __all__ = [
     "feature_cache",
     "feature_store",
     "frame_scale",
+    "frames_in_file",
     "known_recordings",
     "mel_arrays",
     "parallel_reading",

@@ -220,17 +220,26 @@ class _FramesOrError:
 
 
 def _all_frames(cache: FeatureCache, paths: Sequence[Path]) -> Generator[Frames | DataError]:
-    """The frames or the error of each recording, in order. Missing frames are computed by all processors."""
-    frames_of = _FramesOrError(cache)
-    kept = {path: None if _is_array(path) else cache.kept_digest(path) for path in paths}
-    missing = [path for path in paths if kept[path] is None and not _is_array(path)]
-    to_compute = set(missing)
-    with contextlib.closing(results_of(frames_of, missing)) as computed:
-        for path in paths:
-            result = next(computed) if path in to_compute else frames_of(path, kept[path])
+    """The frames or the error of each recording, in order."""
+    with contextlib.closing(_read(cache, paths)) as results:
+        for result in results:
             if isinstance(result, MonitorError) and not isinstance(result, DataError):
                 raise result
             yield result
+
+
+def _read(cache: FeatureCache, paths: Sequence[Path]) -> Generator[Frames | MonitorError]:
+    """Reads recordings in order; from the first one on whose frames are missing, with all processors.
+
+    Cached frames are read so fast that starting processes for them would take longer.
+    """
+    frames_of = _FramesOrError(cache)
+    for number, path in enumerate(paths):
+        digest = None if _is_array(path) else cache.kept_digest(path)
+        if digest is None and not _is_array(path):
+            yield from results_of(frames_of, paths[number:])
+            return
+        yield frames_of(path, digest)
 
 
 def manifest_digest(recordings: Iterable[Frames]) -> str:

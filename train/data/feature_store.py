@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from monitor.audio.sound_facts import SoundFacts, SoundSurvey
 from monitor.core.errors import DataError
 from monitor.core.types import FloatArray
+from train.data.frames_in_file import FramesInFile
 
 STEP_DB, LOWEST_DB = 0.005, -150.0  # code 0 is a power of 0, code 1 is LOWEST_DB, code 65535 is 177.67 dB
 HIGHEST = 65535  # the highest code
@@ -57,22 +58,8 @@ def _powers() -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFrames:
-    """Consecutive frames in a file, which numpy reads on demand as an array (frames, n_mels) of float32 powers."""
-
-    path: Path
-    start: int  # number of the first frame in the file
-    shape: tuple[int, int]  # (frames, n_mels)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: slice) -> StoredFrames:
-        """A slice of the frames, which is not read yet."""
-        start, stop, step = rows.indices(len(self))
-        if step != 1:
-            raise ValueError("frames in a file are read one after another")
-        return StoredFrames(self.path, self.start + start, (max(0, stop - start), self.shape[1]))
+class StoredFrames(FramesInFile):
+    """Frames in a file of 16-bit decibels."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> FloatArray:
         codes = np.empty(self.shape, np.uint16)

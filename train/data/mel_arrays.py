@@ -12,30 +12,14 @@ from numpy.typing import NDArray
 
 from monitor.core.errors import DataError
 from monitor.core.types import FloatArray
+from train.data.frames_in_file import FramesInFile
 
 CHECKED_ROWS = 4096  # rows that are checked at once, so that memory does not grow with the array
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayFrames:
-    """Consecutive rows of an array in a .npy file, which numpy reads on demand as float32 powers (frames, n_mels).
-
-    The file is mapped into memory only while it is read.
-    """
-
-    path: Path
-    start: int  # number of the first row
-    shape: tuple[int, int]  # (frames, n_mels)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: slice) -> ArrayFrames:
-        """Some of the rows, which are not read yet."""
-        start, stop, step = rows.indices(len(self))
-        if step != 1:
-            raise ValueError("frames in a file are read one after another")
-        return ArrayFrames(self.path, self.start + start, (max(0, stop - start), self.shape[1]))
+class ArrayFrames(FramesInFile):
+    """Consecutive rows of an array in a .npy file, which is mapped into memory only while it is read."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> FloatArray:
         stored = _mapped(self.path)[self.start : self.start + len(self)]

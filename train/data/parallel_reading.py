@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from monitor.core.errors import MonitorError
+from monitor.core.free_memory import keep_freed_memory
 from monitor.core.thread_pool import available_processors, limit_torch_to_one_thread, single_threaded_blas
 
 _Result = TypeVar("_Result")
@@ -87,6 +88,7 @@ def _send_results(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the main process handles them, and ends this one
     limit_torch_to_one_thread()
+    keep_freed_memory()  # every recording needs what the one before has freed
     with single_threaded_blas():
         for path in paths:
             if os.getppid() != parent:

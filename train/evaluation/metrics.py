@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from monitor.bundle.bundle import Bundle
 from monitor.bundle.threshold import Threshold
 from monitor.core.types import BoolArray, DoubleArray
-from train.calibration.thresholds import ScoredRecording, score_recordings
+from train.calibration.scored_recordings import ScoredRecording, score_recordings
 from train.data.discovery import Recordings
 from train.data.feature_cache import Frames
 

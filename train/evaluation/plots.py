@@ -20,7 +20,7 @@ from monitor.core.text import printable
 from monitor.outputs.plots import INK, LESS, MORE, RULE, STYLE, LowerPlot, draw, save
 from monitor.outputs.rescoring import contributions_of, rescore
 from monitor.scoring.recording_score import MeanOfRows, with_peaks
-from train.calibration.thresholds import ScoredRecording
+from train.calibration.scored_recordings import ScoredRecording
 from train.evaluation.metrics import Labelled, labels_and_scores
 
 if TYPE_CHECKING:

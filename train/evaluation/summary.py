@@ -39,6 +39,8 @@ def limits_summary(bundle: Bundle) -> list[str]:
     if sentence := certainty(bundle):
         lines.append(sentence)
     lines.append(f"Limit of a recording as a whole: {recording.value:.4g} ({recording.note}).")
+    if bundle.precision != "float32":
+        lines.append(f"Both limits were made with the network computed in {bundle.precision}.")
     if sentence := note_on_sessions(bundle.provenance.get("sessions")):
         lines.append(sentence)
     set_by = bundle.provenance.get("limits_set_by", {})

@@ -26,13 +26,14 @@ from monitor.detection.cusum import Limits
 from monitor.model.precision_choice import calibration_precision
 from monitor.scoring.scorer import rolling_length
 from train.calibration.band_error import usual_band_error
+from train.calibration.calibrate import with_sessions
 from train.calibration.cross_validation import FOLDS
 from train.calibration.machine_facts import learn_machine, with_usual_sound
 from train.calibration.mode_finder import LEAST_S
 from train.calibration.observations import Observation, observe
 from train.calibration.reference import NETWORK_S, fit_references
 from train.calibration.rhythm_finder import FoundRhythm
-from train.calibration.thresholds import TOO_LITTLE_S, with_sessions, with_thresholds
+from train.calibration.thresholds import TOO_LITTLE_S, with_thresholds
 from train.data.feature_cache import Frames
 from train.data.known_recordings import stored_contents
 from train.data.sessions import blocked_folds, recording_sessions

@@ -10,7 +10,7 @@ Anomalies: each clip goes through the program's own stream and detector, as in a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,6 +128,7 @@ def judge(
         advance: is called with the completed share.
     """
     bundle, observed = candidate.bundle, candidate.observed
+    parent = replace(parent, precision=bundle.precision)  # so that it can be judged where the parent's is not installed
     judged = [one for one in observed.known if not one.trained] or observed.known
     on_training = bool(judged) and judged[0].trained
     frames = [one.frames for one in judged]
@@ -204,7 +205,7 @@ def _same_rows(parent: Bundle, bundle: Bundle) -> bool:
     of_machine = (parent.modes, parent.rhythm, bundle.modes, bundle.rhythm)
     if any(one is not None for one in of_machine):
         return False
-    if (parent.layout, parent.precision) != (bundle.layout, bundle.precision):
+    if parent.layout != bundle.layout:
         return False
     return all(np.array_equal(values, bundle.weights[name]) for name, values in parent.weights.items())
 

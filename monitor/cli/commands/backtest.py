@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.looking_back import console, list_of, matching_here, open_store, settings_of, store_options
+from monitor.cli.looking_back import console, one_stream, open_store, settings_of, store_options
 from monitor.cli.options import FILE
 from monitor.cli.output import say
 from monitor.cli.times import WHEN, require_order
@@ -83,14 +83,7 @@ def backtest(
         from monitor.store import queries
         from monitor.store.location import host_name, scores_folder
 
-        host = host_name(config)
-        chosen = matching_here(queries.streams(store), [stream] if stream else [], host)
-        if not chosen:
-            raise ConfigError("There is no stream of this computer in the store: nothing has been listened to yet.")
-        if len(chosen) > 1:
-            several = f"{printable(stream)!r} stands for several streams" if stream else "Name one of the streams"
-            raise ConfigError(f"{several}{list_of(chosen)}")
-        one = chosen[0]
+        one = one_stream(queries.streams(store), stream, host_name(config))
         found = model_of(settings_source(config_file, ()), config, one.name, model)
         bundle = load_bundle(found.in_force)
         rules = [_rules(bundle, found, config_file, variant) for variant in ((), *variants)]

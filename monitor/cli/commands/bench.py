@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from monitor.cli.environment import choose_thread_waiting
+from monitor.cli.environment import INSTALL_TORCH, choose_thread_waiting
 from monitor.cli.options import FILE, Number, bundle_and_settings, settings_in_force, settings_options
 from monitor.cli.output import say
-from monitor.core.errors import ConfigError
+from monitor.core.errors import ConfigError, MonitorError
 
 SECTIONS = (
     "latency", "replay", "machine", "model", "streams", "frames", "store", "network", "uptime", "cache", "training",
     "distributed", "gpu", "precision",
 )  # fmt: skip
+NEED_TORCH = ("model", "frames", "training", "distributed", "gpu", "precision")
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -39,7 +44,7 @@ def bench(
     """Measure the speed of this computer: the delay of listening, and the speed of replay, features and training.
 
     \b
-    latency   cost of one live stream, in portions, hop by hop, and with the dashboard; delay of its scores
+    latency   cost of one live stream, headless, watched, hop by hop, and with the dashboard; its delay
     machine   matrix products per second, and the number of streams that they allow at most
     model     time of the autoencoder for a window, compared with torch and onnxruntime
     replay    speed of replaying a recording, compared with one window at a time; time to start
@@ -55,7 +60,8 @@ def bench(
     gpu       with a GPU: number of streams computed, and through the whole program; speed of training
 
     Compared programs run alternately in the same process; a ratio is the median over all rounds. All sections
-    together take about a quarter of an hour.
+    together take about a quarter of an hour. Without PyTorch the sections that need it are left out: model, frames,
+    training, distributed, precision and gpu.
 
     \b
     Examples:
@@ -65,6 +71,12 @@ def bench(
       monitor bench --bundle runs/pump/model.safetensors --data data/ --only precision
     """
     choose_thread_waiting()
+    lacking = [name for name in NEED_TORCH if not only or name in only] if find_spec("torch") is None else []
+    if only and lacking:
+        raise MonitorError(
+            f"PyTorch is not installed here: --only {' --only '.join(lacking)} needs it. Leave that out, or install "
+            f"it: {INSTALL_TORCH}"
+        )
     loaded = None
     if bundle is None:
         config = settings_in_force(config_file, overrides, device=device)
@@ -76,14 +88,18 @@ def bench(
     from monitor.core.atomic_io import write_atomically
     from monitor.sources.device.stderr_redirect import log_file, stderr_redirected
     from train.bench import SECTIONS as OFFLINE
-    from train.bench.precision import measure as precision
 
     sections = dict(OFFLINE)
-    if loaded is not None and data is not None:
+    if loaded is not None and data is not None and "precision" not in lacking:
+        from train.bench.precision import measure as precision
+
         sections["precision"] = partial(precision, loaded, data)
     elif "precision" in only:
         raise ConfigError("--only precision compares scores of recordings: add --bundle and --data.")
     silent = json_file == Path("-")
+    if lacking:
+        log.warning("PyTorch is not installed here: left out are the sections that need it: %s.", ", ".join(lacking))
+        only = tuple(name for name in SECTIONS if name not in lacking)
     with stderr_redirected(log_file(), keep_ours=True):
         figures = run_bench(
             config, loaded, microphone=device is not None, seconds=seconds, only=only, further=sections,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.completion import complete_setting, script
-from monitor.cli.options import FILE, PRESETS, settings_source
+from monitor.cli.options import FILE, preset_option, settings_source
 from monitor.cli.output import say
 from monitor.core.errors import ConfigError, MonitorError
 from monitor.core.text import printable
@@ -31,13 +31,7 @@ log = logging.getLogger(__name__)
     shell_complete=complete_setting,
     help="Change one setting. May be repeated.",
 )
-@click.option(
-    "--preset",
-    type=click.Choice(PRESETS),
-    default="default",
-    show_default=True,
-    help="Predefined settings to start from.",
-)
+@preset_option
 @click.option("--files", is_flag=True, help="Also load the models and open the recordings of all streams.")
 @click.option("--devices", is_flag=True, help="Also look whether the microphones of all streams are connected.")
 @click.option("--write", type=FILE, help="Only write a new settings file that lists and explains all settings.")

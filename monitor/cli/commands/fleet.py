@@ -14,7 +14,7 @@ import click
 from monitor.cli.looking_back import console, matching, open_store, settings_of, store_options
 from monitor.cli.output import say
 from monitor.core.errors import EXIT_FAILURE, EXIT_OK, ConfigError
-from monitor.core.text import counted, printable
+from monitor.core.text import counted, printable, some_of
 from monitor.core.user_name import user_name
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def forget(host: str, state: Path | None, config_file: Path | None) -> None:
 
     with open_store(settings_of(state, config_file)) as store:
         if not monitors.forget(store, host, by=user_name()):
-            known = ", ".join(printable(one.host) for one in monitors.monitors(store)) or "none"
+            known = some_of([printable(one.host) for one in monitors.monitors(store)], host) or "none"
             raise ConfigError(f"There is no host {printable(host)!r} in the store; there are: {known}.")
     say(f"{printable(host)}: forgotten.")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.environment import prepare_for_training
-from monitor.cli.looking_back import console, list_of, matching_here, open_store, settings_of, store_options
+from monitor.cli.looking_back import console, one_stream, open_store, settings_of, store_options
 from monitor.cli.options import FILE, set_option, settings_source
 from monitor.cli.output import say
 from monitor.core.errors import ConfigError
@@ -113,18 +113,12 @@ def _improved_stream(
     from monitor.store.location import host_name
     from train.improvement.next_model import ImprovedStream
 
-    host = host_name(config)
-    chosen = matching_here(queries.streams(store), [name] if name else [], host)
-    if not chosen:
-        raise ConfigError("There is no stream of this computer in the store: nothing has been listened to yet.")
-    if len(chosen) > 1:
-        several = f"{printable(name)!r} stands for several streams" if name else "Name one of the streams"
-        raise ConfigError(f"{several}{list_of(chosen)}")
-    found = model_of(settings, config, chosen[0].name, model)
+    chosen = one_stream(queries.streams(store), name, host_name(config))
+    found = model_of(settings, config, chosen.name, model)
     parent = load_bundle(found.in_force)
     in_force = settings.for_model(parent.config, str(found.configured), found.alarm)
     in_force = in_force.model_copy(update={"state": config.state})
-    return ImprovedStream(chosen[0], found.configured, found.versions, parent, in_force)
+    return ImprovedStream(chosen, found.configured, found.versions, parent, in_force)
 
 
 def _make(improved: ImprovedStream, store: Store, normal: tuple[Path, ...], *, retrain: bool, as_json: bool) -> None:

@@ -144,7 +144,9 @@ def live(
             if plant.status is not None:
                 plant.status.commands["reload"] = reloader.answer
             if plant.keeps_state:
-                upkeep = make_upkeep(streams, started, options.config_file, options.changed(more), plant.note_upkeep)
+                upkeep = make_upkeep(
+                    streams, started, options.config_file, options.changed(more), plant.note_upkeep, stores=plant.stores
+                )
                 look_after(upkeep, streams, started)
                 upkeep.start()
             if plant.stores:

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.looking_back import console, list_of, matching, open_store, settings_of, store_options
-from monitor.cli.options import FILE
+from monitor.cli.options import FILE, set_option
 from monitor.cli.output import say
 from monitor.core.errors import EXIT_OK, ConfigError
-from monitor.core.text import counted, printable
+from monitor.core.text import counted, printable, some_of
 from monitor.core.user_name import user_name
 
 if TYPE_CHECKING:
     from monitor.store.database import Store
     from monitor.store.records import StoredStream
-
-SHOWN = 20  # streams that are listed before a question
 
 
 @click.group()
@@ -136,6 +134,45 @@ def list_models(as_json: bool, state: Path | None, config_file: Path | None) -> 
     return EXIT_OK
 
 
+@model.command()
+@click.option("--dry-run", is_flag=True, help="Delete nothing: show what would be deleted.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
+@set_option
+@store_options
+def clean(
+    dry_run: bool, as_json: bool, state: Path | None, config_file: Path | None, overrides: tuple[str, ...]
+) -> None:
+    """Delete models that were handed out and that nobody needs any more; `monitor live` does so every day.
+
+    A model is kept if a stream uses it, if it is one of the newest that were handed out to a stream
+    (fleet.keep_models), or if it was added, handed out or taken in recent days (fleet.keep_models_days). Models in an
+    object store that this computer does not use (clips.url) are left to the others.
+
+    \b
+    Examples:
+      monitor model clean --dry-run
+      monitor model clean --set fleet.keep_models_days=30
+    """
+    from monitor.fleet.model_cleaning import delete_unneeded, retention_of
+    from monitor.fleet.model_content import models_url
+
+    config = settings_of(state, config_file, overrides)
+    url = models_url(config)
+    with open_store(config) as store:
+        if dry_run:
+            found = retention_of(config.fleet, url).unneeded(store)
+        else:
+            found = delete_unneeded(store, config.fleet, url, by=user_name())
+    if as_json:
+        deleted = [{"sha256": one.sha256, "model_id": one.model_id, "size": one.size} for one in found]
+        say(json.dumps({"deleted": deleted, "dry_run": dry_run}))
+        return
+    for one in found:
+        say(printable(f"{one.model_id}: {one.name}, {one.size / 1e6:.1f} MB, SHA-256 {one.sha256[:12]}"))
+    done = "would be deleted" if dry_run else "deleted"
+    say(f"{counted(len(found), 'model')} {done}, {sum(one.size for one in found) / 1e6:.1f} MB.")
+
+
 def _ask(streams: Sequence[StoredStream]) -> None:
     """Shows several streams, and asks whether they are meant.
 
@@ -143,8 +180,7 @@ def _ask(streams: Sequence[StoredStream]) -> None:
         ConfigError: if nobody can be asked, or the answer is no.
     """
     names = [printable(f"{one.host}/{one.name}") for one in streams]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    listed = f"{', '.join(names[:SHOWN])}{more}"
+    listed = some_of(names)
     if not sys.stdin.isatty():
         raise ConfigError(f"{counted(len(names), 'stream')} are meant: {listed}: add --yes, or name fewer.")
     if not click.confirm(f"Hand it out to {counted(len(names), 'stream')}: {listed}?", err=True):

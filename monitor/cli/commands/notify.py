@@ -17,7 +17,7 @@ from monitor.cli.looking_back import ROWS, matching, open_store, settings_of, st
 from monitor.cli.output import say
 from monitor.cli.times import COMING, DURATION
 from monitor.core.errors import EXIT_FAILURE, EXIT_OK, ConfigError
-from monitor.core.text import counted, duration_text, printable, shortened
+from monitor.core.text import counted, duration_text, printable, shortened, some_of
 from monitor.core.user_name import user_name
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def mute(
         found = matching(streams, patterns)
         end = None if off else time.time() + for_s if for_s is not None else until
         muting.mute(store, [one.id for one in found], end, user_name())
-        names = ", ".join(_name(one, streams) for one in found)
+        names = some_of([_name(one, streams) for one in found])
         say(f"{names}: not muted." if end is None else f"{names}: muted until {_local(end)}.")
 
 

@@ -11,9 +11,9 @@ from monitor.cli.completion import complete_fault
 from monitor.cli.environment import prepare_for_training
 from monitor.cli.options import (
     FILE,
-    PRESETS,
     Number,
     Speed,
+    preset_option,
     settings_in_force,
     settings_options,
     view_options,
@@ -42,13 +42,7 @@ SIMULATED = ("motor", "valve", "two-speeds")  # the machines of train.demo.machi
 @click.option(
     "--cluster", metavar="ADDRESS", help="With --streams: train on a cluster: dask://HOST:PORT or ray://HOST:PORT."
 )
-@click.option(
-    "--preset",
-    type=click.Choice(PRESETS),
-    default="default",
-    show_default=True,
-    help="Predefined settings to start from.",
-)
+@preset_option
 @click.option("--epochs", type=click.IntRange(1), help="Number of passes over the training recordings.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Compute on the processor or a GPU.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the random data split, weights and order.")

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import click
 
-from monitor.cli.looking_back import console, list_of, matching, open_store, settings_of, store_options
+from monitor.cli.looking_back import console, one_stream, open_store, settings_of, store_options
 from monitor.cli.options import Number
-from monitor.core.errors import ConfigError
-from monitor.core.text import printable
 
 _DAY_S = 86_400.0
 _STEPS = 500  # about so many values are read from the store: more than a terminal has columns of dots
@@ -46,13 +44,7 @@ def trend(
         from monitor.store import queries
 
         streams = queries.streams(store)
-        chosen = matching(streams, [stream] if stream else [])
-        if not chosen:
-            raise ConfigError("There is no stream in the store: nothing has been listened to yet.")
-        if len(chosen) > 1:
-            several = f"{printable(stream)!r} stands for several streams" if stream else "Name one of the streams"
-            raise ConfigError(f"{several}{list_of(chosen)}")
-        one = chosen[0]
+        one = one_stream(streams, stream)
         now = time.time()
         since = now - days * _DAY_S
         step_s = max(60.0, 60.0 * round(days * _DAY_S / _STEPS / 60))

@@ -9,6 +9,7 @@ from textwrap import wrap
 from rich.style import Style
 
 from monitor.core.snapshot import Snapshot
+from monitor.core.text import precision_text
 from monitor.dashboard.render.cells import Line, block, line, rule
 from monitor.dashboard.render.formatting import duration, number, of_limit, share, span
 from monitor.dashboard.render.theme import Glyphs, Theme
@@ -103,6 +104,7 @@ def stream_details(snapshot: Snapshot, width: int, rows: int, theme: Theme, glyp
         ("error now", f"{number(snapshot.error)}, limit {number(snapshot.error_threshold)}", theme.value),
         ("lasting", of_limit(snapshot.lasting_sum), theme.value),
         ("delay", _delay(snapshot), theme.value),
+        ("computed in", precision_text(snapshot.precision, snapshot.limits_precision) or "-", theme.value),
         ("running", span(snapshot.uptime_s), theme.value),
     ]
     lines = [one for part in _wrapped(entries, width, theme) for one in part]

@@ -10,6 +10,7 @@ from typing import Any
 from monitor.config.setting_types import Channel
 from monitor.core.errors import ConfigError, SourceLost
 from monitor.core.text import printable
+from monitor.sources.channels import has_channel, no_channel
 from monitor.sources.device.portaudio import portaudio
 
 RATES = (8000, 16000, 22050, 32000, 44100, 48000, 96000, 192000)  # Hz, that `monitor devices` tests
@@ -36,11 +37,8 @@ class Device:
         if channel == "mix":
             # A sound server mixes the actual channels of the microphone itself.
             return 1 if self.channels >= SERVER_CHANNELS else self.channels
-        if channel >= self.channels:
-            raise ConfigError(
-                f"{self.name}: has no channel {channel}, its channels are 0 to {self.channels - 1}: "
-                "choose one of them with --channel, or mix."
-            )
+        if not has_channel(channel, self.channels):
+            raise ConfigError(no_channel(self.name, channel, self.channels))
         return channel + 1
 
 

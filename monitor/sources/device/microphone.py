@@ -12,7 +12,7 @@ from monitor.audio.ring_buffer import RingReader
 from monitor.config.setting_types import Channel
 from monitor.config.sources import Audio
 from monitor.core.errors import MonitorError, SourceLost
-from monitor.core.free_memory import return_free_memory
+from monitor.sources.channels import has_channel
 from monitor.sources.device.channel_watch import ChannelWatch
 from monitor.sources.device.devices import Device, choose, find_again, input_devices
 from monitor.sources.device.portaudio import DeviceStream, UnsupportedRate, in_use, portaudio, reinitialise
@@ -159,7 +159,8 @@ class Microphone(RecordedDevice):
         """Opens the device at the first of the wanted sample rates that it supports."""
         devices = input_devices()
         device = find_again(devices, self._device) if self._device else choose(devices, self.settings.device)
-        channels = max(device.needed_channels(channel) for channel in self._channels)
+        there = [channel for channel in self._channels if has_channel(channel, device.channels)]
+        channels = max(device.needed_channels(channel) for channel in there or self._channels)
         settings = self.settings
         first = settings.device_rate or self.sample_rate
         rates = (first,) if settings.device_rate else tuple(dict.fromkeys((first, device.default_rate)))
@@ -180,17 +181,15 @@ class Microphone(RecordedDevice):
     def _adopt(self, stream: DeviceStream) -> None:
         """Makes this the device stream that is read."""
         self._device, self.name = self._opened, self._opened.name
-        self.sample_rate, self._stream = stream.sample_rate, stream
-        self.ring = stream.ring  # after the rate, so that the new ring is never read with the old rate
+        self._stream = stream
         if self.lost_since is not None:
             log.info("%s: is back.", self.name)
-            return_free_memory()
         else:
             source = f", from {self._routing.source}" if self._routing.source else ""
             log.info(
                 "%s: %d samples a second, %d channel(s)%s.", self.name, stream.sample_rate, stream.channels, source
             )
-        self.lost_since = None
+        self._read_from(stream.ring, stream.sample_rate, self._opened.channels)
 
     def _watch(self, stream: DeviceStream) -> float:
         """Waits until the sound stops or comes from another device; returns the time at which that happened."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import logging
 import math
 import threading
 from collections import deque
@@ -12,8 +13,12 @@ from monitor.audio.ring_buffer import RingReader, SampleRing
 from monitor.config.setting_types import Channel
 from monitor.config.sources import Audio
 from monitor.core.errors import MonitorError
+from monitor.core.free_memory import return_free_memory
+from monitor.sources.channels import has_channel, no_channel
 from monitor.sources.gap_detector import Gaps
 from monitor.sources.source import Mark
+
+log = logging.getLogger(__name__)
 
 
 class RecordedDevice(abc.ABC):
@@ -21,8 +26,8 @@ class RecordedDevice(abc.ABC):
 
     Streams read the ring through `monitor.sources.device.shared_device.MicrophoneSource`. `ring` and `sample_rate` are
     those of the open connection to the device. They change together, while `lost_since` is set, because a reconnected
-    device may have another sample rate. `lost_since` is the time on the monotonic clock at which the sound stopped;
-    None while the device delivers sound.
+    device may have another sample rate, or other channels. `lost_since` is the time on the monotonic clock at which the
+    sound stopped; None while the device delivers sound.
 
     Args:
         settings: settings of the group `audio`, with the device.
@@ -41,9 +46,11 @@ class RecordedDevice(abc.ABC):
         self.marks: deque[Mark] = deque()
         self.error: MonitorError | None = None
         self.lost_since: float | None = None
+        self.was_lost_since: float | None = None  # the same of the last loss that has ended
         self._channels = tuple(channels)
         columns = max(1 if channel == "mix" else channel + 1 for channel in self._channels)
         self.ring = SampleRing(sample_rate, columns)  # stays empty: each connection has its own ring
+        self.channels = columns  # of the device, once it is known; the ring has those that are needed and there
         self._end_when_lost = end_when_lost
         self.listeners = 0  # number of streams that share the device
         self._left = False  # whether the last of them has left
@@ -92,6 +99,26 @@ class RecordedDevice(abc.ABC):
     @abc.abstractmethod
     def gap_detector(self, reader: RingReader, sample_rate: int) -> Gaps:
         """A detector of gaps in the ring of a connection, whose sample rate in Hz is given."""
+
+    def _read_from(self, ring: SampleRing, sample_rate: int, channels: int) -> None:
+        """Goes on with the ring of a connection that delivers sound: the device is not lost any more.
+
+        Args:
+            ring: the ring.
+            sample_rate: in Hz.
+            channels: number of channels of the device. Streams whose channel is missing stay lost.
+        """
+        before = self.ring
+        self.was_lost_since, self.channels = self.lost_since, channels
+        self.sample_rate = sample_rate
+        self.ring = ring  # after the rate, so that the new ring is never read with the old rate
+        if self.lost_since is not None:
+            return_free_memory()
+        self.lost_since = None
+        if before.written:  # otherwise the error of the stream says it
+            for channel in set(self._channels):
+                if has_channel(channel, before.samples.shape[1]) and not has_channel(channel, ring.samples.shape[1]):
+                    log.warning("%s Until it is back, its stream is lost.", no_channel(self.name, channel, channels))
 
     @abc.abstractmethod
     def _run(self) -> None:

@@ -6,7 +6,8 @@ from collections import deque
 
 from monitor.audio.ring_buffer import RingReader
 from monitor.config.setting_types import Channel
-from monitor.core.errors import MonitorError
+from monitor.core.errors import ConfigError, MonitorError
+from monitor.sources.channels import has_channel, no_channel
 from monitor.sources.device.recorded_device import RecordedDevice
 from monitor.sources.gap_detector import Gaps
 from monitor.sources.source import Mark
@@ -16,7 +17,8 @@ class MicrophoneSource:
     """The source of one stream of a microphone (a `monitor.sources.source.Source`).
 
     The microphone starts with the first of its streams, and stops with the last. A stream that is added while the
-    microphone is open hears what comes from then on.
+    microphone is open hears what comes from then on. If the device turns out not to have the channel, only this stream
+    ends; if it comes back without a channel that it had, only this stream is lost until it has it again.
 
     Args:
         microphone: the microphone, or the source in the network.
@@ -38,6 +40,7 @@ class MicrophoneSource:
         if not microphone.join():
             raise MonitorError(f"{microphone.name}: is being closed.")
         self._listening = True
+        self._no_channel: ConfigError | None = None  # once the device has turned out not to have the channel
 
     @property
     def name(self) -> str:
@@ -50,15 +53,18 @@ class MicrophoneSource:
     def reader(self) -> RingReader:
         """The stream's reader of the microphone's ring; a new one after the microphone has been reopened."""
         ring = self._microphone.ring
-        if self._reader.ring is not ring:
+        if self._reader.ring is not ring and has_channel(self.channel, ring.samples.shape[1]):
             self._reader = RingReader(ring, self.channel)
         return self._reader
 
     @property
     def marks(self) -> deque[Mark]:
-        """The mark "end" once the microphone has ended."""
-        if self._microphone.marks and not self._marks:
-            self._marks.extend(self._microphone.marks)
+        """The mark "end" once the microphone has ended, or this stream, because its channel is not there."""
+        if not self._marks:
+            if self._microphone.marks:
+                self._marks.extend(self._microphone.marks)
+            elif self._lacks_channel and self.error is not None:
+                self._marks.append(Mark(-1, "end"))
         return self._marks
 
     @property
@@ -68,8 +74,11 @@ class MicrophoneSource:
 
     @property
     def lost_since(self) -> float | None:
-        """Time on the monotonic clock since which the microphone has been lost; None if it is not lost."""
-        return self._microphone.lost_since
+        """Time on the monotonic clock since which the microphone, or its channel, is lost; None if it is not lost."""
+        lost_since = self._microphone.lost_since
+        if lost_since is None and self._lacks_channel:
+            return self._microphone.was_lost_since
+        return lost_since
 
     @property
     def overflows(self) -> int:
@@ -87,8 +96,11 @@ class MicrophoneSource:
 
     @property
     def error(self) -> MonitorError | None:
-        """The error that ended the microphone early."""
-        return self._microphone.error
+        """The error that ended the microphone, or this stream, early."""
+        if self._no_channel is None and self._lacks_channel and not self._reader.ring.written:  # it was never heard
+            device = self._microphone
+            self._no_channel = ConfigError(no_channel(device.name, self.channel, device.channels))
+        return self._no_channel or self._microphone.error
 
     @property
     def microphone(self) -> RecordedDevice:
@@ -104,3 +116,9 @@ class MicrophoneSource:
         if self._listening:
             self._listening = False
             self._microphone.leave()
+
+    @property
+    def _lacks_channel(self) -> bool:
+        """Whether the open device does not have the channel."""
+        ring = self._microphone.ring
+        return self._reader.ring is not ring and not has_channel(self.channel, ring.samples.shape[1])

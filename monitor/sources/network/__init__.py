@@ -10,6 +10,7 @@ __all__ = [
     "network_device",
     "network_stream",
     "probe",
+    "segments",
     "server_times",
     "time_jumps",
 ]

@@ -37,6 +37,7 @@ REASONS = (
     (("Impossible to open",), "its answer is not usable, such as a redirection to another kind of address"),
 )  # fmt: skip
 PROTOCOL_MISSING = "Protocol not found"
+SEGMENT = "HLS request for url"
 
 
 class MessageLog:
@@ -49,6 +50,7 @@ class MessageLog:
     def __init__(self, address: Address) -> None:
         self.codec = ""  # name of the codec, once it is known
         self.changed = ""  # the new form, once the sound has changed
+        self.segments = 0  # of HLS, that were asked for
         self._address = address
         self._form: tuple[str, str] | None = None
         self._errors: deque[str] = deque(maxlen=20)
@@ -107,5 +109,7 @@ class MessageLog:
             if self._form not in (None, form):
                 self.changed = f"{form[0]} samples a second, {form[1]}"
             self._form = form
+        elif SEGMENT in line:
+            self.segments += 1
         elif line.strip() and not line.startswith("["):
             self._plain = line.strip()

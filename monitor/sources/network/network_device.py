@@ -12,14 +12,14 @@ from monitor.audio.ring_buffer import RingReader
 from monitor.config.setting_types import Channel
 from monitor.config.sources import Audio
 from monitor.core.errors import ConfigError, MonitorError, SourceLost
-from monitor.core.free_memory import return_free_memory
+from monitor.sources.channels import has_channel, no_channel
 from monitor.sources.device.channel_watch import ChannelWatch
 from monitor.sources.device.recorded_device import RecordedDevice
 from monitor.sources.gap_detector import Gaps
 from monitor.sources.network.address import Address
 from monitor.sources.network.clock_drift import ClockDrift
 from monitor.sources.network.gap_detector import NetworkGapDetector
-from monitor.sources.network.network_stream import FIRST_SOUND_S, FormChanged, MissingChannel, NetworkStream
+from monitor.sources.network.network_stream import FIRST_SOUND_S, FormChanged, NetworkStream
 from monitor.sources.network.time_jumps import TimeJumps
 from monitor.sources.source import Mark
 
@@ -160,8 +160,8 @@ class NetworkDevice(RecordedDevice):
                     self._mark_lost(since, f"{self.name}: {SILENT}.")
                 if channels is not None and (note := channels.check(now)):
                     log.warning("%s: %s", self.name, note)
-        except (MissingChannel, FormChanged) as error:
-            if isinstance(error, MissingChannel) and not self._form:
+        except (_NoChannel, FormChanged) as error:
+            if isinstance(error, _NoChannel) and not self._form:
                 raise ConfigError(*error.messages) from None
             return _Ended(newest, str(error))
         finally:
@@ -170,8 +170,14 @@ class NetworkDevice(RecordedDevice):
         return _Ended(newest, "")
 
     def _adopt(self, stream: NetworkStream) -> None:
-        """Makes this the connection that is read, or goes on with it after it was silent."""
+        """Makes this the connection that is read, or goes on with it after it was silent.
+
+        Raises:
+            _NoChannel: if it has no channel that a stream needs.
+        """
         assert stream.ring is not None
+        if not any(has_channel(channel, stream.channels) for channel in self._channels):
+            raise _NoChannel(no_channel(self.name, self._channels[0], stream.channels))
         if self._stream is not stream:
             before, self._form = self._form, stream.form
             if before and before != self._form:
@@ -180,14 +186,15 @@ class NetworkDevice(RecordedDevice):
                 log.info("%s: %s%s.", self.name, "is back: " if before else "", self._form)
         else:
             log.info("%s: is back.", self.name)
-        self.sample_rate, self._stream = stream.sample_rate, stream
-        self.ring = stream.ring  # after the rate, so that the new ring is never read with the old rate
-        if self.lost_since is not None:
-            return_free_memory()
-        self.lost_since = None
+        self._stream = stream
+        self._read_from(stream.ring, stream.sample_rate, stream.channels)
 
     def _mark_lost(self, since: float, reason: str) -> None:
         if self._end_when_lost:
             raise SourceLost(reason)
         if self.lost_since is None:
             self.lost_since = since if math.isfinite(since) else time.monotonic()
+
+
+class _NoChannel(SourceLost):
+    """The source has none of the channels that its streams need."""

@@ -18,6 +18,7 @@ from monitor.core.text import counted
 from monitor.sources.network.address import Address
 from monitor.sources.network.ffmpeg import FfmpegProcess
 from monitor.sources.network.messages import MessageLog
+from monitor.sources.network.segments import SegmentLengths
 from monitor.sources.network.server_times import CLOCK_ERROR, ServerTimes
 from monitor.sources.network.time_jumps import TimeJumps
 
@@ -27,8 +28,9 @@ MAX_RING_BYTES = 100e6  # of one source, whatever rate and number of channels a 
 AHEAD_SHARE = 0.8  # of the ring, that may arrive faster than it is played; then reading waits, and so does the sender
 READ_S = 0.25  # longest sound that is read at a time
 EVERY_S = 0.05  # time between two reads: with many sources, waking up for each packet would cost more than scoring
-PAUSE_S = 0.5  # without sound for so long, a segment has ended
-LONGEST_PAUSE_S = 12.0
+# A playlist without a new segment is read again after half the length of a segment, so that one may be so much late.
+SEGMENTS_APART = 1.5
+LONGEST_PAUSE_S = 18.0
 SAMPLE_BYTES = 4  # of a float
 _PORTION = re.compile(rb"0, *-?\d+, *(-?\d+), *(\d+), *(\d+), ")  # stream, dts, pts, duration, size
 _BASE = re.compile(rb"#tb 0: (\d+)/(\d+)")
@@ -40,7 +42,7 @@ class NetworkStream:
 
     Args:
         address: what is received.
-        columns: channels to keep, from the first on; None: all.
+        columns: channels to keep, from the first on, if there are so many; None: all.
         buffer_s: length of the ring in seconds.
 
     Raises:
@@ -60,8 +62,8 @@ class NetworkStream:
         self._announced = 0  # samples, of which the server's time is known
         self._server_times = ServerTimes()
         self._backlog_s, self._room_s = 0.0, math.inf  # sound that has arrived before its time; that the ring can take
-        self._checked_at = self._arrived_at = self.opened_at
-        self._segment_s = 0.0  # sound since the last pause
+        self._checked_at = self.opened_at
+        self._segments = SegmentLengths()
         self._block, self._every_s = BLOCK, 0.0
         self._read_at = -math.inf
         self._rest = self._times_rest = b""
@@ -81,7 +83,6 @@ class NetworkStream:
 
         Raises:
             FormChanged: if the sound has another form than at the beginning, or one that is not possible.
-            MissingChannel: if it has too few channels.
         """
         wait_s = max(self._ahead_s(), self._read_at + self._every_s - time.monotonic())
         if wait_s > 0:
@@ -96,6 +97,7 @@ class NetworkStream:
         if ended or self._process.messages in ready:
             self._read_messages()
         count = self._write(data) if data else 0
+        self._segments.note(self.log.segments, self._written_s)
         self.ended = ended or self.ended
         if self.log.changed:
             raise FormChanged(f"{self.address.public}: the sound has another form now, {self.log.changed}.")
@@ -113,8 +115,10 @@ class NetworkStream:
 
     @property
     def pause_s(self) -> float:
-        """Seconds without sound that are usual here: the length of a segment where sound comes in segments."""
-        return min(self._segment_s, LONGEST_PAUSE_S) if self.address.in_segments else 0.0
+        """Seconds without sound that are usual here, which is more than 0 where sound comes in segments."""
+        if not self.address.in_segments:
+            return 0.0
+        return min(SEGMENTS_APART * self._segments.longest_s(self._written_s), LONGEST_PAUSE_S)
 
     def why(self) -> str:
         """Why it has ended, in a clause.
@@ -128,6 +132,11 @@ class NetworkStream:
                 "that of Debian or Ubuntu, with `sudo apt-get install ffmpeg`."
             )
         return self.log.reason(self._process.exit_code())
+
+    @property
+    def _written_s(self) -> float:
+        """Seconds of sound that have been written into the ring."""
+        return self.ring.written / self.sample_rate if self.ring is not None else 0.0
 
     def _ahead_s(self) -> float:
         """By how many seconds more sound has arrived than may wait in the ring; negative if there is room.
@@ -200,9 +209,7 @@ class NetworkStream:
         if not (SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1] and 1 <= self.channels <= MAX_CHANNELS):
             form = form_text(self.log.codec, rate, self.channels)
             raise FormChanged(f"{name}: says that it sends {form}, which cannot be.")
-        columns = self._columns or self.channels
-        if columns > self.channels:
-            raise MissingChannel(no_channel(name, columns - 1, self.channels))
+        columns = min(self._columns or self.channels, self.channels)
         seconds = min(self._buffer_s, MAX_RING_BYTES / (SAMPLE_BYTES * columns * rate))
         self.ring = SampleRing(math.ceil(seconds * rate), columns)
         self._room_s = AHEAD_SHARE * seconds
@@ -220,10 +227,7 @@ class NetworkStream:
         samples = np.frombuffer(data, np.float32, count * self.channels).reshape(count, self.channels)
         for start in range(0, count, ring.capacity):
             ring.write(samples[start : start + ring.capacity, : ring.samples.shape[1]])
-        seconds, now = count / self.sample_rate, time.monotonic()
-        self._backlog_s += seconds
-        self._segment_s = seconds + (self._segment_s if now - self._arrived_at < PAUSE_S else 0.0)
-        self._arrived_at = now
+        self._backlog_s += count / self.sample_rate
         return count
 
 
@@ -231,18 +235,6 @@ class FormChanged(SourceLost):
     """The sound has another sample rate or other channels than when the connection was made."""
 
 
-class MissingChannel(SourceLost):
-    """The source does not have a channel that a stream needs."""
-
-
 def form_text(codec: str, sample_rate: int, channels: int) -> str:
     """Codec, sample rate in Hz and number of channels in words."""
     return f"{codec or 'unknown codec'}, {sample_rate} samples a second, {counted(channels, 'channel')}"
-
-
-def no_channel(name: str, channel: int, channels: int) -> str:
-    """The sentence that says that a source with so many channels does not have one."""
-    return (
-        f"{name}: has no channel {channel}, its channels are 0 to {channels - 1}: choose one of them with --channel, "
-        "or mix."
-    )

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 
 from monitor.config.setting_types import Channel
 from monitor.core.errors import ConfigError, MonitorError, SourceLost
+from monitor.sources.channels import has_channel, no_channel
 from monitor.sources.network.address import Address
-from monitor.sources.network.network_stream import FIRST_SOUND_S, NetworkStream, form_text, no_channel
+from monitor.sources.network.network_stream import FIRST_SOUND_S, NetworkStream, form_text
 
 AT_ONCE = 16  # addresses that are tried at the same time
 
@@ -40,7 +41,7 @@ class Found:
         Raises:
             ConfigError: if it does not.
         """
-        if channel != "mix" and channel >= self.channels:
+        if not has_channel(channel, self.channels):
             raise ConfigError(no_channel(self.name, channel, self.channels))
 
 

@@ -1,3 +1,13 @@
 """Who may see and do what: logins, users, and the gate that every request passes."""
 
-__all__ = ["access", "gate", "login_attempts", "login_page", "passwords", "sessions", "users", "users_page"]
+__all__ = [
+    "access",
+    "gate",
+    "login_attempts",
+    "login_page",
+    "open_sockets",
+    "passwords",
+    "sessions",
+    "users",
+    "users_page",
+]

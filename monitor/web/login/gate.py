@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 
 from monitor.core.errors import MonitorError
 from monitor.web.login.access import FORWARDED, Access, Caller
+from monitor.web.login.open_sockets import OpenSockets
 from monitor.web.login.users import User
 
 Scope = MutableMapping[str, Any]
@@ -60,6 +61,7 @@ class Gate:
         access: decides who somebody is.
         cookie: name of the session's cookie.
         run: runs what takes time on a thread.
+        sockets: takes the web sockets that are opened.
     """
 
     def __init__(
@@ -68,10 +70,11 @@ class Gate:
         access: Access,
         *,
         cookie: str,
-        run: Callable[[Callable[[], User | None]], Awaitable[User | None]],
+        run: Run,
+        sockets: OpenSockets,
     ) -> None:
         self.app = app
-        self._access, self._cookie, self._run = access, cookie, run
+        self._access, self._cookie, self._run, self._sockets = access, cookie, run, sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or hands it on."""
@@ -84,7 +87,10 @@ class Gate:
             secure = headers["x-forwarded-proto"] == "https"
             scope["scheme"] = {"http": "https", "websocket": "wss"}[scope["type"]] if secure else scope["scheme"]
         answer = await self._answer(scope, headers, caller)
-        if answer is None:
+        if answer is None and scope["type"] == "websocket":
+            with self._sockets.opened(user_of(scope), receive, send) as socket:
+                await self.app(scope, socket.receive, _with_headers(socket.send))
+        elif answer is None:
             await self._hand_on(scope, receive, _with_headers(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})

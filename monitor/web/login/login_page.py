@@ -10,6 +10,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Form, Request
+from starlette.background import BackgroundTask
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from monitor.core.errors import MonitorError
@@ -92,7 +93,8 @@ def register(outer: FastAPI, context: WebContext, *, cookie: str) -> None:
             await context.read(end)
         except MonitorError as error:
             return HTMLResponse(html.escape(str(error)), 503)
-        answer = RedirectResponse(LOGIN, 303)
+        # Afterwards, so that the other pages of this login do not first see that it is over.
+        answer = RedirectResponse(LOGIN, 303, background=BackgroundTask(context.pages.end_logged_out))
         answer.delete_cookie(cookie, httponly=True, samesite="strict")
         return answer
 

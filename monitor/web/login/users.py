@@ -9,6 +9,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from monitor.core.errors import MonitorError
+from monitor.core.text import some_of
 from monitor.store import audit
 from monitor.store.database import Store
 from monitor.store.tables import sessions, users
@@ -173,5 +174,5 @@ def _require_user(connection: sa.Connection, name: str) -> Role:
     role: Role | None = connection.scalar(sa.select(users.c.role).where(users.c.name == name))
     if role is None:
         known = connection.scalars(sa.select(users.c.name).order_by(users.c.name)).all()
-        raise UserError(f"There is no user {name}; there are: {', '.join(known) or 'none'}.")
+        raise UserError(f"There is no user {name}; there are: {some_of(known, name) or 'none'}.")
     return role

@@ -12,7 +12,7 @@ from nicegui import ui
 
 from monitor.core.errors import MonitorError
 from monitor.core.events import Band, State
-from monitor.core.text import printable
+from monitor.core.text import precision_text, printable
 from monitor.dashboard.render.formatting import level, share
 from monitor.dashboard.widgets.long_term import long
 from monitor.dashboard.widgets.reason import REASONS, sound_at
@@ -37,7 +37,7 @@ MUTES = (
     ("1 d", 86_400.0),
     ("7 d", 7 * 86_400.0),
 )
-FACTS = ("Level", "Running for", "Not heard", "Source", "Model", "Limit", "False alarms", "Processing")
+FACTS = ("Level", "Running for", "Not heard", "Source", "Model", "Limit", "False alarms", "Computed in", "Processing")
 
 
 class LivePanel:
@@ -184,6 +184,7 @@ class LivePanel:
             "Not heard": long(values["not_heard_s"]) if values["not_heard_s"] else "nothing missed",
             "Source": values["source"],
             "Model": values["model"],
+            "Computed in": precision_text(values["precision"], values["limits_precision"]) or "–",
             "Limit": values["limit_note"],
             "False alarms": values.get("false_alarms") or "not known for this limit",
             "Processing": "–" if values["processing_s"] is None else f"{1000 * values['processing_s']:.1f} ms",

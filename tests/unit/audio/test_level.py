@@ -78,3 +78,16 @@ def test_each_of_many_streams_has_the_level_that_it_has_alone() -> None:
     moved = LevelMeters(2)
     moved.take_over(1, meters, 3)
     assert (moved.rms_dbfs(1), moved.peak_dbfs(1)) == (meters.rms_dbfs(3), meters.peak_dbfs(3))
+
+
+@pytest.mark.parametrize("block", [160, 700, 1600, 8000])
+def test_the_mean_level_is_that_of_all_sound_since_it_was_taken(block: int) -> None:
+    """However seldom that is: a machine that is loud for a part of each second is not heard in that part alone."""
+    meters, only = LevelMeters(1), np.zeros(1, np.int64)
+    sound = np.tile(np.concatenate((tone(0.2, 1.0), tone(0.8, 0.01))), 4)
+    for part in pieces(len(sound), [block]):
+        meters.push(Measured.of(sound[None, part], 16000), only)
+    assert meters.take_mean_dbfs(0) == pytest.approx(-3.01 + 10 * math.log10(0.2), abs=0.2)
+    assert math.isnan(meters.take_mean_dbfs(0))
+    meters.push(Measured.of(tone(0.1, 0.01)[None], 16000), only)
+    assert meters.take_mean_dbfs(0) == pytest.approx(-43.01, abs=0.2)

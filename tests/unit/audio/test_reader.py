@@ -33,7 +33,8 @@ def complaint(path: Path, channel: Channel = "mix") -> str:
 
 @pytest.mark.parametrize("block_s", [1e-9, 0.1, 10.0])
 @pytest.mark.parametrize(
-    ("suffix", "subtype"), [("wav", "FLOAT"), ("wav", "PCM_16"), ("wav", "PCM_24"), ("flac", "PCM_16")]
+    ("suffix", "subtype"),
+    [("wav", "FLOAT"), ("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "PCM_U8"), ("flac", "PCM_16"), ("aiff", "PCM_16")],
 )
 def test_a_recording_is_read_sample_by_sample_whatever_the_size_of_the_blocks(
     tmp_path: Path, suffix: str, subtype: str, block_s: float

@@ -30,9 +30,11 @@ def test_threads_sleep_while_they_wait_where_other_programs_use_the_processors(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (100.0, 100.0, 100.0))
-    with caplog.at_level(logging.INFO):
+    monkeypatch.setattr(logging.getLogger("monitor"), "propagate", True)  # a command in this process may have set it
+    with caplog.at_level(logging.DEBUG, logger="monitor.cli.environment"):
         assert chosen() == ["PASSIVE", None]
     assert "OMP_WAIT_POLICY=PASSIVE" in caplog.text
+    assert all(record.levelno == logging.DEBUG for record in caplog.records), "an error of the input comes first"
 
 
 def test_threads_wait_a_moment_before_they_sleep_on_a_quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:

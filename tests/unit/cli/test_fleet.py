@@ -14,7 +14,7 @@ from monitor.cli.main import run
 from monitor.core.errors import EXIT_BUNDLE, EXIT_FAILURE, EXIT_OK, EXIT_USAGE
 from monitor.store import fleet, fleet_models, rows
 from monitor.store.database import Store
-from monitor.store.tables import model_files
+from monitor.store.tables import model_files, model_orders
 from support.builders import small_bundle
 
 MODEL = Path("press.safetensors")
@@ -171,6 +171,33 @@ def test_a_model_is_pulled_as_it_was_pushed_or_not_at_all(store: Store, capsys: 
     assert "is damaged" in text
     assert list(Path().glob("*back*")) == []
     assert "there is no model cafe" in said(capsys, "model", "pull", "cafe", "--out", str(out), code=EXIT_FAILURE)
+
+
+def test_models_that_nobody_needs_are_shown_and_then_deleted(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, "model", "push", str(MODEL), "--to", "hall-a/press")
+    assert "0 models deleted" in said(capsys, "model", "clean")
+    with store.begin() as connection:
+        connection.execute(model_files.update().values(added=0.0))
+        connection.execute(model_orders.update().values(time=0.0))
+    save_bundle(small_bundle(seed=7), MODEL)
+    said(capsys, "model", "push", str(MODEL), "--to", "hall-a/press")
+    words = ("model", "clean", "--set", "fleet.keep_models=1")
+    assert "1 model would be deleted" in said(capsys, *words, "--dry-run")
+    assert len(fleet_models.files(store)) == 2
+    [deleted] = facts(capsys, *words)["deleted"]
+    assert deleted["sha256"] not in [one.sha256 for one in fleet_models.files(store)]
+    assert len(fleet_models.files(store)) == 1
+
+
+def test_of_hundreds_of_streams_a_wrong_name_lists_a_few_the_most_similar_first(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with store.begin() as connection:
+        for number in range(300):
+            rows.stream_id(connection, "hall-z", f"fan {number}", 0.0)
+    text = said(capsys, "model", "pull", "hall-c/fna", "--out", "x.safetensors", code=EXIT_USAGE)
+    assert "; there are: hall-c/fan, " in text
+    assert text.strip().endswith(" and 284 more.")
 
 
 def test_the_model_of_a_stream_that_was_never_handed_out_is_said_to_be_elsewhere(

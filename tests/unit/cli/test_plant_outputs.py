@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from monitor.cli.plant_outputs import MOVING, PlantOutputs
+from monitor.cli.kept_outputs import MOVING
+from monitor.cli.plant_outputs import PlantOutputs
 from monitor.config.loader import load_config
 from monitor.core.errors import ConfigError
 from monitor.core.events import Event

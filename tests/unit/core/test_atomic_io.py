@@ -19,6 +19,7 @@ from monitor.core.atomic_io import (
     write_atomically,
 )
 from monitor.core.errors import ConfigError, MonitorError
+from support.listening import DEADLINE_S
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_concurrent_writes_of_one_file_do_not_mix_their_content(tmp_path: Path) 
     barrier = threading.Barrier(len(contents))
 
     def write(content: bytes) -> None:
-        barrier.wait(60)
+        barrier.wait(DEADLINE_S)
         for _ in range(5):
             write_atomically(path, (content[start : start + 1000] for start in range(0, 200_000, 1000)), durable=False)
 
@@ -144,7 +145,7 @@ def test_concurrent_writes_of_one_file_do_not_mix_their_content(tmp_path: Path) 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(DEADLINE_S)
     assert path.read_bytes() in contents
     assert list(tmp_path.iterdir()) == [path]
 
@@ -169,7 +170,7 @@ def test_a_pipe_or_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> No
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
     reader.start()
     write_atomically(pipe, [b"in ", b"pieces"])
-    reader.join(60)
+    reader.join(DEADLINE_S)
     assert read == [b"in pieces"]
     assert pipe.is_fifo()
 

@@ -51,6 +51,14 @@ def test_workers_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
     wait_until(lambda: not any(Path("/proc", file.read_text()).exists() for file in files), "the end of the workers")
 
 
+def test_processes_do_not_outlive_their_jobs() -> None:
+    """With their memory, and the environment variables of the time when they were started."""
+    with open_workers(2) as workers:
+        processes = {one.result for one in workers.outcomes(jobs.process_id, range(8))}
+    assert os.getpid() not in processes
+    assert not any(Path("/proc", str(one)).exists() for one in processes)
+
+
 def test_one_worker_needs_no_other_process() -> None:
     with open_workers(4, jobs=1) as workers:
         assert workers.count == 1

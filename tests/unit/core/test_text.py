@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.events import Band
-from monitor.core.text import band_list, band_range, counted, duration_text, printable, stream_folder
+from monitor.core.text import band_list, band_range, counted, duration_text, printable, some_of, stream_folder
 
 
 def band(low: float, high: float, change: str = "new") -> Band:
@@ -35,6 +35,19 @@ def test_a_name_from_outside_cannot_move_the_cursor(name: str) -> None:
     assert shown.isprintable()
     assert len(shown) == len(name)
     assert all(ours in (theirs, "?") for ours, theirs in zip(shown, name, strict=True))
+
+
+def test_of_many_names_those_that_are_most_like_the_wanted_one_come_first() -> None:
+    names = [f"hall-{number}/press" for number in range(300)] + ["hall-7/pump"]
+    listed = some_of(names, "Hall-7/pmup", most=3)
+    assert listed.startswith("hall-7/pump, ")
+    assert listed.endswith(" and 298 more")
+    assert some_of(names, most=2) == "hall-0/press, hall-1/press and 299 more"
+
+
+def test_few_names_are_all_listed_in_their_order() -> None:
+    assert some_of(["pump", "fan"], "fan") == "pump, fan"
+    assert some_of([], "fan") == ""
 
 
 def test_names_of_any_language_are_shown_as_they_are() -> None:

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from monitor.core.events import State
+from monitor.core.snapshot import Snapshot
 from monitor.dashboard.app import show
 from monitor.dashboard.layout import Screen
 from monitor.dashboard.render.view import View
@@ -22,6 +23,17 @@ def test_an_output_that_is_no_terminal_gets_plain_lines() -> None:
     show(lambda: (snapshot(),), RecordedControls(), countdown(2), console=Console(file=out))
     assert "\x1b" not in out.getvalue()
     assert len(out.getvalue().splitlines()) == 5  # source, three events, state
+
+
+def test_log_lines_are_content_with_the_snapshots_that_are_made_anyway() -> None:
+    """So a service is scored as seldom as a monitor without any screen."""
+
+    def latest() -> tuple[Snapshot, ...]:
+        raise AssertionError("nobody looks")
+
+    out = io.StringIO()
+    show(latest, RecordedControls(), countdown(2), published=lambda: (snapshot(),), console=Console(file=out))
+    assert "NORMAL" in out.getvalue()
 
 
 def test_a_failure_to_draw_restores_the_screen_and_goes_on_in_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,3 +115,10 @@ def test_s_saves_a_picture_and_says_its_name_or_why_it_could_not(tmp_path: Path)
 def test_without_a_store_the_key_for_hours_and_days_says_why_nothing_changes() -> None:
     shown, _ = press("z", snapshot())
     assert "only the last minute is kept" in shown
+
+
+def test_keys_are_read_on_a_computer_that_is_too_busy_to_draw_in_time() -> None:
+    controls, keys = RecordedControls(), iter(["+", "+", "q"])
+    viewer = Viewer(lambda: (snapshot(),), controls, countdown(10), terminal(io.StringIO()), View(), Path())
+    assert viewer.run(lambda _: next(keys, ""), 1e9) is None  # the next picture is due before this one is drawn
+    assert (len(controls.scaled), controls.ended) == (2, True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from monitor.dashboard.keyboard import DOWN, ENTER, ESCAPE, UP, typed
+from support.listening import DEADLINE_S
 
-DEADLINE_S = 90.0
 TESTS = Path(__file__).parents[2]
 CHILD = """
 import sys, termios

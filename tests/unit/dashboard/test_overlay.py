@@ -53,6 +53,11 @@ def test_help_for_the_table_explains_its_columns_and_keys() -> None:
         assert explained in text
 
 
+def test_details_say_in_which_precision_the_network_is_computed() -> None:
+    shown = snapshot(precision="int8", limits_precision="float32")
+    assert "computed in int8 (limits: float32)" in words(drawn(shown, 120, 36, overlay="details"))
+
+
 def test_the_state_stays_visible_under_help_and_details() -> None:
     for overlay in ("help", "details"):
         for width, height in ((80, 24), (40, 10), (160, 48)):

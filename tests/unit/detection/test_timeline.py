@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.detection.timeline import QUIETEST, SLOTS, Timeline
+from monitor.detection.timelines import Timelines
 from support.builders import pieces
 
 HOP_S = 0.01
@@ -218,3 +219,28 @@ def test_memory_does_not_grow() -> None:
         timeline.add_scores(start, np.zeros(1000), np.zeros(1000))
     assert held(timeline) == before
     assert not [value for value in vars(timeline).values() if isinstance(value, (list, dict, set))]
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    firsts=st.lists(st.integers(0, 7000), min_size=1, max_size=4),
+    sizes=st.lists(st.integers(1, 120), min_size=1, max_size=4),
+    together=st.booleans(),
+)
+def test_streams_are_kept_together_as_each_would_be_alone(firsts: list[int], sizes: list[int], together: bool) -> None:
+    """Whether they began at the same time, or each at its own."""
+    firsts = [firsts[0]] * len(firsts) if together else firsts
+    lines, streams = Timelines(len(firsts), 3, HOP_S), np.arange(len(firsts))
+    alone, position = [Timeline(3, HOP_S) for _ in firsts], np.array(firsts)
+    for number, size in enumerate(sizes):
+        power = random_power(size * len(firsts), 3, number).reshape(len(firsts), size, 3)
+        values = np.random.default_rng(number).random((4, len(firsts), size))
+        lines.add_frames(streams, position, power)
+        lines.add_highest(streams, position, size, lambda hops, values=values: [hops.highest(one) for one in values])
+        for i, one in enumerate(alone):
+            one.add_frames(int(position[i]), power[i])
+            one.add_scores(int(position[i]), values[0, i], values[1, i], values[2:, i].T)
+        position = position + size + 700 * (number % 2)  # with a gap now and then, longer than the minute in all
+    for i, one in enumerate(alone):
+        for found, expected in zip((*lines.view(i), *lines.levels(i)), (*one.view(), *one.levels()), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -21,10 +21,10 @@ from monitor.integrations.metrics_collector import STATE_CODES, Deliveries
 from monitor.integrations.metrics_sink import MetricsSink
 from monitor.integrations.shipped_files import DESCRIPTIONS, content
 from monitor.outputs.sink import Sink
-from support.broker import free_port
 from support.listening import wait_until
 from support.logs import logged
 from support.outputs import anomaly, score_rows
+from support.ports import free_port
 from support.prometheus_server import needs_prometheus, read
 from support.snapshots import stream
 

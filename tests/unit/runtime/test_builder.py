@@ -22,10 +22,10 @@ from monitor.runtime.builder import (
     build_engine,
     file_sources,
     load_requests,
-    microphone_sources,
     model_name,
 )
 from monitor.sources.device.microphone import Microphone
+from monitor.sources.device.microphones import Microphones
 from monitor.sources.device.shared_device import MicrophoneSource
 from support.builders import RATE, SMALL, noise, small_bundle, small_config, write_sound
 from support.listening import HandFedSource, plan, wait_until
@@ -202,17 +202,17 @@ def test_streams_of_one_device_share_a_microphone_of_their_highest_rate_and_each
         loaded_request(slow, "audio.device=Other", name="c"),
         loaded_request(slow, name="d", device="USB"),
     ]
-    sources = microphone_sources(requests, end_when_lost=False)
+    sources = Microphones().sources([one.listener for one in requests])
     usb, second, other, fourth = (microphone_of(source) for source in sources)
     assert usb is second is fourth is not other
     assert (usb.name, usb.sample_rate, other.name, other.sample_rate) == ("USB", 48000, "Other", 16000)
-    assert [source.channel for source in sources] == [0, 3, "mix", "mix"]  # type: ignore[attr-defined]
+    assert [source.channel for source in sources] == [0, 3, "mix", "mix"]
     assert usb.ring.samples.shape[1] == 4
     assert [usb.listeners, other.listeners] == [3, 1]
 
 
-def microphone_of(source: object) -> Microphone:
-    assert isinstance(source, MicrophoneSource)
+def microphone_of(source: MicrophoneSource) -> Microphone:
+    assert isinstance(source.microphone, Microphone)
     return source.microphone
 
 

@@ -207,3 +207,12 @@ def test_a_source_whose_sample_rate_is_known_only_when_it_connects_is_heard_at_i
     live.hear(noise(3 * rate, seed=5))
     live.end()
     assert len(live.errors) * HOP_S == pytest.approx(3.0, abs=0.05)
+
+
+def test_seconds_are_counted_right_of_a_source_that_comes_back_with_another_sample_rate(live: LiveStream) -> None:
+    live.hear(normal(2))
+    live.lose(1.0, rate=48000)
+    live.hear(noise(3 * 48000, seed=5))
+    live.end()
+    assert live.stream.captured_s == pytest.approx(5.0)
+    assert live.stream.scored_s == pytest.approx(5.0, abs=0.1)  # not what the ring still had when the source was lost

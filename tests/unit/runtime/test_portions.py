@@ -7,6 +7,7 @@ import pytest
 
 from monitor.runtime.builder import build_engine
 from monitor.runtime.latency import algorithmic_delay_s
+from monitor.runtime.turn_pacer import HOPS_AT_ONCE, choose_portions
 from support.builders import RATE, noise, small_bundle, small_config
 from support.clock import Clock
 from support.listening import HandFedSource, plan
@@ -69,11 +70,92 @@ def test_where_no_more_sound_follows_the_beginning_of_a_portion_is_scored(monkey
     assert live.stream.scored == RATE + begun
 
 
-def test_the_stated_delay_is_that_of_the_portions_in_which_the_stream_is_scored() -> None:
-    """Streams of one model share what a turn costs, so their portions are shorter."""
+def test_the_stated_delay_is_that_of_the_portions_however_many_streams_there_are() -> None:
     bundle = small_bundle(small_config("listening.portion_ms=100"))
     delay_s = algorithmic_delay_s(bundle.config.features)
-    for count, longer_s in ((1, 0.09), (5, 0.01), (20, 0.0)):
+    for count in (1, 5, 20):
         plans = [plan(bundle, HandFedSource(), name=str(number)) for number in range(count)]
         for snapshot in build_engine(plans, device="cpu", precision="float32").latest:
-            assert snapshot.algorithmic_delay_s == pytest.approx(delay_s + longer_s)
+            assert snapshot.algorithmic_delay_s == pytest.approx(delay_s + 0.09)
+
+
+def test_many_streams_are_scored_a_few_at_a_time_each_as_often_as_if_it_were_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So no turn is long, and what a turn costs is shared by the hops of a whole portion."""
+    bundle, count = small_bundle(small_config("listening.portion_ms=100")), 48
+    clock, sources = Clock(monkeypatch, *MODULES), [HandFedSource() for _ in range(count)]
+    engine = build_engine([plan(bundle, one) for one in sources], device="cpu", precision="float32")
+    scored = []
+    for _ in range(51):
+        for source in sources:
+            source.write(noise(round(HOP_S * RATE)))
+        clock.sleep(HOP_S)
+        engine.take_turns()
+        scored.append([stream.scored for stream in engine.streams])
+    turns = np.diff(scored, axis=0)[10:]
+    assert set(turns.ravel()) == {0, round(0.1 * RATE)}
+    assert (turns > 0).sum(axis=1).max() <= HOPS_AT_ONCE / 10
+    assert ((turns > 0).sum(axis=0) == len(turns) // 10).all()
+
+
+@pytest.mark.parametrize("rate", [RATE, 22050], ids=["as it is", "resampled"])
+def test_sound_that_nobody_looks_at_is_scored_when_the_alarm_decides_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch, rate: int
+) -> None:
+    """In two pieces, of which the second is as long as a portion, so that the decision does not take long."""
+    sound, heard = noise(4 * rate), []
+    for seen in (True, False):
+        live, turns = listening(monkeypatch, 100, rate), []
+        for start in range(0, len(sound), round(HOP_S * rate)):
+            choose_portions(live.engine.streams, seen=seen)
+            before = live.stream.scored, len(live.sink.rows)
+            live.hear(sound[start : start + round(HOP_S * rate)])
+            turns.append((live.stream.scored - before[0], len(live.sink.rows) - before[1]))
+        live.end()
+        heard.append((live, turns[len(turns) // 2 :]))
+    (one, portions), (other, decisions) = heard
+    np.testing.assert_allclose(other.sink.score, one.sink.score, rtol=1e-4)
+    assert sum(scored > 0 for scored, _ in portions) >= 20
+    assert sum(scored > 0 for scored, _ in decisions) <= 9
+    if rate == RATE:
+        assert {scored for scored, decided in decisions if decided} == {round(0.1 * RATE)}
+
+
+def test_decisions_that_are_more_frequent_than_portions_do_not_make_them_shorter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    live = listening(monkeypatch, 100, RATE, "alarm.block_s=0.02")
+    scored = []
+    for _ in range(200):
+        choose_portions(live.engine.streams, seen=False)
+        live.hear(noise(round(HOP_S * RATE)))
+        scored.append(live.stream.scored)
+    assert set(np.diff(scored)[-50:]) == {0, round(0.1 * RATE)}
+
+
+def hear_unseen(live: LiveStream, sound: np.ndarray) -> None:
+    """Writes samples (n,) while nobody looks."""
+    for start in range(0, len(sound), round(HOP_S * RATE)):
+        choose_portions(live.engine.streams, seen=False)
+        live.hear(sound[start : start + round(HOP_S * RATE)])
+
+
+def test_what_was_heard_before_a_loss_is_scored_although_no_decision_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = listening(monkeypatch, 100)
+    hear_unseen(live, noise(2 * RATE + round(17 * HOP_S * RATE)))
+    assert live.stream.scored < live.stream.captured
+    live.source.lost_since = live.clock.now
+    live.wait(0.1)
+    assert live.events("lost")
+    assert live.stream.scored == live.stream.captured
+    assert live.stream.discarded == 0
+
+
+def test_the_end_of_a_silence_is_not_noticed_later_because_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = listening(monkeypatch, 100)
+    hear_unseen(live, noise(2 * RATE))
+    hear_unseen(live, np.zeros(RATE, np.float32))
+    assert live.events("no signal")
+    choose_portions(live.engine.streams, seen=False)
+    assert live.stream.input.portion_at() <= live.clock.now + 0.1

@@ -7,10 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from monitor.core.events import State
+from monitor.core.snapshot import Snapshot
+from monitor.outputs.sink import Sink
 from support.builders import RATE, noise, small_bundle, small_config
 from support.clock import Clock
-from support.listening import never_alarmed
-from support.live_stream import MODULES, LiveStream
+from support.listening import never_alarmed, with_thresholds
+from support.live_stream import HOP_S, MODULES, LiveStream
 
 BUNDLE = never_alarmed(small_bundle(small_config("alarm.warm_up_s=0.5")))
 
@@ -77,3 +80,49 @@ def test_a_limit_that_was_changed_no_longer_promises_the_calibrated_rate(monkeyp
     live.engine.scale_threshold(1 / 1.05)
     live.turn()
     assert live.stream.latest.threshold_note.startswith("1 false alarm a day")
+
+
+class Snapshots(Sink):
+    """Keeps the snapshots of a stream."""
+
+    def __init__(self) -> None:
+        self.seen: list[Snapshot] = []
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        self.seen.append(snapshot)
+
+
+@pytest.mark.parametrize(("looking", "expected"), [(False, 4), (True, 40)])
+def test_snapshots_are_made_often_only_while_somebody_looks(
+    monkeypatch: pytest.MonkeyPatch, looking: bool, expected: int
+) -> None:
+    sink = Snapshots()
+    live = LiveStream(Clock(monkeypatch, *MODULES), BUNDLE, sinks=[sink])
+    for _ in range(400):
+        live.hear(noise(round(HOP_S * RATE)))
+        assert live.engine.latest if looking else live.engine.published
+        live.engine.publish(live.clock.now)
+    assert len(sink.seen) == pytest.approx(expected, abs=2)
+
+
+def test_the_mean_level_is_that_of_all_sound_since_the_last_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = listening(monkeypatch)
+    for quieter in (1, 100):
+        live.hear(noise(RATE) / quieter)
+        live.hear(noise(RATE) / 1000)
+        live.stream.publish(0.0)
+        shown = live.stream.latest
+        assert shown.mean_level_dbfs - shown.level_dbfs == pytest.approx(57 - 20 * np.log10(quieter), abs=1.0)
+
+
+def test_an_anomaly_is_passed_on_at_once_although_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So home automation learns of it without delay."""
+    sink = Snapshots()
+    alarmed = with_thresholds(small_bundle(), 1e-9)
+    live = LiveStream(Clock(monkeypatch, *MODULES), alarmed, sinks=[sink])
+    live.engine.publish(live.clock.now)
+    while not live.events("anomaly"):
+        live.hear(noise(round(HOP_S * RATE)))
+        live.engine.publish(live.clock.now)
+    assert sink.seen[-1].state is State.ANOMALY
+    assert sink.seen[-1].position_s == pytest.approx(live.clock.now - 1000.0, abs=0.01)

@@ -107,7 +107,8 @@ def test_check_tells_of_every_stream_whether_it_could_be_monitored(
     capsys.readouterr()
     assert command(["check", str(hall), "--files"]) == EXIT_BUNDLE
     printed = capsys.readouterr()
-    assert printed.out.splitlines() == ["press: usable: model model.safetensors, 1 recording of 2 s."]
+    limits = "(limits made in float32)"
+    assert printed.out.splitlines() == [f"press: usable: model model.safetensors {limits}, 1 recording of 2 s."]
     first, second, third = printed.err.splitlines()
     assert first.startswith("monitor: fan: nowhere.safetensors: ")
     assert second.startswith("saw: nowhere.wav: ")

@@ -28,7 +28,7 @@ def test_a_recording_that_begins_while_the_end_of_the_one_before_is_read_is_not_
             return found
 
     source.marks = Marks()
-    one = StreamInput(source, Features(), portion_s=0.1)
+    one = StreamInput(source, Features(), portion_s=0.1, long_chunks=True)
     source.write(before)
     assert len(one.take(one.limit(time.monotonic())).captured) == len(before)
     assert source.ring.written == len(before) + len(after)

@@ -10,7 +10,8 @@ import pytest
 from monitor.guide import page
 from monitor.scoring.score_parts import SCORE_KINDS, SCORE_TITLES
 from support.builders import RATE, frames_of, noise, sine, small_bundle, small_config
-from train.calibration.thresholds import calibrate_new, score_recordings
+from train.calibration.calibrate import calibrate_new
+from train.calibration.scored_recordings import score_recordings
 from train.data.feature_cache import Frames
 
 SECONDS = 4

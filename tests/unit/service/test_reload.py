@@ -12,7 +12,7 @@ import pytest
 from monitor.core.errors import BundleError, ConfigError, MonitorError
 from monitor.service.reload import Reloaded, Reloader
 from support.builders import small_bundle
-from support.listening import never_alarmed, wait_until
+from support.listening import DEADLINE_S, never_alarmed, wait_until
 from support.live_streams import Hall, hall
 
 PRESS, FAN = "name: press, bundle: a.safetensors, device: one", "name: fan, bundle: a.safetensors, device: two"
@@ -79,12 +79,12 @@ def test_a_request_returns_at_once_and_many_at_a_time_are_one_reload(one: Hall) 
 
     def read() -> object:
         begun.set()
-        assert go.wait(60)
+        assert go.wait(DEADLINE_S)
         return one.read()
 
     reloader = Reloader(one.streams, read, after=done.append)  # type: ignore[arg-type]
     reloader.request()
-    assert begun.wait(60)
+    assert begun.wait(DEADLINE_S)
     for _ in range(5):
         reloader.request()
     one.write(hall(PRESS, FAN))
@@ -110,7 +110,7 @@ def test_two_who_ask_at_the_same_time_are_served_one_after_another_in_the_contex
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(DEADLINE_S)
     assert steps == ["begin", "end"] * 3
     assert sorted(found) == [(), (), ("fan: added",)]
     reloader.close()

@@ -44,6 +44,22 @@ def test_the_worst_state_decides(states: list[State], code: int, beginning: str)
     assert (found.code, found.line[: len(beginning)]) == (code, beginning)
 
 
+def test_the_line_says_in_which_precision_the_network_is_computed_and_the_limits_were_made() -> None:
+    one, two, other = (stream_values(stream(name, precision="int8")) for name in "abc")
+    assert (
+        verdict(status() | {"streams": [one | {"scored_s_ago": 0.2}]})
+        .line.split(" | ")[0]
+        .endswith("model pump-3, computed in int8 (limits: float32)")
+    )
+    other |= {"limits_precision": "int8"}
+    assert (
+        "; 2 computed in int8 (limits: float32); 1 computed in int8 |"
+        in verdict(status() | {"streams": [one, two, other]}).line
+    )
+    older = {name: value for name, value in one.items() if not name.endswith("precision")}
+    assert "computed" not in verdict(status() | {"streams": [older, older]}).line  # of a monitor that does not say it
+
+
 def test_the_line_has_the_form_of_monitoring_plugins() -> None:
     found = verdict(status(State.NORMAL, State.LOST, disks=[DISK]))
     text, data = found.line.split(" | ")

@@ -20,7 +20,7 @@ from monitor.service.systemd_sink import SystemdSink, systemd_sink
 from monitor.service.systemd_unit import template, unit_name, unit_text
 from monitor.sources.file_replay import FileReplay
 from support.builders import RATE, noise, small_bundle, write_sound
-from support.listening import never_alarmed, plan, wait_until
+from support.listening import DEADLINE_S, never_alarmed, plan, wait_until
 from support.logs import logged
 from support.manager import Manager
 from support.snapshots import stream
@@ -185,6 +185,6 @@ def test_systemd_accepts_the_unit_files_also_with_spaces_in_paths(tmp_path: Path
     shared.write_text(template().replace("/srv/acoustic-monitor/venv/bin/monitor", shutil.which("true")))
     for file in (own, shared):
         done = subprocess.run(
-            ("systemd-analyze", "verify", str(file)), capture_output=True, text=True, check=False, timeout=120
+            ("systemd-analyze", "verify", str(file)), capture_output=True, text=True, check=False, timeout=DEADLINE_S
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -21,6 +21,7 @@ from monitor.store.audit import record
 from monitor.store.database import AddressError, Store, StoreError, require_address
 from monitor.store.migrations import migrate, version_of
 from support import store_version_1
+from support.listening import DEADLINE_S
 from support.postgres import PASSWORD, PostgresServer
 
 
@@ -124,7 +125,7 @@ def test_processes_that_make_the_same_store_at_once_all_succeed(store_url: str) 
         process.stdin.write(b"x")
         process.stdin.flush()
     for process in processes:
-        _, error = process.communicate(timeout=120)
+        _, error = process.communicate(timeout=DEADLINE_S)
         results.append((process.returncode, error))
     assert results == [(0, b"")] * 2
 

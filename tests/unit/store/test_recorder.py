@@ -187,6 +187,15 @@ def test_minutes_of_several_streams_are_kept_apart(recorded: Recorded) -> None:
             assert stream.last_seen == START + 90
 
 
+def test_the_level_of_a_minute_is_that_of_all_its_sound_not_of_the_moments_of_the_snapshots(recorded: Recorded) -> None:
+    recorded.scores(made_rows(90.0))
+    recorded.recorder.snapshot(snapshot(stream="pump", level_dbfs=-60.0, mean_level_dbfs=-30.0))
+    recorded.close()
+    with Store.open(URL, create=False) as store:
+        [stream] = queries.streams(store)
+        assert queries.minutes(store, stream.id, since=START, until=START + 600).level[1] == pytest.approx(-30.0)
+
+
 def test_a_stream_that_has_ended_is_written_at_once(recorded: Recorded) -> None:
     recorded.scores(made_rows(30.0))
     recorded.recorder.snapshot(snapshot(stream="pump", finished=True))

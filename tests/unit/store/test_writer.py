@@ -56,7 +56,7 @@ def test_what_is_written_survives_a_writer_that_is_never_closed(store_url: str) 
     writer = StoreWriter(store_url, "hall-3")
     writer.after_commit = committed.set
     writer.event(event())
-    assert committed.wait(120)
+    assert committed.wait(DEADLINE_S)
     assert len(stored(store_url)) == 1
     closed(writer)
 
@@ -97,7 +97,7 @@ def test_a_hook_that_comes_later_is_told_of_the_events_that_were_cut_off(store_u
     again = StoreWriter(store_url, "hall-3")
     again.after_commit = committed.set
     again.stream("pump", "1f0c", "mic")  # opens the store
-    assert committed.wait(120)
+    assert committed.wait(DEADLINE_S)
     again.on_event = lambda _, event: told.append((event.id, event.cut_off))
     again.stream("pump", "1f0c", "mic")
     again.stream("pump", "1f0c", "mic")
@@ -204,7 +204,7 @@ def test_a_file_that_is_moved_away_is_begun_anew(tmp_path: Path) -> None:
     writer = StoreWriter(url, "hall-3")
     writer.after_commit = committed.set
     writer.event(event(1))
-    assert committed.wait(120)
+    assert committed.wait(DEADLINE_S)
     (tmp_path / "store.sqlite").rename(tmp_path / "old.sqlite")
     for suffix in ("-wal", "-shm"):
         (tmp_path / f"store.sqlite{suffix}").rename(tmp_path / f"old.sqlite{suffix}")
@@ -313,7 +313,7 @@ def test_nobody_waits_for_the_store(tmp_path: Path) -> None:
 
     writer.on_event = hold
     writer.event(event())
-    assert holding.wait(120)
+    assert holding.wait(DEADLINE_S)
     for number in range(100):
         writer.event(event(number))
     writer.close()

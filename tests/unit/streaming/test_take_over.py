@@ -108,6 +108,38 @@ def test_of_each_stream_only_the_last_frames_are_kept_in_their_order(
     assert np.array_equal(recent.newest(2), expected[2][-5:])
 
 
+@settings(max_examples=60)
+@given(
+    steps=st.lists(
+        st.integers(1, 4).map(lambda count: ("push", count))
+        | st.sampled_from([("others", 1), ("reset", 0), ("reset", 2), ("take over", 1)]),
+        max_size=30,
+    )
+)
+def test_frames_of_streams_that_are_pushed_together_are_kept_without_a_copy_and_found_all_the_same(
+    steps: list[tuple[str, int]],
+) -> None:
+    """Whatever comes between: other streams, gaps, streams that move here. They are looked at only at the end."""
+    recent, expected, number = RecentFrames(5, 2, streams=4), [np.zeros((0, 2), np.float32)] * 4, 0
+    for kind, value in steps:
+        count = value if kind == "push" else 3
+        frames = number + np.arange(3 * count * 2, dtype=np.float32).reshape(3, count, 2)
+        number += frames.size
+        if kind == "reset":
+            recent.reset(value)
+            expected[value] = expected[value][:0]
+        elif kind == "take over":
+            recent.take_over(value, frames[0])
+            expected[value] = frames[0]
+        else:
+            which = np.array([0, 1, 2] if kind == "push" else [1, 3])
+            recent.push(frames[: len(which)], which)
+            for row, stream in enumerate(which):
+                expected[stream] = np.concatenate((expected[stream], frames[row]))
+    for stream in range(4):
+        assert np.array_equal(recent.newest(stream), expected[stream][-5:])
+
+
 @pytest.mark.parametrize("name", BACKENDS)
 def test_streams_of_one_batch_with_models_learnt_from_one_another_are_scored_as_if_each_were_alone(name: str) -> None:
     first = small_bundle(seed=1, modes=2, peaks=True)

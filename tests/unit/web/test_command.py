@@ -12,6 +12,7 @@ import pytest
 from monitor.cli.main import run
 from monitor.store.database import Store
 from monitor.web.login import passwords, users
+from support.ports import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path, capsys: pytest.CaptureF
 def test_an_address_of_another_computer_is_refused(
     address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["web", "--state", str(tmp_path), "--address", address, "--port", "18091"]) == 2
+    assert run(["web", "--state", str(tmp_path), "--address", address, "--port", str(free_port())]) == 2
     assert f"{address} is no address of this computer" in capsys.readouterr().err
 
 
@@ -47,7 +48,7 @@ def test_an_address_of_another_computer_is_refused(
 def test_a_page_without_users_is_not_shown_to_other_computers(
     address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["web", "--state", str(tmp_path), "--address", address, "--port", "18092"]) == 2
+    assert run(["web", "--state", str(tmp_path), "--address", address, "--port", str(free_port())]) == 2
     assert "the page has no users: add one with `monitor web user add" in capsys.readouterr().err
 
 
@@ -56,10 +57,7 @@ def test_without_nicegui_the_page_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "nicegui", None)  # as if it was not installed
     monkeypatch.delitem(sys.modules, "monitor.web.server", raising=False)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    assert run(["web", "--state", str(tmp_path), "--port", port]) == 2
+    assert run(["web", "--state", str(tmp_path), "--port", str(free_port())]) == 2
     assert "pip install 'acoustic-monitor[web]'" in capsys.readouterr().err
 
 

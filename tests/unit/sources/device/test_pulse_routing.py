@@ -1,6 +1,6 @@
 """The sound server cannot replace a microphone by another one unnoticed.
 
-tests/integration/test_microphone.py tests this with a real server; here are the cases that it does not produce.
+tests/integration/microphone tests this with a real server; here are the cases that it does not produce.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import pytest
 
 from monitor.audio.ring_buffer import SampleRing
 from monitor.config.sources import Audio
-from monitor.core.errors import DataError
+from monitor.core.errors import ConfigError, DataError
 from monitor.sources.device.microphone import Microphone
 from monitor.sources.device.shared_device import MicrophoneSource
 from monitor.sources.source import Mark
@@ -69,6 +69,33 @@ def test_what_happens_to_the_microphone_happens_to_all_of_its_streams(microphone
     for source in sources:
         assert (source.lost_since, source.error, source.overflows) == (5.0, microphone.error, 0)
         assert source.marks.popleft() == Mark(-1, "end"), "each has it once"
+
+
+def test_a_channel_that_the_opened_microphone_lacks_ends_its_stream_only(microphone: Microphone) -> None:
+    first, third = (MicrophoneSource(microphone, channel) for channel in (0, 2))
+    opened = SampleRing(100, 2)
+    opened.write(np.ones((10, 2), np.float32))
+    microphone._read_from(opened, 44100, 2)
+    assert third.marks.popleft() == Mark(-1, "end")
+    assert isinstance(third.error, ConfigError)
+    assert "has no channel 2, its channels are 0 to 1" in str(third.error)
+    assert (first.error, len(first.marks), first.reader.available) == (None, 0, 10)
+
+
+def test_a_microphone_that_comes_back_without_a_channel_is_lost_for_its_stream_only(microphone: Microphone) -> None:
+    first, third = (MicrophoneSource(microphone, channel) for channel in (0, 2))
+    rings = {channels: SampleRing(100, channels) for channels in (3, 2)}
+    for ring in rings.values():
+        ring.write(np.ones((10, ring.samples.shape[1]), np.float32))
+    microphone._read_from(rings[3], 16000, 3)
+    assert (first.reader.available, third.reader.available) == (10, 10)
+    microphone.lost_since = 5.0
+    microphone._read_from(rings[2], 16000, 2)
+    assert (first.lost_since, third.lost_since) == (None, 5.0)
+    assert (third.error, len(third.marks)) == (None, 0)
+    microphone.lost_since = 9.0
+    microphone._read_from(rings[3], 16000, 3)
+    assert (first.lost_since, third.lost_since) == (None, None)
 
 
 def test_the_last_stream_that_ends_stops_the_microphone(

@@ -13,9 +13,9 @@ import pytest
 from monitor.core.errors import MonitorError
 from monitor.sources.network.address import Address
 from monitor.sources.network.ffmpeg import FfmpegProcess, arguments, script
-from support.broker import free_port
 from support.listening import wait_until
 from support.network_servers import missing
+from support.ports import free_port
 
 pytestmark = pytest.mark.skipif(bool(missing("ffmpeg")), reason=missing("ffmpeg"))
 
@@ -76,8 +76,9 @@ def test_ffmpeg_writes_no_report_with_addresses(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_frozen_ffmpeg_ends_as_well_and_leaves_no_open_files() -> None:
+    address = Address.parse(WAITING.format(port=free_port()))
     before = open_files()
-    process = FfmpegProcess(Address.parse(WAITING.format(port=free_port())))
+    process = FfmpegProcess(address)
     os.kill(process.pid, signal.SIGSTOP)
     process.end()
     wait_until(lambda: gone(process.pid), "the end of ffmpeg")

@@ -36,6 +36,11 @@ def test_usual_failures_are_explained(line: str, reason: str) -> None:
     assert reason in log_of("[info] Input #0, concat, from 'pipe:0':", line).reason()
 
 
+def test_segments_of_a_playlist_are_counted() -> None:
+    line = "[hls @ 0x1] [verbose] HLS request for url 'http://camera/live{}.ts', offset 0, playlist 0"
+    assert log_of(*(line.format(number) for number in (4, 5))).segments == 2
+
+
 def test_an_unknown_failure_is_told_without_what_is_secret() -> None:
     reason = log_of(
         "[rtsp @ 0x1] [error] odd: rtsp://admin:pass%20word@camera:8554/1?token=abcdef for admin, pass word, \x1babcdef"

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from monitor.config.setting_types import Channel
 from monitor.config.sources import Audio
@@ -27,10 +28,10 @@ from monitor.sources.device.shared_device import MicrophoneSource
 from monitor.sources.network.address import Address
 from monitor.sources.network.network_device import NetworkDevice
 from monitor.sources.network.probe import probe, probe_all
-from support.broker import free_port
 from support.builders import noise
 from support.listening import wait_until
 from support.network_servers import missing
+from support.ports import free_port
 
 pytestmark = pytest.mark.skipif(bool(missing("ffmpeg")), reason=missing("ffmpeg"))
 
@@ -136,6 +137,47 @@ def test_a_channel_that_the_source_does_not_have_is_an_error() -> None:
         wait_until(lambda: device.marks, "the end")
         assert isinstance(device.error, ConfigError)
         assert "has no channel 1, its channels are 0 to 0" in str(device.error)
+
+
+def test_only_the_stream_of_a_channel_that_the_source_does_not_have_ends() -> None:
+    sound = np.stack((noise(RATE, seed=1), noise(RATE, seed=2)), 1)
+    with sender(sound) as url, listening(url, 0, 2) as device:
+        first, third = (MicrophoneSource(device, channel) for channel in (0, 2))
+        wait_until(lambda: third.marks, "the end of the stream without sound")
+        assert isinstance(third.error, ConfigError)
+        assert "has no channel 2, its channels are 0 to 1" in str(third.error)
+        third.stop()
+        wait_until(lambda: first.reader.available == RATE, "all samples of the other")
+        assert np.array_equal(first.reader.take(RATE).samples, sound[:, 0])
+        assert (first.error, device.error, list(first.marks)) == (None, None, [])
+        first.stop()
+
+
+def test_a_source_that_comes_back_with_fewer_channels_is_lost_for_the_streams_of_the_others_only(
+    site: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("monitor.sources.network.network_device.BACK_OFF_S", (0.0,))
+    folder, url = site
+    sounds = {channels: noise(4 * RATE, streams=channels).T for channels in (1, 2)}
+
+    def send(channels: int) -> None:
+        soundfile.write(folder / "next.wav", sounds[channels], RATE, "PCM_16")
+        (folder / "next.wav").replace(folder / "hall.wav")
+
+    send(2)
+    with listening(f"{url}/hall.wav", 0, 1) as device:
+        left, right = (MicrophoneSource(device, channel) for channel in (0, 1))
+        wait_until(lambda: right.reader.available, "both channels")
+        send(1)
+        wait_until(lambda: device.channels == 1 and device.lost_since is None, "sound with one channel")
+        wait_until(lambda: left.reader.ring is device.ring and left.lost_since is None, "the first stream")
+        assert right.lost_since is not None
+        assert right.reader.ring is not device.ring
+        send(2)
+        wait_until(lambda: device.channels == 2 and right.lost_since is None, "the second stream")
+        assert right.reader.ring is device.ring
+        assert (left.error, right.error, list(right.marks)) == (None, None, [])
+    assert caplog.text.count("has no channel 1") == 1
 
 
 def test_a_server_that_is_not_there_yet_is_waited_for_and_said_to_be_missing(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,8 @@ import pytest
 from monitor.bundle.bundle import Bundle
 from monitor.core.errors import DataError
 from support.builders import small_bundle, small_config
-from train.calibration.thresholds import calibrate_new, recalibrate, score_recordings
+from train.calibration.calibrate import calibrate_new, recalibrate
+from train.calibration.scored_recordings import score_recordings
 from train.data.feature_cache import Frames
 
 
@@ -32,7 +33,7 @@ def test_of_a_set_with_too_much_sound_some_recordings_are_drawn_and_always_the_s
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The maximum is ten hours; here it is about twenty seconds of training and of held-out recordings each."""
-    monkeypatch.setattr("train.calibration.thresholds.MAX_S", 19.0)
+    monkeypatch.setattr("train.calibration.calibrate.MAX_S", 19.0)
     training, held_out = recordings(15), recordings(30, seed=1)
     first, again = (calibrate_new(bundle_of(), training, held_out, "cpu") for _ in range(2))
     assert (first.thresholds["score"].recordings, first.thresholds["score"].seconds) == (20, pytest.approx(40))

@@ -15,6 +15,7 @@ import pytest
 from monitor.core.errors import MonitorError
 from support.builders import noise, write_sound
 from support.feature_caches import usable
+from support.listening import DEADLINE_S
 from train.data.feature_cache import FeatureCache, Frames, usable_frames
 
 # A program that is killed while two processes wait to hand over recordings that are larger than a pipe holds.
@@ -47,6 +48,16 @@ def test_recordings_read_by_several_processes_are_those_read_by_one(
     for path, frames in zip(paths, together, strict=True):
         assert frames.path == path
         assert np.array_equal(frames.power, cache.frames(path).power)
+
+
+def test_a_recording_that_is_added_among_cached_ones_is_read_in_its_place(
+    two_processors: None, cache: FeatureCache, tmp_path: Path
+) -> None:
+    paths = [write_sound(tmp_path / f"{n}.wav", noise(16_000, seed=n)) for n in range(6)]
+    usable(cache, *paths[:2], *paths[3:])
+    kept, _ = usable(cache, *paths)
+    assert [frames.path for frames in kept] == paths
+    assert np.array_equal(kept[2].power, FeatureCache(cache.features, tmp_path / "other").frames(paths[2]).power)
 
 
 def test_the_reason_why_a_recording_cannot_be_used_comes_back_from_the_process_that_read_it(
@@ -110,7 +121,7 @@ def test_a_killed_reading_process_is_an_error_that_says_so_and_what_was_made_is_
 def test_no_reading_process_is_left_when_the_program_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", KILLED_PROGRAM], stdout=subprocess.PIPE, start_new_session=True) as it:
         try:
-            it.communicate(timeout=30)  # ends when no process has the output open any more
+            it.communicate(timeout=DEADLINE_S)  # ends when no process has the output open any more
         except subprocess.TimeoutExpired:
             os.killpg(it.pid, signal.SIGKILL)
             pytest.fail("processes go on")

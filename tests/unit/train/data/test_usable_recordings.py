@@ -121,7 +121,7 @@ def test_a_quiet_recording_is_not_silent(cache: FeatureCache, tmp_path: Path) ->
 def test_kept_frames_that_are_damaged_are_made_again_among_others_that_are_not(
     cache: FeatureCache, tmp_path: Path
 ) -> None:
-    """Whether frames are kept is looked up for all recordings first; their frames are checked when they are opened."""
+    """Whether frames are kept is looked up first; they are checked when they are opened."""
     paths = [write_sound(tmp_path / f"{n}.wav", noise(8000, seed=n)) for n in range(3)]
     before = [np.array(frames.power) for frames in usable(cache, *paths)[0]]
     [damaged] = cache.folder.rglob(f"{cache.digest(paths[1])[:32]}*.mel")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, roc_auc_score
 
 from support.builders import small_bundle, small_config
-from train.calibration.thresholds import ScoredRecording
+from train.calibration.scored_recordings import ScoredRecording
 from train.data.feature_cache import Frames
 from train.evaluation.metrics import Labelled, metrics, rates, threshold_at_fpr
 from train.evaluation.summary import evaluation_summary

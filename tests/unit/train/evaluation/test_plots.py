@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from monitor.bundle.bundle import Bundle
-from train.calibration.thresholds import score_recordings
+from train.calibration.scored_recordings import score_recordings
 from train.data.feature_cache import Frames
 from train.evaluation import plots
 from train.evaluation.metrics import Labelled, metrics

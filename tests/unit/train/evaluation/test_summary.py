@@ -31,3 +31,9 @@ def test_how_many_sessions_the_limits_are_of_is_said_below_them() -> None:
     sessions = {"count": 1, "days": 1, "evidence": "dates in the names"}
     lines = limits_summary(replace(bundle, provenance=bundle.provenance | {"sessions": sessions}))
     assert any("do not expect its limits to hold on another day" in line for line in lines)
+
+
+def test_limits_that_were_made_in_int8_say_so() -> None:
+    line = "Both limits were made with the network computed in int8."
+    assert line in limits_summary(replace(small_bundle(), precision="int8"))
+    assert line not in limits_summary(small_bundle())

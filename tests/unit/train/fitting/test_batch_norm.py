@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from support.listening import DEADLINE_S
 from train.fitting import whole_batch
 
 FEATURES = 5
@@ -34,11 +35,11 @@ class Parts:
 
     def _exchanged(self, own: Tensor) -> list[Tensor]:
         self._given[get_ident()] = own.clone()
-        self._barrier.wait(30)
+        self._barrier.wait(DEADLINE_S)
         all_ = list(self._given.values())
-        if self._barrier.wait(30) == 0:
+        if self._barrier.wait(DEADLINE_S) == 0:
             self._given.clear()
-        self._barrier.wait(30)
+        self._barrier.wait(DEADLINE_S)
         return all_
 
 

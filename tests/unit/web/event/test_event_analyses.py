@@ -12,6 +12,7 @@ import pytest
 from monitor.core.errors import DataError
 from monitor.web.event.event_analyses import KEPT, LOCK, PREFIX, EventAnalyses
 from monitor.web.event.event_analysis import Facts
+from support.listening import DEADLINE_S
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_two_who_open_an_event_at_once_get_one_computation(analyses: EventAnalys
     go = threading.Event()
 
     def slow(folder: Path) -> Facts:
-        assert go.wait(60)
+        assert go.wait(DEADLINE_S)
         return write(folder)
 
     async def both() -> None:
@@ -48,7 +49,7 @@ def test_one_who_leaves_does_not_end_it_for_the_others(analyses: EventAnalyses) 
     go = threading.Event()
 
     def slow(folder: Path) -> Facts:
-        assert go.wait(60)
+        assert go.wait(DEADLINE_S)
         return write(folder)
 
     async def both() -> None:

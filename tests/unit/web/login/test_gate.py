@@ -16,6 +16,7 @@ from monitor.store.database import Store
 from monitor.web.login import passwords, sessions, users
 from monitor.web.login.access import Access, Refused
 from monitor.web.login.gate import USER, Gate, caller_of
+from monitor.web.login.open_sockets import OpenSockets
 from monitor.web.login.users import User
 from monitor.web.store_link import StoreLink
 
@@ -36,7 +37,7 @@ class Site:
         self.settings = Web(**web)
         self.link = StoreLink(load_config(overrides=[f"state.folder={folder}"]))
         self.access = Access(self.settings, self.link, local=local)
-        self.gate = Gate(self._page, self.access, cookie=COOKIE, run=self._run)
+        self.gate = Gate(self._page, self.access, cookie=COOKIE, run=self._run, sockets=OpenSockets())
         self.user: User | None = None
         self.scheme = ""
         self.received = "http.request"  # what the browser sends

@@ -1,4 +1,4 @@
-"""Conversion of numpy arrays of samples to mono float32 with full scale 1, with checks."""
+"""Arrays of samples that come from other Python code: to mono float32 with full scale 1, with checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from monitor.audio.resampling import require_channel, select_channel
 from monitor.config.setting_types import MAX_CHANNELS, SAMPLE_RATES, Channel
+from monitor.core.arguments import is_number
 from monitor.core.errors import DataError
+from monitor.core.text import shortened
 from monitor.core.types import FloatArray
 
 MAX_AMPLITUDE = 100.0  # times full scale: larger floats are integers that were not scaled
@@ -29,16 +31,7 @@ def mono_samples(samples: NDArray[Any], channel: Channel) -> FloatArray:
         DataError: if the array has another shape or no real numbers, if there is no such channel, or if numbers are not
             finite or far beyond full scale.
     """
-    array = np.asarray(samples)
-    if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= MAX_CHANNELS):
-        advice = " Transpose it with .T." if array.ndim == 2 else ""
-        raise DataError(f"samples must be an array (n,) or (n, channels), not one of the shape {array.shape}.{advice}")
-    block = _full_scale_1(array if array.ndim == 2 else array[:, None])
-    try:
-        require_channel(channel, block.shape[1])
-    except DataError as error:
-        raise DataError(f"{error}.") from None
-    mono = select_channel(block, channel)
+    mono = mono_block(samples, channel)
     if not np.isfinite(mono).all():
         count = int(np.count_nonzero(~np.isfinite(mono)))
         first = int(np.flatnonzero(~np.isfinite(mono))[0])
@@ -51,6 +44,27 @@ def mono_samples(samples: NDArray[Any], channel: Channel) -> FloatArray:
     return mono
 
 
+def mono_block(samples: NDArray[Any], channel: Channel) -> FloatArray:
+    """As `mono_samples`, whatever the floats are: where sound goes on, what is not finite is counted and replaced.
+
+    Raises:
+        DataError: if the array has another shape or no real numbers, or if there is no such channel.
+    """
+    try:
+        array = np.asarray(samples)
+    except ValueError:  # lists of different lengths
+        raise DataError("samples must be an array (n,) or (n, channels), not lists of different lengths.") from None
+    if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= MAX_CHANNELS):
+        advice = " Transpose it with .T." if array.ndim == 2 else ""
+        raise DataError(f"samples must be an array (n,) or (n, channels), not one of the shape {array.shape}.{advice}")
+    block = _full_scale_1(array if array.ndim == 2 else array[:, None])
+    try:
+        require_channel(channel, block.shape[1])
+    except DataError as error:
+        raise DataError(f"{error}.") from None
+    return select_channel(block, channel)
+
+
 def require_rate(sample_rate: int) -> int:
     """Returns a sample rate as an int.
 
@@ -58,8 +72,9 @@ def require_rate(sample_rate: int) -> int:
         DataError: if it is not a whole number within SAMPLE_RATES.
     """
     low, high = SAMPLE_RATES
-    if not low <= sample_rate <= high or int(sample_rate) != sample_rate:
-        raise DataError(f"sample_rate must be a whole number from {low} to {high} Hz, not {sample_rate}.")
+    if not is_number(sample_rate) or not low <= sample_rate <= high or int(sample_rate) != sample_rate:
+        shown = shortened(repr(sample_rate))
+        raise DataError(f"sample_rate must be a whole number from {low} to {high} Hz, not {shown}.")
     return int(sample_rate)
 
 
@@ -67,7 +82,8 @@ def _full_scale_1(array: NDArray[Any]) -> FloatArray:
     """The samples as float32 of full scale 1."""
     kind = array.dtype.kind
     if kind == "f":
-        return array.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # larger numbers become infinite
+            return array.astype(np.float32, copy=False)
     if kind == "i":
         return (array / -float(np.iinfo(array.dtype).min)).astype(np.float32)
     if kind == "u":

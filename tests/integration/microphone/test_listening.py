@@ -1,6 +1,6 @@
 """What listening promises with a real microphone, on a virtual one: a sound server of the test's own.
 
-Nothing here may depend on how busy the machine is: what is waited for has two minutes, and where a busy machine may
+Nothing here may depend on how busy the machine is: what is waited for has ten minutes, and where a busy machine may
 interrupt the sound by itself, only what the test has done is looked at.
 """
 
@@ -9,12 +9,9 @@ from __future__ import annotations
 import csv
 import fcntl
 import inspect
-import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,40 +26,13 @@ from monitor.bundle.bundle_io import load_bundle, save_bundle
 from monitor.cli.main import run
 from monitor.core.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_SOURCE_LOST, EXIT_USAGE
 from support.builders import RATE, noise, small_bundle, small_config, write_sound
-from support.listening import never_alarmed
+from support.listening import DEADLINE_S, wait_until
+from support.live_program import Command, Live, json_lines, ran
 from support.virtual_microphone import VirtualMicrophone, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a virtual microphone")
-WAIT_S = 120.0
 UNCALIBRATED = small_bundle(small_config())
-PROMPT = ("alarm.warm_up_s=0", "alarm.block_s=0.1")
-Line = dict[str, Any]
-
-
-def monitor(*arguments: object) -> tuple[str, ...]:
-    """A command line."""
-    return (sys.executable, "-m", "monitor", *map(str, arguments))
-
-
-def ran(microphone: VirtualMicrophone, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """A command that has ended."""
-    return subprocess.run(
-        monitor(*arguments), env=microphone.environment, check=False, capture_output=True, text=True, timeout=WAIT_S
-    )
-
-
-@pytest.fixture
-def microphone() -> Iterator[VirtualMicrophone]:
-    with VirtualMicrophone(RATE) as virtual:
-        yield virtual
-
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    """A model that finds everything normal, as soon as it may."""
-    path = tmp_path / "model.safetensors"
-    save_bundle(never_alarmed(small_bundle(small_config(*PROMPT))), path)
-    return path
+Listen = Callable[..., Live]
 
 
 @pytest.fixture(scope="module")
@@ -71,92 +41,15 @@ def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_sound(tmp_path_factory.mktemp("sound") / "machine.wav", noise(60 * RATE), subtype="PCM_16")
 
 
-class Live:
-    """`monitor live` in a process of its own, and the JSON lines that it has written."""
-
-    def __init__(self, microphone: VirtualMicrophone, folder: Path, *arguments: object) -> None:
-        number = len(list(folder.glob("output-*")))
-        self.events_file = folder / f"events-{number}.jsonl"
-        self._output = folder / f"output-{number}.txt"
-        options = ("--headless", "--log-json", "--set", "dashboard.log_every_s=0.1", "--events", self.events_file)
-        with self._output.open("w") as output:
-            self.process = subprocess.Popen(
-                monitor("live", *arguments, *options),
-                env=microphone.environment, stdout=output, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-
-    @property
-    def lines(self) -> list[Line]:
-        """All lines so far."""
-        return _lines(self._output)
-
-    @property
-    def text(self) -> str:
-        """All messages so far."""
-        return "\n".join(line["message"] for line in self.lines)
-
-    def events(self, kind: str) -> list[Line]:
-        """The events of a kind that have ended."""
-        return [event for event in _lines(self.events_file) if event["kind"] == kind and event["end_s"] is not None]
-
-    @property
-    def accounts(self) -> list[Line]:
-        """What became of the sound of each stream, when it has ended."""
-        return [line for line in self.lines if line.get("kind") == "account"]
-
-    def wait_for(self, what: str, true: Callable[[Line], bool], since: int = 0, count: int = 1) -> None:
-        """Until so many lines behind the first `since` are true."""
-        deadline = time.monotonic() + WAIT_S
-        while len([line for line in self.lines[since:] if true(line)]) < count:
-            ended = self.process.poll() is not None
-            assert not ended or len([line for line in self.lines[since:] if true(line)]) >= count, self.text
-            assert time.monotonic() < deadline, f"no {what} in:\n{self.text}"
-            time.sleep(0.02)
-
-    def wait_for_state(self, *states: str, since: int = 0, count: int = 1, stream: str | None = None) -> None:
-        """Until a stream has been in one of these states, for so many lines."""
-        self.wait_for(
-            " or ".join(states),
-            lambda line: line.get("state") in states and line.get("stream") == stream,
-            since,
-            count,
-        )
-
-    def wait_for_message(self, pattern: str, since: int = 0) -> None:
-        """Until a line says so."""
-        self.wait_for(pattern, lambda line: re.search(pattern, line["message"]) is not None, since)
-
-    def mark(self) -> int:
-        """How many lines there are."""
-        return len(self.lines)
-
-    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Ends it; its exit code."""
-        self.process.send_signal(how)
-        return self.process.wait(WAIT_S)
-
-    def kill(self) -> None:
-        """Leaves nothing behind, whatever has happened."""
-        self.process.kill()
-        self.process.wait()
-
-
-def _lines(file: Path) -> list[Line]:
-    """The lines of a file that have been written to their end."""
-    text = file.read_text() if file.exists() else ""
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-
-Listen = Callable[..., Live]
-
-
 @pytest.fixture
 def listen(microphone: VirtualMicrophone, bundle: Path) -> Iterator[Listen]:
     """Starts `monitor live` with a model, or with these arguments in its place."""
     started: list[Live] = []
 
     def start(*options: object, arguments: tuple[object, ...] = (bundle,)) -> Live:
-        started.append(Live(microphone, bundle.parent, *arguments, *options))
+        folder = bundle.with_name(f"run-{len(started)}")
+        folder.mkdir()
+        started.append(Live(microphone, folder, *arguments, *options))
         return started[-1]
 
     yield start
@@ -175,15 +68,20 @@ def running(microphone: VirtualMicrophone, listen: Listen, wav: Path) -> Live:
 
 def lost_and_back(live: Live, lose: Callable[[], object], bring_back: Callable[[], object]) -> None:
     """A loss, until some attempts to reconnect have failed, that ends by itself: it is one event."""
-    mark, began = live.mark(), time.time()
+    mark = live.mark()
     lose()
     live.wait_for_state("LOST", since=mark, count=6)
-    mark = live.mark()
+    mark, lost_at = live.mark(), time.time()
     bring_back()
-    live.wait_for_state("LISTENING", "NORMAL", since=mark)
-    # It began when the sound stopped: a moment before that was noticed.
-    [event] = [one for one in live.events("lost") if began - 1.0 < one["wall_time"] < time.time()]
-    assert 0.5 < event["duration_s"] < WAIT_S
+    live.wait_for("sound", lambda line: line.get("state") in ("LISTENING", "NORMAL"), mark)
+
+    def losses() -> list[dict[str, Any]]:
+        """Those that lasted then."""
+        return [one for one in live.events("lost") if one["wall_time"] < lost_at < one["wall_time"] + one["duration_s"]]
+
+    wait_until(losses, "the event")
+    [event] = losses()
+    assert 0.5 < event["duration_s"] < DEADLINE_S
 
 
 def test_each_way_of_losing_the_microphone_is_one_event_and_it_comes_back_by_itself(
@@ -209,15 +107,19 @@ def test_another_microphone_in_its_place_is_not_listened_to(running: Live, micro
 
 
 def test_a_monitor_that_was_stopped_scores_the_sound_that_the_server_kept(running: Live) -> None:
-    running.process.send_signal(signal.SIGSTOP)
-    began = time.time()
-    time.sleep(1.5)  # what is tested, not waited for
-    mark, stopped_s = running.mark(), time.time() - began
-    running.process.send_signal(signal.SIGCONT)
-    running.wait_for_state("NORMAL", since=mark, count=5)
+    for _ in range(20):  # a busy machine may make the server lose sound by itself
+        running.process.send_signal(signal.SIGSTOP)
+        began = time.time()
+        time.sleep(1.5)  # what is tested, not waited for
+        mark, stopped_s = running.mark(), time.time() - began
+        running.process.send_signal(signal.SIGCONT)
+        running.wait_for_state("NORMAL", since=mark, count=10)
+        gaps = [one for one in running.events("gap") if one["wall_time"] - 0.5 < began < one["wall_time"] + 1.0]
+        if sum(gap["duration_s"] for gap in gaps) < stopped_s - 0.5:  # most of it arrived late, and was scored
+            break
+    else:
+        pytest.fail("the sound that the server kept was not scored")
     assert running.end() == EXIT_OK
-    gaps = [one for one in running.events("gap") if one["wall_time"] - 0.5 < began < one["wall_time"] + 1.0]
-    assert sum(gap["duration_s"] for gap in gaps) < stopped_s - 0.5, "most of it arrived late, and was scored"
     [account] = running.accounts
     assert account["captured_samples"] == account["scored_samples"] + account["discarded_samples"]
 
@@ -269,7 +171,7 @@ def test_what_live_scores_is_what_a_replay_of_the_same_sound_scores(
 def test_a_device_at_another_rate_is_resampled(microphone: VirtualMicrophone, listen: Listen, wav: Path) -> None:
     microphone.play(wav)
     live = listen("--set", "audio.device_rate=44100", "--channel", "1")
-    live.wait_for_message(r"44100 samples a second, 2 channel")
+    live.wait_for_message("44100 samples a second, 2 channel")
     live.wait_for_state("NORMAL")
     live.wait_for("a second of sound", lambda line: line.get("position_s", 0) > 1.0)
     assert live.end() == EXIT_OK
@@ -291,7 +193,7 @@ def test_ctrl_c_ends_with_130_and_every_event_is_written(listen: Listen) -> None
     live = listen()
     live.wait_for_state("NO SIGNAL")
     assert live.end(signal.SIGINT) == EXIT_INTERRUPTED
-    written = _lines(live.events_file)
+    written = json_lines(live.events_file)
     assert {event["kind"] for event in written} >= {"no signal"}
     assert {event["id"] for event in written} == {event["id"] for event in written if event["end_s"] is not None}
 
@@ -364,7 +266,7 @@ def test_losing_it_ends_with_code_3_where_that_is_wanted(
     live = listen("--exit-on-loss")
     live.wait_for_state("NORMAL")
     microphone.unplug()
-    assert live.process.wait(WAIT_S) == EXIT_SOURCE_LOST
+    assert live.process.wait(DEADLINE_S) == EXIT_SOURCE_LOST
     assert "the sound has stopped" in live.lines[-1]["message"]
 
 
@@ -380,42 +282,9 @@ def test_a_microphone_that_cannot_be_used_is_reported_in_a_sentence(
     listen: Listen, options: tuple[str, ...], code: int, sentence: str
 ) -> None:
     live = listen(*options)
-    assert live.process.wait(WAIT_S) == code
+    assert live.process.wait(DEADLINE_S) == code
     assert live.lines[-1]["level"] == "error"
     assert re.search(sentence, live.lines[-1]["message"])
-
-
-def test_the_microphones_are_listed_and_the_one_that_would_be_used_is_marked(microphone: VirtualMicrophone) -> None:
-    rows = json.loads(ran(microphone, "devices", "--json", "--set", "audio.device=testmic").stdout)
-    assert {row["name"]: row["used"] for row in rows} == {"testmic": True, "default": False}
-    assert all(16000 in row["rates"] and row["channels"] >= 1 for row in rows)
-    table = ran(microphone, "devices").stdout.splitlines()
-    assert sorted(line.split()[-1] for line in table[1:]) == ["kHz", "kHz"]
-    [used] = [line for line in table if line.startswith("*")]
-    assert "default" in used
-
-
-# Commands that listen for long: they do so while the tests above run, and are looked at below.
-
-
-class Command:
-    """A command in a process of its own, that listens to a microphone of its own."""
-
-    def __init__(self, microphone: VirtualMicrophone, *arguments: object) -> None:
-        self._process = subprocess.Popen(
-            monitor(*arguments),
-            env=microphone.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-
-    def ended(self) -> tuple[int, str]:
-        """Its exit code, and what it has said."""
-        said, _ = self._process.communicate(timeout=WAIT_S)
-        return self._process.returncode, said
-
-    def kill(self) -> None:
-        """Leaves nothing behind, whatever has happened."""
-        self._process.kill()
-        self._process.communicate()
 
 
 @dataclass(frozen=True)
@@ -493,49 +362,3 @@ def test_limits_are_set_by_half_a_minute_of_the_machine_and_the_model_before_is_
     assert before.thresholds == UNCALIBRATED.thresholds
     assert after.thresholds["score"].value != before.thresholds["score"].value
     assert after.thresholds["score"].seconds == pytest.approx(30, abs=1)
-
-
-def test_a_device_that_was_closed_holds_no_sound_in_memory(microphone: VirtualMicrophone) -> None:
-    """A microphone that is plugged in again and again must not fill the memory; Python's collector comes too late."""
-    script = """
-import gc, weakref
-from monitor.sources.device.devices import choose, input_devices
-from monitor.sources.device.portaudio import DeviceStream
-gc.disable()
-for _ in range(3):
-    device = choose(input_devices(), "")
-    stream = DeviceStream(device.index, "", 16000, 1, latency_s=0.25, block_s=0.01, buffer_s=30)
-    ring = weakref.ref(stream.ring)
-    assert stream.close(60)
-    del stream
-    print(ring() is None)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=microphone.environment, capture_output=True, text=True, timeout=WAIT_S,
-        check=True,
-    )  # fmt: skip
-    assert done.stdout.split() == ["True"] * 3
-
-
-def test_check_looks_for_the_microphones_of_the_streams(
-    microphone: VirtualMicrophone, bundle: Path, tmp_path: Path
-) -> None:
-    hall = tmp_path / "hall.yaml"
-    hall.write_text(f"streams:\n- {{name: press, bundle: {bundle.name}, device: testmic}}\n")
-    done = ran(microphone, "check", hall, "--files", "--devices")
-    assert done.returncode == EXIT_OK, done.stderr
-    assert re.fullmatch(r"press: usable: model .*model\.safetensors, microphone \d+ 'testmic.*'\.\n", done.stdout)
-    with hall.open("a") as file:
-        file.write(f"- {{name: fan, bundle: {bundle.name}, device: Blue}}\n")
-    done = ran(microphone, "check", hall, "--devices")
-    assert done.returncode == EXIT_SOURCE_LOST
-    assert "fan: There is no microphone called 'Blue'" in done.stderr
-    assert "press: usable: microphone" in done.stdout
-
-
-def test_a_microphone_whose_name_looks_like_a_list_is_looked_for_as_text(
-    microphone: VirtualMicrophone, bundle: Path
-) -> None:
-    done = ran(microphone, "live", bundle, "--headless", "--device", "[USB] Mic", "--exit-on-loss")
-    assert done.returncode == EXIT_SOURCE_LOST
-    assert "no microphone called '[USB] Mic'" in done.stderr
