@@ -126,19 +126,22 @@ def matching_here(streams: Sequence[StoredStream], patterns: Sequence[str], host
         ) from None
 
 
-def one_stream(streams: Sequence[StoredStream], wanted: str | None, host: str | None = None) -> StoredStream:
+def one_stream(
+    streams: Sequence[StoredStream], wanted: str | None, host: str | None = None, *, parts: bool = True
+) -> StoredStream:
     """The only stream that a pattern names, or without a pattern the only one that there is.
 
     Args:
         streams: among which it is.
         wanted: the pattern, as `matching` takes it; None: there is none.
         host: name of this computer in the store if only its own streams are meant.
+        parts: as `matching` takes it.
 
     Raises:
         ConfigError: if there is none, or there are several.
     """
     patterns = [wanted] if wanted else []
-    found = matching(streams, patterns) if host is None else matching_here(streams, patterns, host)
+    found = matching(streams, patterns, parts=parts) if host is None else matching_here(streams, patterns, host)
     if not found:
         where = "" if host is None else " of this computer"
         raise ConfigError(f"There is no stream{where} in the store: nothing has been listened to yet.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.cli.looking_back import console, list_of, matching, open_store, settings_of, store_options
+from monitor.cli.looking_back import console, matching, one_stream, open_store, settings_of, store_options
 from monitor.cli.options import FILE, set_option
 from monitor.cli.output import say
 from monitor.core.errors import EXIT_OK, ConfigError
@@ -18,7 +18,6 @@ from monitor.core.text import counted, printable, some_of
 from monitor.core.user_name import user_name
 
 if TYPE_CHECKING:
-    from monitor.store.database import Store
     from monitor.store.records import StoredStream
 
 
@@ -100,11 +99,15 @@ def pull(wanted: str, out: Path, state: Path | None, config_file: Path | None) -
     from monitor.core.atomic_io import require_folder, write_atomically
     from monitor.fleet.handing_out import file_named, file_of_stream, is_number
     from monitor.fleet.model_content import content_of, models_url
+    from monitor.store import queries
 
     require_folder(out)
     config = settings_of(state, config_file)
     with open_store(config) as store:
-        file = file_named(store, wanted) if is_number(wanted) else file_of_stream(store, _one_stream(store, wanted))
+        if is_number(wanted):
+            file = file_named(store, wanted)
+        else:
+            file = file_of_stream(store, one_stream(queries.streams(store), wanted, parts=False))
         write_atomically(out, content_of(store, models_url(config), file.sha256))
     say(f"{printable(str(out))}: model {file.model_id}, {printable(file.name)}, SHA-256 {file.sha256[:12]}.")
 
@@ -185,12 +188,3 @@ def _ask(streams: Sequence[StoredStream]) -> None:
         raise ConfigError(f"{counted(len(names), 'stream')} are meant: {listed}: add --yes, or name fewer.")
     if not click.confirm(f"Hand it out to {counted(len(names), 'stream')}: {listed}?", err=True):
         raise ConfigError("Nothing was handed out.")
-
-
-def _one_stream(store: Store, wanted: str) -> StoredStream:
-    from monitor.store import queries
-
-    found = matching(queries.streams(store), [wanted], parts=False)
-    if len(found) > 1:
-        raise ConfigError(f"{printable(wanted)!r} stands for several streams{list_of(found)}")
-    return found[0]
